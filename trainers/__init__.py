@@ -1,0 +1,1 @@
+"""Train one Config and score it. Knows nothing of Ray, MLflow, spaces, search or reports."""

@@ -1,0 +1,109 @@
+"""The adversarial step: n_critic updates of D, weighed by aw-loss and regularized, then one update of G."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from trainers.awloss import AwWeights, aw_weights
+from trainers.config import Config
+from trainers.coopinit import cooperate
+from trainers.regularizers import REGULARIZERS
+from trainers.state import State, gradients, update
+
+
+def adversarial_step(state: State) -> dict[str, Tensor]:
+    """One step; returns its statistics as 0-d tensors.
+
+    With `coop = joint` the last D update and the G update also carry Algorithm 1's two losses, with weight 1.
+    """
+    config = state.config
+    joint = config.coop == "joint" and config.n_coop > 0
+    for left in reversed(range(config.n_critic)):
+        real, labels = state.real_batch()
+        learned = cooperate(state, real, labels) if joint and left == 0 else None
+        statistics = discriminator_update(state, real, labels, learned.energy if learned else None)
+
+    logits = state.discriminator(state.generate("z of G", labels), labels)
+    loss = state.loss.generator(logits)
+    statistics["loss_g"] = loss.detach()
+    if learned:
+        loss = loss + learned.teaching
+        statistics |= learned.statistics
+    update(state.opt_g, state.generator, gradients(loss, state.generator))
+    return statistics
+
+
+def discriminator_update(state: State, real: Tensor, labels: Tensor, extra: Tensor | None) -> dict[str, Tensor]:
+    """One update of D along w_real r + w_fake f + the gradients of the regularizers and of `extra`.
+
+    aw weighs the two adversarial gradients alone, as published; "off" is the weights (1, 1) on the same path.
+    """
+    config, critic = state.config, state.discriminator
+    with torch.no_grad():
+        fake = state.generate("z", labels)
+    real_logits, fake_logits = critic(real, labels), critic(fake, labels)
+    real_loss, fake_loss = state.loss.real(real_logits), state.loss.fake(fake_logits)
+    real_grads, fake_grads = gradients(real_loss, critic), gradients(fake_loss, critic)
+    real_score, fake_score = real_logits.detach().sigmoid().mean(), fake_logits.detach().sigmoid().mean()
+    statistics = {
+        "loss_real": real_loss.detach(),
+        "loss_fake": fake_loss.detach(),
+        "logit_real": real_logits.detach().mean(),
+        "logit_fake": fake_logits.detach().mean(),
+        "score_real": real_score,
+        "score_fake": fake_score,
+    }
+    if config.aw == "off":
+        total = [r + f for r, f in zip(real_grads, fake_grads, strict=True)]
+    else:
+        weights = _aw_weights(config, real_grads, fake_grads, real_score, fake_score)
+        total = [weights.w_real * r + weights.w_fake * f for r, f in zip(real_grads, fake_grads, strict=True)]
+        statistics |= _aw_statistics(weights)
+
+    for name, penalty in _penalties(state, real, fake, labels).items():
+        statistics[name] = penalty.detach()
+        extra = penalty if extra is None else extra + penalty
+    if extra is not None:
+        total = [t + e for t, e in zip(total, gradients(extra, critic), strict=True)]
+    update(state.opt_d, critic, total)
+    return statistics
+
+
+def _penalties(state: State, real: Tensor, fake: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """The weighed regularizers that act on this D update, by name."""
+    done = state.images // state.config.batch_size - 1  # D updates before this one
+    found = {}
+    for field, regularizer in REGULARIZERS.items():
+        weight = getattr(state.config, field)
+        interval = getattr(state.config, regularizer.interval) if regularizer.interval else 1
+        if weight and done % interval == 0:
+            penalty = regularizer.penalty(
+                lambda x: state.discriminator(x, labels), real, fake, state.rng(f"regularizer {field}")
+            )
+            found[f"loss_{field}"] = weight * interval * penalty
+    return found
+
+
+def _aw_weights(
+    config: Config, real_grads: Sequence[Tensor], fake_grads: Sequence[Tensor], real_score: Tensor, fake_score: Tensor
+) -> AwWeights:
+    return aw_weights(
+        real_grads,
+        fake_grads,
+        real_score,
+        fake_score,
+        alpha1=config.aw_alpha1,
+        alpha2=config.aw_alpha2,
+        delta=config.aw_delta,
+        epsilon=config.aw_epsilon,
+        normalized=config.aw == "normalized",
+    )
+
+
+def _aw_statistics(weights: AwWeights) -> dict[str, Tensor]:
+    """Weights, cosine and, for each case of Algorithm 1, 1 if it was taken: its running mean is the case's share."""
+    cases = {f"aw_case_{case}": (weights.case == case).float() for case in range(1, 6)}
+    return {"aw_w_real": weights.w_real, "aw_w_fake": weights.w_fake, "aw_cosine": weights.cosine, **cases}

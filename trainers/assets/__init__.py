@@ -1,0 +1,1 @@
+"""Embedded data and weights, and the script that made them."""

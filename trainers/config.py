@@ -1,0 +1,262 @@
+"""Config: everything that decides the outcome of one training run, and the tables of names it chooses from.
+
+Field names are those of the two papers where they have one: CoopInit (Zhao, Xie, Li, AAAI 2023, arXiv 2303.11649)
+and aw-loss (Zadorozhnyy, Cheng, Ye, CVPR 2021, arXiv 2012.03149). This module imports no torch, so that listing,
+planning and validating are quick.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import json
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from trainers.networks import BACKBONES
+
+DATASETS = {
+    "ring8": "trainers.data:ring8",
+    "grid25": "trainers.data:grid25",
+    "digits": "trainers.data:digits",
+}
+POINT_DATASETS = ("ring8", "grid25")  # 2-D points; every other data set holds images
+LOSSES = {
+    "nonsaturating": "trainers.losses:nonsaturating",
+    "minimax": "trainers.losses:minimax",
+    "hinge": "trainers.losses:hinge",
+    "wasserstein": "trainers.losses:wasserstein",
+    "least_squares": "trainers.losses:least_squares",
+}
+FEATURES = {
+    "raw": "trainers.features:raw",
+    "digits": "trainers.features:digits",
+}
+MODE_RADIUS = 10.0  # standard deviations of a mode within which a 2-D sample counts as its own
+
+
+class Metric(NamedTuple):
+    """How a metric of the tables is named, ordered and printed."""
+
+    row: str  # the key in a row of train()
+    when: Literal["final", "best"]  # of the last evaluation, or the best of the scheduled ones
+    label: str
+    lower_is_better: bool
+    decimals: int
+
+
+METRICS = {
+    "fid_final": Metric("fid", "final", "FID", True, 2),
+    "fid_best": Metric("fid", "best", "best FID", True, 2),
+    "energy_distance_final": Metric("energy_distance", "final", "energy distance", True, 4),
+    "energy_distance_best": Metric("energy_distance", "best", "best energy distance", True, 4),
+    "modes_final": Metric("modes", "final", "modes covered", False, 2),
+    "high_quality_final": Metric("high_quality", "final", "high-quality share", False, 3),
+}
+
+
+class Config(BaseModel):
+    """One training run. Frozen and checked: a mistake raises ValueError with one sentence that names the field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    dataset: str = "digits"
+    """Data set: a name in DATASETS or `module:object`."""
+    n_train: int | None = Field(None, ge=1)
+    """Training examples used, a seeded subset nested in every larger one; None: all."""
+    backbone: str = "dcgan"
+    """Pair of networks: a name in BACKBONES or `module:object`."""
+    backbone_options: dict[str, bool | int | float | str] = {}
+    """What only this backbone knows (its width, say); checked against the options of its `build`."""
+    loss: str = "nonsaturating"
+    """Adversarial loss: a name in LOSSES or `module:object`."""
+
+    lr: float = Field(2e-4, gt=0)
+    """Adam's learning rate, of D and of G."""
+    lr_g: float | None = Field(None, gt=0)
+    """G's learning rate where it differs; None: `lr`."""
+    lr_decay: Literal["none", "linear"] = "none"
+    """Linear: the learning rates fall to 0 over n_images."""
+    beta1: float = Field(0.5, ge=0, lt=1)
+    """Adam's first decay rate."""
+    beta2: float = Field(0.999, ge=0, lt=1)
+    """Adam's second decay rate."""
+    batch_size: int = Field(64, ge=1)
+    """Real examples in one D update; G's batches are as large."""
+    n_critic: int = Field(1, ge=1)
+    """D updates before each G update of the adversarial stage."""
+    ema_halflife: float = Field(0.0, ge=0)
+    """Half-life of the average of G's weights, in images; 0: G itself is evaluated."""
+
+    n_images: int = Field(96_000, ge=1)
+    """Budget: real images shown to D in the whole run."""
+    n_coop: int = Field(0, ge=0)
+    """CoopInit's N_coop: images of the cooperative stage (Algorithm 2); 0: off, n_images: CoopNets."""
+    coop: Literal["init", "joint"] = "init"
+    """Joint: both objectives are summed at every step, with weight 1, as long as n_coop > 0 (CoopInit section 3.1)."""
+    coop_optimizer: Literal["keep", "fresh"] = "keep"
+    """Whether Adam's moments run on at the switch of stages or start anew; the paper does not say."""
+    eta: float = Field(1.0, gt=0)
+    """Langevin step size (CoopInit equation 4), on the gradient of the summed logits."""
+    langevin_steps: int = Field(10, ge=1)
+    """Langevin steps T."""
+    langevin_noise: float = Field(0.005, ge=0)
+    """Standard deviation of the Langevin noise in data units. Equation 4 read literally is sqrt(2 eta), which drowns
+    images in [-1, 1]; the first author's public code (YangNaruto/ProEBM) uses 0.005 to 0.015."""
+    langevin_noise_ramp: bool = False
+    """The noise falls linearly to 0 along the chain."""
+
+    aw: Literal["off", "normalized", "unnormalized"] = "off"
+    """aw-loss: weighs the real and the fake gradient of D at every step (Algorithm 1)."""
+    aw_alpha1: float = Field(0.5, ge=0, le=1)
+    """Real score below which the real loss is favoured."""
+    aw_alpha2: float = Field(0.75, ge=0, le=1)
+    """Real score above which the fake loss is favoured."""
+    aw_delta: float = Field(0.05, ge=0, le=1)
+    """Margin by which the real score may lie below the fake score."""
+    aw_epsilon: float = Field(0.05, ge=0)
+    """Constant added to both weights."""
+
+    r1_gamma: float = Field(0.0, ge=0)
+    """Weight gamma of R1, gamma/2 E|grad D(x)|^2 on real data (Mescheder et al. 2018); 0: off."""
+    r1_interval: int = Field(1, ge=1)
+    """D updates between two of R1, each weighed by the interval (lazy regularization); 1: every update."""
+    gp_weight: float = Field(0.0, ge=0)
+    """Weight lambda of WGAN-GP's gradient penalty (Gulrajani et al. 2017); 0: off."""
+
+    eval_every: int = Field(9_600, ge=1)
+    """Images between two evaluations; rows stand at 0, eval_every, ..., n_images."""
+    eval_samples: int = Field(10_000, ge=2)
+    """Generated samples of one evaluation."""
+    features: str = "auto"
+    """Feature net of the Frechet distance: a name in FEATURES or `module:object`; auto: raw for points, else the data
+    set's name."""
+
+    threads: int = Field(1, ge=1)
+    """CPU threads of torch; sums, and so the last bits of every number, depend on it."""
+    seed: int = Field(0, ge=0, lt=2**63)
+    """Seed of every random stream of the run."""
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise ValueError(sentence(error, type(self).model_fields)) from None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_bool_as_number(cls, value: Any, info: Any) -> Any:
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
+            raise ValueError("should be a number or a name, not true or false")
+        return value
+
+    @field_validator("dataset", "backbone", "loss", "features")
+    @classmethod
+    def _known(cls, value: str, info: Any) -> str:
+        table = {
+            "dataset": DATASETS,
+            "backbone": BACKBONES,
+            "loss": LOSSES,
+            "features": {"auto": "", **FEATURES},
+        }[info.field_name]
+        if value not in table and ":" not in value:
+            raise ValueError(choose(value, table))
+        return value
+
+    @model_validator(mode="after")
+    def _fields_fit(self) -> Self:
+        if self.n_coop > self.n_images:
+            raise ValueError(f"n_coop = {self.n_coop} is more than n_images = {self.n_images}; it must be at most that")
+        if self.coop == "joint" and self.n_coop == 0:
+            raise ValueError("coop = 'joint' does nothing while n_coop is 0; set n_coop to 1 or more")
+        if self.aw_alpha1 > self.aw_alpha2:
+            raise ValueError(
+                f"aw_alpha1 = {self.aw_alpha1} is more than aw_alpha2 = {self.aw_alpha2}; it must be at most that"
+            )
+        if self.dataset in POINT_DATASETS and self.backbone == "dcgan":
+            raise ValueError(f"backbone = 'dcgan' needs images, and {self.dataset} holds 2-D points; use 'mlp'")
+        if self.dataset in POINT_DATASETS and self.features not in ("auto", "raw"):
+            raise ValueError(f"features = {self.features!r} needs images, and {self.dataset} holds 2-D points; use raw")
+        return self
+
+    @property
+    def cell_key(self) -> str:
+        """The name of this Config without its seed: 16 hex digits of SHA-256 over the fields that differ from their
+        defaults, as sorted JSON. A field added later keeps every key, so long as its default means 'as before'."""
+        fields = json.dumps(self.changed(), sort_keys=True, allow_nan=False)
+        return hashlib.sha256(fields.encode()).hexdigest()[:16]
+
+    def changed(self) -> dict[str, Any]:
+        """The fields that differ from their defaults, the seed left out."""
+        return self.model_dump(mode="json", exclude_defaults=True, exclude={"seed"})
+
+    def replace(self, **overrides: Any) -> Config:
+        """This Config with some fields changed, checked anew. Raises ValueError."""
+        return Config(**{**self.model_dump(), **overrides})
+
+    def scaled(self, factor: float) -> Config:
+        """This Config with every budget in images (n_coop, n_images, eval_every) scaled by factor > 0 and rounded, to
+        1 at the least; evaluation samples stay, since the FID's bias depends on them. Raises ValueError."""
+        if not (math.isfinite(factor) and factor > 0):
+            raise ValueError(f"budget = {factor} should be a finite number greater than 0")
+        budgets = {name: getattr(self, name) for name in ("n_coop", "n_images", "eval_every")}
+        return self.replace(**{name: max(1, round(n * factor)) if n else 0 for name, n in budgets.items()})
+
+    @property
+    def metric(self) -> str:
+        """Key of the row value that runs are judged by. Frechet distance sees only mean and covariance of 2-D points,
+        so those are judged by their energy distance."""
+        return "energy_distance" if self.dataset in POINT_DATASETS else "fid"
+
+    @property
+    def feature_net(self) -> str:
+        """The feature net that `features` stands for."""
+        if self.features != "auto":
+            return self.features
+        return "raw" if self.dataset in POINT_DATASETS else self.dataset
+
+    @property
+    def protocol(self) -> str:
+        """What a metric's value depends on beside the model, in words."""
+        if self.dataset in POINT_DATASETS:
+            return (
+                f"{self.eval_samples:,} generated and 10,000 fresh real points of {self.dataset}; energy distance and "
+                f"Frechet distance on raw coordinates; a mode is covered by 1% of the samples within "
+                f"{MODE_RADIUS:g} of its standard deviations, high quality is within that of any mode"
+            )
+        return (
+            f"FID on {self.feature_net} features, {self.eval_samples:,} generated samples against all training images "
+            f"of {self.dataset}, no resize"
+        )
+
+
+def choose(name: str, allowed: Iterable[str]) -> str:
+    """A clause that tells which names are allowed, the nearest to `name` first."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(name, names, n=1)
+    return (f"did you mean {near[0]!r}? " if near else "") + "allowed: " + ", ".join(names)
+
+
+def sentence(error: ValidationError, allowed: Iterable[str] = ()) -> str:
+    """The first mistake of a pydantic error as one sentence: field, value, what is allowed."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"unknown field {field!r}; {choose(field, allowed)}"
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{field} = {first['input']!r}: {message}" if field else message
+
+
+def resolve(table: dict[str, str], name: str) -> Callable[..., Any]:
+    """The object that a name of a table, or `module:object`, stands for. Raises ValueError."""
+    path = table.get(name, name)
+    module, _, attribute = path.partition(":")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"cannot load {path!r}: {error}") from None
+    return found

@@ -1,0 +1,109 @@
+"""CoopInit: cooperative learning as initialisation of a GAN.
+
+Zhao, Xie, Li, "CoopInit: Initializing Generative Adversarial Networks via Cooperative Learning", AAAI 2023, arXiv
+2303.11649. D is read as an energy-based model with density proportional to exp D(x) (equation 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from trainers.config import Config
+from trainers.state import State, frozen, gradients, update
+
+
+def langevin(
+    critic: Callable[[Tensor], Tensor],
+    x: Tensor,
+    *,
+    step_size: float,
+    steps: int,
+    noise: float,
+    clamp: tuple[float, float] | None = None,
+    generator: torch.Generator | None = None,
+    ramp: bool = False,
+    slopes: list[Tensor] | None = None,
+) -> Tensor:
+    """Langevin dynamics on the energy -critic (CoopInit equation 4): x <- x + step_size * grad + noise * N(0, I).
+
+    `x` is [N, ...], `critic(x)` gives logits that are summed over all elements, `noise` is a standard deviation in
+    units of x (equation 4 read literally: sqrt(2 * step_size)), with `ramp` falling linearly to 0 along the chain.
+    `clamp` bounds the end of the chain, not its steps. Returns the end of the chain, detached. `slopes`, where given,
+    receives each step's mean norm of the gradient over the batch, a 0-d tensor.
+    """
+    x = x.detach()
+    for step in range(steps):
+        x.requires_grad_(True)
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(critic(x).sum(), x)
+        sigma = noise * (1 - step / steps) if ramp else noise
+        x = x.detach() + step_size * slope
+        if sigma:
+            x = x + sigma * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        if slopes is not None:
+            slopes.append(slope.flatten(1).norm(dim=1).mean())
+    return x.clamp(*clamp) if clamp else x
+
+
+class Cooperation(NamedTuple):
+    """The two losses of one cooperative step and its statistics, all 0-d tensors."""
+
+    energy: Tensor  # D's: mean D(x_tilde) - mean D(x), equation 3
+    teaching: Tensor  # G's: batch mean of the squared norm of x_tilde - G(z)
+    statistics: dict[str, Tensor]
+
+
+def cooperate(state: State, real: Tensor, labels: Tensor) -> Cooperation:
+    """Algorithm 1 up to the updates: G's start, D's revision of it, and what both learn from it.
+
+    One forward pass of G serves the start of the chain and the teaching loss: same z, labels, batch statistics.
+    """
+    config, critic = state.config, state.discriminator
+    start = state.generate("z", labels)  # [N, *shape]
+    slopes: list[Tensor] = []
+    with frozen(critic):
+        revised = langevin(
+            lambda x: critic(x, labels),
+            start,
+            step_size=config.eta,
+            steps=config.langevin_steps,
+            noise=config.langevin_noise,
+            ramp=config.langevin_noise_ramp,
+            clamp=state.data.bounds,
+            generator=state.rng("langevin"),
+            slopes=slopes,
+        )
+    real_logits, revised_logits = critic(real, labels), critic(revised, labels)
+    energy = revised_logits.mean() - real_logits.mean()
+    teaching = (revised - start).flatten(1).square().sum(1).mean()
+    statistics = {
+        "logit_real": real_logits.detach().mean(),
+        "logit_revised": revised_logits.detach().mean(),
+        "loss_teaching": teaching.detach(),
+        "langevin_slope": torch.stack(slopes).mean(),
+        "langevin_distance": (revised - start.detach()).square().mean().sqrt(),
+    }
+    return Cooperation(energy, teaching, statistics)
+
+
+def cooperative_step(state: State) -> dict[str, Tensor]:
+    """One step of Algorithm 1: D by equation 3, G towards D's revision of its samples. No regularizer, no aw-loss."""
+    real, labels = state.real_batch()
+    learned = cooperate(state, real, labels)
+    update(state.opt_d, state.discriminator, gradients(learned.energy, state.discriminator))
+    update(state.opt_g, state.generator, gradients(learned.teaching, state.generator))
+    return learned.statistics
+
+
+def is_cooperative(config: Config, images: int) -> bool:
+    """Whether the step after so many images is cooperative (Algorithm 2): ceil(n_coop / batch_size) steps are."""
+    return config.coop == "init" and images < config.n_coop
+
+
+def is_switch(config: Config, images: int) -> bool:
+    """Whether the step after so many images is the first adversarial one after a cooperative stage."""
+    return config.coop == "init" and 0 < config.n_coop <= images < config.n_coop + config.batch_size

@@ -1,0 +1,178 @@
+"""The training loop: steps until the budget is spent, a row at each evaluation, a checkpoint before each row."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.utils import save_image
+
+from trainers.adversarial import adversarial_step
+from trainers.checkpoint import (
+    claim_provenance,
+    locked,
+    open_run,
+    read_rows,
+    save_tensors,
+    write_rows,
+)
+from trainers.config import METRICS, Config
+from trainers.coopinit import cooperative_step, is_cooperative, is_switch
+from trainers.data import Dataset, Sampler, load_dataset
+from trainers.features import load_features
+from trainers.metrics import evaluate, generate
+from trainers.state import State, build_networks
+
+WATCH_EVERY = 32  # steps between two looks at whether the run diverged, each of which waits for the device
+GRID = 64  # samples of a grid
+CLOUD = 10_000  # samples of a picture of points
+
+
+def train(config: Config, run_dir: Path | str) -> Iterator[dict[str, Any]]:
+    """Train a Config in its run folder; yield one row an evaluation, at 0, eval_every, ..., n_images images.
+
+    A row holds images, seconds (of training so far), eval_seconds, logged_at (Unix time), state ("running", then
+    "done" or "diverged"), the metrics (NaN in a diverged row), and running means of the steps' statistics. Row and
+    checkpoint are on disk before a row is yielded; a folder that holds rows yields them again first and goes on from
+    there, bit-identical on the same machine but for the time fields. Uses CUDA where there is a device.
+
+    Raises ValueError if the parts of the config do not fit, or the folder holds a run of another.
+    """
+    folder = Path(run_dir)
+    torch.set_num_threads(config.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with locked(folder):
+        open_run(config, folder)
+        state = State(config, device)
+        digests = {"data_digest": state.data.digest, "features_digest": load_features(config.feature_net).digest}
+        claim_provenance(folder, digests, device)
+        rows = _restore(state, folder)
+        yield from rows
+        while not rows or rows[-1]["state"] == "running":
+            rows.append(_advance(state, folder, rows))
+            yield rows[-1]
+
+
+def check(config: Config) -> None:
+    """Raise ValueError if a Config's parts do not fit together; trains nothing."""
+    data = load_dataset(config.dataset)
+    load_features(config.feature_net)
+    Sampler(data, config.n_train, config.seed, torch.device("cpu"))
+    build_networks(config, data)
+
+
+def _advance(state: State, folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Train to the next evaluation, evaluate, write row and checkpoint; returns the row."""
+    config = state.config
+    before = rows[-1] if rows else {"seconds": 0.0, "eval_seconds": 0.0}
+    started = time.perf_counter()
+    if rows:
+        _train_until(state, min(_next_evaluation(config, state.images), config.n_images))
+    trained = time.perf_counter()
+    metrics: dict[str, float] = {}
+    if state.diverged_at < 0 and state.has_finite_parameters():
+        metrics = evaluate(config, state.data, state.best_generator, state.device)
+        save_samples(state, folder / "samples" / f"{state.images:012d}.png")
+    diverged = not metrics or not all(map(math.isfinite, metrics.values()))
+    done = state.images >= config.n_images
+    row = {
+        "images": int(state.diverged_at) if state.diverged_at >= 0 else state.images,
+        "state": "diverged" if diverged else "done" if done else "running",
+        **_metric_values(state.data, metrics),
+        **state.statistics.means(),
+        "seconds": before["seconds"] + trained - started,
+        "eval_seconds": before["eval_seconds"] + time.perf_counter() - trained,
+        "logged_at": time.time(),
+    }
+    _save(state, folder, [*rows, row])
+    return row
+
+
+def _next_evaluation(config: Config, images: int) -> int:
+    return (images // config.eval_every + 1) * config.eval_every
+
+
+def _train_until(state: State, images: int) -> None:
+    """Steps until so many images were shown, or the run diverged."""
+    config = state.config
+    while state.images < images:
+        shown = state.images
+        state.set_learning_rates()
+        if is_cooperative(config, shown):
+            statistics = cooperative_step(state)
+        else:
+            if is_switch(config, shown) and config.coop_optimizer == "fresh":
+                state.fresh_optimizers()
+                state.set_learning_rates()
+            statistics = adversarial_step(state)
+        state.steps += 1
+        state.update_average(state.images - shown)
+        state.watch(statistics)
+        if state.steps % WATCH_EVERY == 0 and state.diverged_at >= 0:
+            return
+
+
+def _metric_values(data: Dataset, metrics: dict[str, float]) -> dict[str, float]:
+    """The metrics, or NaN for each that this data set has: a scheduler needs the keys of a diverged row too."""
+    keys = {metric.row for metric in METRICS.values()} if data.modes is not None else {"fid"}
+    return metrics or dict.fromkeys(sorted(keys), math.nan)
+
+
+def _save(state: State, folder: Path, rows: list[dict[str, Any]]) -> None:
+    """Write the rows, then what goes on from them; a finished run keeps its generators alone (promise of small disks)."""
+    row, key = rows[-1], state.config.metric
+    best = min((r[key] for r in rows if math.isfinite(r[key])), default=None)
+    weights = state.best_generator.state_dict()
+    if row[key] == best:
+        save_tensors(folder / "generator_best.pt", weights)
+    if row["state"] == "done":
+        save_tensors(folder / "generator_final.pt", weights)
+    write_rows(folder, rows)
+    checkpoint = folder / "checkpoint.pt"
+    if row["state"] == "running":
+        save_tensors(checkpoint, state.state_dict())
+    else:
+        checkpoint.unlink(missing_ok=True)
+
+
+def _restore(state: State, folder: Path) -> list[dict[str, Any]]:
+    """Load the checkpoint, if any, and return the rows that it or the end of the run stands behind."""
+    rows = read_rows(folder)
+    if rows and rows[-1]["state"] != "running":
+        return rows
+    checkpoint = folder / "checkpoint.pt"
+    if not checkpoint.exists():
+        return []
+    state.load_state_dict(torch.load(checkpoint, map_location=state.device, weights_only=True))
+    return [row for row in rows if row["images"] <= state.images]
+
+
+def save_samples(state: State, path: Path) -> None:
+    """Picture of samples from fixed latents: a grid of images, or a density of 2-D points over the real modes."""
+    n = GRID if state.data.modes is None else CLOUD
+    samples = torch.cat(list(generate(state.config, state.data, state.best_generator, state.device, n))).cpu()
+    if state.data.modes is None:
+        save_image(samples, path, nrow=8, padding=1, normalize=True, value_range=(-1, 1))
+    else:
+        save_image(picture_of_points(samples, state.data), path)
+
+
+def picture_of_points(points: Tensor, data: Dataset, side: int = 96) -> Tensor:
+    """RGB picture [3, 3 * side, 3 * side] of points [N, 2]: dark blue where they are dense, real modes in orange."""
+    assert data.modes is not None
+    extent = 1.4 * float(data.modes.abs().max())
+    bins = [torch.linspace(-extent, extent, side + 1)] * 2
+
+    def density(x: Tensor) -> Tensor:  # [side, side] in 0..1, row 0 on top
+        counts = torch.histogramdd(x.float(), bins).hist.T.flip(0)
+        return (counts / counts.max().clamp_min(1)).sqrt()
+
+    fake, real = density(points), density(data.examples[:CLOUD])
+    light = torch.ones(3, side, side) - real * torch.tensor([0.0, 0.35, 0.8])[:, None, None]
+    mixed = light * (1 - fake) + fake * torch.tensor([0.05, 0.15, 0.5])[:, None, None]
+    return mixed.repeat_interleave(3, 1).repeat_interleave(3, 2)

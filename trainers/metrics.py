@@ -1,0 +1,166 @@
+"""Scores of a generator: Frechet distance, energy distance, modes covered, high-quality share.
+
+Each function takes plain tensors; `evaluate` says which of them a Config's rows carry, by its protocol.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from trainers.config import MODE_RADIUS, Config
+from trainers.data import Dataset, load_dataset
+from trainers.features import load_features
+from trainers.streams import stream
+
+BATCH = 500  # examples generated or scored at a time
+REAL_POINTS = 10_000  # fresh real points that 2-D samples are held against
+MODE_SHARE = 0.01  # of all samples that a mode needs near it to count as covered
+
+
+class Moments:
+    """Mean and covariance of features that stream by, in float64; n x d features are never held."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.mean = torch.zeros(0, dtype=torch.float64)
+        self.scatter = torch.zeros(0, 0, dtype=torch.float64)
+
+    def update(self, features: Tensor) -> None:
+        """Take a batch [n, d] in (Chan, Golub, LeVeque 1979)."""
+        features = features.double()
+        n, mean = len(features), features.mean(0)
+        centred = features - mean
+        scatter = centred.T @ centred
+        if self.n == 0:
+            self.n, self.mean, self.scatter = n, mean, scatter
+            return
+        shift, total = mean - self.mean, self.n + n
+        self.scatter = self.scatter + scatter + torch.outer(shift, shift) * (self.n * n / total)
+        self.mean = self.mean + shift * (n / total)
+        self.n = total
+
+    @property
+    def covariance(self) -> Tensor:
+        """Unbiased, [d, d]; needs at least two examples."""
+        return self.scatter / (self.n - 1)
+
+
+def symmetric_root(covariance: Tensor) -> Tensor:
+    """The symmetric positive semi-definite square root, [d, d]; rounding below zero counts as zero."""
+    values, vectors = torch.linalg.eigh(covariance)
+    return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+
+
+def frechet_distance(
+    mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor, *, root1: Tensor | None = None
+) -> float:
+    """Squared Frechet distance of two Gaussians (Dowson and Landau 1982), the FID of Heusel et al. 2017.
+
+    Means [d] and covariances [d, d], in float64. tr (S1 S2)^(1/2) is taken as the sum of the roots of the eigenvalues
+    of R S2 R with R the symmetric root of S1 (`root1`, if at hand): a symmetric problem that also has an answer for
+    singular covariances.
+    """
+    root = symmetric_root(cov1) if root1 is None else root1
+    inner = root @ cov2 @ root
+    cross = torch.linalg.eigvalsh((inner + inner.T) / 2).clamp_min(0).sqrt().sum()
+    return float((mean1 - mean2).square().sum() + cov1.trace() + cov2.trace() - 2 * cross)
+
+
+def mean_distance(x: Tensor, y: Tensor) -> float:
+    """Mean Euclidean distance over all pairs of x [n, d] and y [m, d], in float64."""
+    sums = [
+        torch.cdist(part, y.double(), compute_mode="donot_use_mm_for_euclid_dist").sum()
+        for part in x.double().split(BATCH)
+    ]
+    return float(torch.stack(sums).sum()) / (len(x) * len(y))
+
+
+def energy_distance(x: Tensor, y: Tensor, within_y: float | None = None) -> float:
+    """Energy distance sqrt(2 E|X - Y| - E|X - X'| - E|Y - Y'|) of two samples [n, d] and [m, d].
+
+    Szekely and Rizzo 2013, as a distance like scipy.stats.energy_distance; 0 only for equal distributions.
+    `within_y` is E|Y - Y'|, if at hand.
+    """
+    within = mean_distance(y, y) if within_y is None else within_y
+    return max(0.0, 2 * mean_distance(x, y) - mean_distance(x, x) - within) ** 0.5
+
+
+def mode_shares(points: Tensor, modes: Tensor, radius: float) -> Tensor:
+    """Share of the points [n, 2] that lie within the radius of each mode [k, 2]: [k]. No point may be near two."""
+    return (torch.cdist(points.double(), modes.double()) <= radius).double().mean(0)
+
+
+class _Reference(NamedTuple):
+    """The real side of a Frechet distance."""
+
+    mean: Tensor
+    covariance: Tensor
+    root: Tensor
+
+
+@cache
+def _reference(dataset: str, features: str, device: torch.device) -> _Reference:
+    """Moments of all training examples of a data set, taken once a process."""
+    data, net = load_dataset(dataset), load_features(features)
+    moments = Moments()
+    for indices in torch.arange(len(data.examples)).split(BATCH):
+        moments.update(net.extract(data.scaled(indices).to(device)))
+    return _Reference(moments.mean, moments.covariance, symmetric_root(moments.covariance))
+
+
+@cache
+def _real_points(dataset: str) -> tuple[Tensor, float]:
+    """Fresh real points of a 2-D data set and their mean distance to each other, drawn once a process."""
+    data = load_dataset(dataset)
+    assert data.fresh is not None
+    points = data.fresh(REAL_POINTS, stream(0, "real points"))
+    return points, mean_distance(points, points)
+
+
+@torch.no_grad()
+def evaluate(config: Config, data: Dataset, generator: nn.Module, device: torch.device) -> dict[str, float]:
+    """The metrics of a generator, with latents that depend on the seed alone; leaves it in the mode it was in."""
+    net = load_features(config.feature_net)
+    moments = Moments()
+    kept = []
+    for samples in generate(config, data, generator, device, config.eval_samples):
+        moments.update(net.extract(samples))
+        if data.modes is not None:
+            kept.append(samples.cpu())
+    real = _reference(config.dataset, config.feature_net, device)
+    values = {
+        "fid": frechet_distance(real.mean, real.covariance, moments.mean, moments.covariance, root1=real.root)
+        if moments.covariance.isfinite().all()
+        else float("nan")
+    }
+    if data.modes is not None:
+        values |= _point_metrics(config.dataset, data, torch.cat(kept))
+    return values
+
+
+def _point_metrics(dataset: str, data: Dataset, points: Tensor) -> dict[str, float]:
+    assert data.modes is not None
+    real, within = _real_points(dataset)
+    shares = mode_shares(points, data.modes, MODE_RADIUS * data.mode_std)
+    return {
+        "energy_distance": energy_distance(points, real, within),
+        "modes": float((shares >= MODE_SHARE).sum()),
+        "high_quality": float(shares.sum()),
+    }
+
+
+@torch.no_grad()
+def generate(config: Config, data: Dataset, generator: nn.Module, device: torch.device, n: int):  # type: ignore[no-untyped-def]
+    """Yield n samples in batches [BATCH, *shape], the same for the same weights; labels as frequent as in the data."""
+    was_training = generator.training
+    generator.eval()
+    for index, size in enumerate(torch.arange(n).split(BATCH)):
+        rng = stream(config.seed, "evaluation", index, device)
+        source = generator.sample_source(len(size), rng)  # type: ignore[operator]
+        labels = data.labels[torch.randint(len(data.labels), (len(size),), generator=stream(config.seed, "evaluation labels", index))]
+        yield generator(source, labels.to(device))
+    generator.train(was_training)

@@ -1,0 +1,13 @@
+"""Backbones, one file each.
+
+`module:object` names a function `build(config, shape, n_classes, *, options...) -> (generator, discriminator)`.
+
+The generator has `sample_source(n, rng)`, which draws the n inputs it starts from, and `G(source, labels) -> x`
+with x [N, *shape]. `D(x, labels)` gives logits whose first dimension is N. The keyword-only parameters of `build`
+are the backbone's own options (`Config.backbone_options`), their defaults written there and nowhere else.
+"""
+
+BACKBONES = {
+    "mlp": "trainers.networks.mlp:build",
+    "dcgan": "trainers.networks.dcgan:build",
+}

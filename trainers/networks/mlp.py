@@ -1,0 +1,68 @@
+"""MLP pair of the 2-D experiments: tanh layers, orthogonal weights.
+
+Sizes and initialisation follow the notebook of Unrolled GAN (poolio/unrolled_gan): two layers of 128, gain 1.4,
+256 latent dimensions. Works for data of any shape.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from trainers.config import Config
+from trainers.streams import seeded
+
+
+class Generator(nn.Module):
+    """z [N, latent] -> x [N, *shape]."""
+
+    def __init__(self, shape: tuple[int, ...], latent: int, width: int, depth: int) -> None:
+        super().__init__()
+        self.latent = latent
+        self.shape = shape
+        self.layers = layers(latent, width, depth, math.prod(shape))
+
+    def sample_source(self, n: int, rng: torch.Generator) -> Tensor:
+        return torch.randn(n, self.latent, generator=rng, device=rng.device)
+
+    def forward(self, source: Tensor, labels: Tensor | None = None) -> Tensor:
+        x: Tensor = self.layers(source)
+        return x.unflatten(1, self.shape)
+
+
+class Discriminator(nn.Module):
+    """x [N, *shape] -> logits [N]."""
+
+    def __init__(self, shape: tuple[int, ...], width: int, depth: int) -> None:
+        super().__init__()
+        self.layers = layers(math.prod(shape), width, depth, 1)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        logits: Tensor = self.layers(x.flatten(1))
+        return logits.squeeze(1)
+
+
+def layers(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequential:
+    """`depth` tanh layers of `width` and a linear one."""
+    widths = [inputs, *[width] * depth, outputs]
+    stack: list[nn.Module] = []
+    for before, after in zip(widths, widths[1:], strict=False):
+        linear = nn.Linear(before, after)
+        nn.init.orthogonal_(linear.weight, gain=1.4)
+        nn.init.zeros_(linear.bias)
+        stack += [linear, nn.Tanh()]
+    return nn.Sequential(*stack[:-1])
+
+
+def build(
+    config: Config, shape: tuple[int, ...], n_classes: int, *, width: PositiveInt = 128, depth: PositiveInt = 2, latent: PositiveInt = 256
+) -> tuple[Generator, Discriminator]:
+    """`depth` hidden layers of `width` units in both networks, z of `latent` dimensions."""
+    with seeded(config.seed, "init of G"):
+        generator = Generator(shape, latent, width, depth)
+    with seeded(config.seed, "init of D"):
+        discriminator = Discriminator(shape, width, depth)
+    return generator, discriminator

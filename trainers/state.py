@@ -1,0 +1,189 @@
+"""What a training run consists of between two steps: networks, optimisers, counts, running statistics."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from pydantic import ValidationError, validate_call
+from torch import Tensor, nn
+
+from trainers.config import LOSSES, Config, resolve, sentence
+from trainers.data import Dataset, Sampler, load_dataset
+from trainers.losses import Loss
+from trainers.networks import BACKBONES
+from trainers.streams import stream
+
+MAX_LOGIT = 1e4  # a mean |D(x)| beyond it counts as diverged
+
+
+class Statistics:
+    """Running means of step statistics with a memory of about 100 steps, whatever the evaluation schedule is."""
+
+    DECAY = 0.99
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.weights: dict[str, float] = {}
+
+    def update(self, values: dict[str, Tensor]) -> None:
+        """Take one step's 0-d tensors in; nothing leaves the device."""
+        for name, value in values.items():
+            before = self.sums.get(name, torch.zeros_like(value))
+            self.sums[name] = self.DECAY * before + (1 - self.DECAY) * value
+            self.weights[name] = self.DECAY * self.weights.get(name, 0.0) + (1 - self.DECAY)
+
+    def means(self) -> dict[str, float]:
+        return {name: float(total) / self.weights[name] for name, total in self.sums.items()}
+
+
+class State:
+    """A run between two steps.
+
+    `images` counts the real images shown to D so far, `steps` the steps (one G update each). Raises ValueError if the
+    data set, the backbone and the backbone's options do not fit together.
+    """
+
+    def __init__(self, config: Config, device: torch.device) -> None:
+        self.config = config
+        self.device = device
+        self.data: Dataset = load_dataset(config.dataset)
+        self.sampler = Sampler(self.data, config.n_train, config.seed, device)
+        loss: Any = resolve(LOSSES, config.loss)
+        self.loss: Loss = loss
+        self.generator, self.discriminator = build_networks(config, self.data)
+        self.generator.to(device)
+        self.discriminator.to(device)
+        self.average = copy.deepcopy(self.generator) if config.ema_halflife else None
+        self.fresh_optimizers()
+        self.images = 0
+        self.steps = 0
+        self.statistics = Statistics()
+        self.diverged_at = torch.tensor(-1, device=device)  # images; stays there so that no step waits for the host
+
+    def fresh_optimizers(self) -> None:
+        """Adam for D and G, without moments."""
+        betas = (self.config.beta1, self.config.beta2)
+        lr_g = self.config.lr_g or self.config.lr
+        self.opt_d = torch.optim.Adam(self.discriminator.parameters(), lr=self.config.lr, betas=betas, fused=True)
+        self.opt_g = torch.optim.Adam(self.generator.parameters(), lr=lr_g, betas=betas, fused=True)
+
+    def set_learning_rates(self) -> None:
+        """The rates of the step to come; the clock counts images and runs through both stages."""
+        share = 1 - self.images / self.config.n_images if self.config.lr_decay == "linear" else 1.0
+        self.opt_d.param_groups[0]["lr"] = self.config.lr * share
+        self.opt_g.param_groups[0]["lr"] = (self.config.lr_g or self.config.lr) * share
+
+    @property
+    def best_generator(self) -> nn.Module:
+        """The generator that is evaluated: the running average where there is one."""
+        return self.average or self.generator
+
+    def real_batch(self) -> tuple[Tensor, Tensor]:
+        """Real data [N, *shape] and labels [N] of the next D update; counts them as shown."""
+        batch = self.sampler.batch(self.images, self.config.batch_size)
+        self.images += self.config.batch_size
+        return batch
+
+    def rng(self, purpose: str) -> torch.Generator:
+        """The stream of one purpose at the present count of images, which no two D updates and no two steps share."""
+        return stream(self.config.seed, purpose, self.images, self.device)
+
+    def generate(self, purpose: str, labels: Tensor) -> Tensor:
+        """G's samples [N, *shape] for the labels, from the z of this purpose and moment; the graph is kept."""
+        source = self.generator.sample_source(len(labels), self.rng(purpose))  # type: ignore[operator]
+        fake: Tensor = self.generator(source, labels)
+        return fake
+
+    def update_average(self, images: int) -> None:
+        """Move the running average of G by a step that showed so many images; buffers are copied."""
+        if self.average is None:
+            return
+        decay = 0.5 ** (images / self.config.ema_halflife)
+        with torch.no_grad():
+            for mean, new in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+                mean.lerp_(new, 1 - decay)
+            for kept, new in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+                kept.copy_(new)
+
+    def watch(self, statistics: dict[str, Tensor]) -> None:
+        """Take a step's statistics in, and note the image count at the first that is not finite or too large."""
+        self.statistics.update(statistics)
+        values = torch.stack([value.float() for value in statistics.values()])
+        logits = torch.stack([v.float() for k, v in statistics.items() if k.startswith("logit")])
+        bad = ~values.isfinite().all() | (logits.abs() > MAX_LOGIT).any()
+        self.diverged_at = torch.where(bad & (self.diverged_at < 0), self.images, self.diverged_at)
+
+    def has_finite_parameters(self) -> bool:
+        networks = [self.generator, self.discriminator]
+        return all(bool(p.isfinite().all()) for network in networks for p in network.parameters())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on, as tensors and plain values."""
+        return {
+            "images": self.images,
+            "steps": self.steps,
+            "generator": self.generator.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
+            "opt_g": self.opt_g.state_dict(),
+            "opt_d": self.opt_d.state_dict(),
+            "statistic_sums": self.statistics.sums,
+            "statistic_weights": self.statistics.weights,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on from what state_dict gave."""
+        self.images = saved["images"]
+        self.steps = saved["steps"]
+        self.generator.load_state_dict(saved["generator"])
+        self.discriminator.load_state_dict(saved["discriminator"])
+        if self.average:
+            self.average.load_state_dict(saved["average"])
+        self.opt_g.load_state_dict(saved["opt_g"])
+        self.opt_d.load_state_dict(saved["opt_d"])
+        self.statistics.sums = saved["statistic_sums"]
+        self.statistics.weights = saved["statistic_weights"]
+
+
+def build_networks(config: Config, data: Dataset) -> tuple[nn.Module, nn.Module]:
+    """The generator and the discriminator of a Config. Raises ValueError for options that its `build` does not take."""
+    build = resolve(BACKBONES, config.backbone)
+    options = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    try:
+        checked = validate_call(build, config={"arbitrary_types_allowed": True})
+        generator, discriminator = checked(config, data.shape, data.n_classes, **config.backbone_options)
+    except ValidationError as error:
+        raise ValueError(f"backbone_options of {config.backbone!r}: {sentence(error, options)}") from None
+    return generator, discriminator
+
+
+def update(optimizer: torch.optim.Optimizer, network: nn.Module, gradients: Sequence[Tensor]) -> None:
+    """One optimiser step along the given gradients, one a parameter."""
+    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+        parameter.grad = gradient
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def gradients(loss: Tensor, network: nn.Module) -> tuple[Tensor, ...]:
+    """Gradients of a 0-d loss over all parameters of a network, zeros where the loss does not depend on one."""
+    return torch.autograd.grad(loss, list(network.parameters()), materialize_grads=True)
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[nn.Module]:
+    """Within it no parameter of the network takes a gradient; after it all buffers are as they were before."""
+    buffers = [buffer.clone() for buffer in network.buffers()]
+    network.requires_grad_(False)
+    try:
+        yield network
+    finally:
+        network.requires_grad_(True)
+        with torch.no_grad():
+            for buffer, before in zip(network.buffers(), buffers, strict=True):
+                buffer.copy_(before)
