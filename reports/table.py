@@ -1,0 +1,263 @@
+"""The ablation table: numbers first, then their text for the screen, Markdown, LaTeX and CSV."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Hashable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import ttest_ind
+
+from search.aggregate import Aggregate, aggregate
+from spaces import Study
+from trainers.config import METRICS
+
+STATISTICS = ("mean", "std", "n", "diverged", "published")
+
+
+def ablation_table(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Aggregates of a study's runs over seeds.
+
+    `runs` is what load_runs gives. Index (row, column) in the study's order, columns (metric, mean | std | n |
+    diverged | published), std being the sample standard deviation. Only done runs enter mean, std and n. Raises
+    ValueError if the runs of one column were scored by different protocols or data.
+    """
+    _refuse_mixtures(runs)
+    cells = [(row, column) for row in study.rows for column in study.columns]
+    values = {
+        (metric, name): [value for cell in cells for value in [_statistics(runs, cell, metric)[name]]]
+        for metric in study.metrics
+        for name in STATISTICS
+    }
+    index = pd.MultiIndex.from_tuples(cells, names=["row", "column"])
+    return pd.DataFrame(values, index=index, columns=pd.MultiIndex.from_tuples(values, names=["metric", "statistic"]))
+
+
+def _of_cell(runs: pd.DataFrame, cell: tuple[str, str]) -> pd.DataFrame:
+    return runs[(runs["row"] == cell[0]) & (runs["column"] == cell[1])]
+
+
+def _statistics(runs: pd.DataFrame, cell: tuple[str, str], metric: str) -> dict[str, float]:
+    found: Aggregate = aggregate(_of_cell(runs, cell), metric)
+    return {**found._asdict(), "published": math.nan}
+
+
+def _refuse_mixtures(runs: pd.DataFrame) -> None:
+    """A column compares only what was scored alike."""
+    ended = runs[runs["state"].isin(["done", "diverged"])]
+    for name in ("protocol", "data_digest", "features_digest"):
+        for column, group in ended.groupby("column"):
+            kinds = sorted(set(group[name]))
+            if len(kinds) > 1:
+                place = f"column {column!r}" if column else "the table"
+                raise ValueError(f"{place} would mix runs of different {name}: {'; '.join(kinds)}")
+
+
+class Difference(NamedTuple):
+    """Difference of two means with its 95% Welch interval, NaN where a side has fewer than two seeds."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def difference(values: pd.Series, reference: pd.Series) -> Difference:
+    """Mean of values minus mean of reference, with Welch's t interval (FACTS: holds its 95% from n = 3)."""
+    mean = float(values.mean() - reference.mean())
+    if min(len(values), len(reference)) < 2:
+        return Difference(mean, math.nan, math.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # equal values: the interval is a point
+        interval = ttest_ind(values, reference, equal_var=False).confidence_interval(0.95)
+    return Difference(mean, float(interval.low), float(interval.high))
+
+
+def ranks(table: pd.DataFrame) -> pd.DataFrame:
+    """1 for the best mean of a metric in its column, 2 for the second, else 0; same shape as the table's means.
+
+    A cell with a diverged seed has no rank: the mean of its survivors flatters it.
+    """
+    result = {}
+    for metric in table.columns.unique("metric"):
+        clean = table[metric]["mean"].where(table[metric]["diverged"] == 0)
+        ranked = clean.groupby(level="column").rank(method="dense", ascending=METRICS[metric].lower_is_better)
+        result[metric] = ranked.where(ranked <= 2, 0).fillna(0).astype(int)
+    return pd.DataFrame(result, index=table.index)
+
+
+class Text(NamedTuple):
+    """A table as text: one line a row of the study, one field a column and metric; marks are 0, 1 (best), 2."""
+
+    cells: pd.DataFrame
+    marks: pd.DataFrame
+    caption: str
+
+
+def as_text(runs: pd.DataFrame, study: Study) -> Text:
+    """The table that is printed: for each column its metrics, the first one's difference to the first row, and n."""
+    table = ablation_table(runs, study)
+    marks = ranks(table)
+    first_row, first_metric = next(iter(study.rows)), study.metrics[0]
+    cells: dict[str, list[str]] = {}
+    best: dict[str, list[int]] = {}
+
+    def put(column: str, label: str, texts: list[str], marked: list[int] | None = None) -> None:
+        name = f"{column}: {label}" if column else label
+        cells[name], best[name] = texts, marked or [0] * len(texts)
+
+    for column in study.columns:
+        part = table.xs(column, level="column")
+        for metric in study.metrics:
+            arrow = "↓" if METRICS[metric].lower_is_better else "↑"
+            texts = [_value(part.loc[row, metric], metric) for row in study.rows]
+            put(column, f"{METRICS[metric].label} {arrow}", texts, list(marks.xs(column, level="column")[metric]))
+        reference = _done(runs, (first_row, column), first_metric)
+        differences = [
+            "" if row == first_row else _difference(_done(runs, (row, column), first_metric), reference, first_metric)
+            for row in study.rows
+        ]
+        put(column, f"{METRICS[first_metric].label} − {first_row}", differences)
+        put(column, "n", [_count(part.loc[row, first_metric], study.seeds) for row in study.rows])
+    index = pd.Index(list(study.rows), name=study.title)
+    return Text(pd.DataFrame(cells, index=index), pd.DataFrame(best, index=index), caption(runs, study))
+
+
+def _done(runs: pd.DataFrame, cell: tuple[str, str], metric: str) -> pd.Series:
+    found = _of_cell(runs, cell)
+    return found.loc[found["state"] == "done", metric].astype(float)
+
+
+def _value(statistics: pd.Series, metric: str) -> str:
+    """mean ± std; the mean alone below two seeds; div k/n where seeds diverged."""
+    n, diverged = int(statistics["n"]), int(statistics["diverged"])
+    lost = f"div {diverged}/{n + diverged}" if diverged else ""
+    if n == 0:
+        return lost or "–"
+    decimals = METRICS[metric].decimals
+    spread = f" ± {statistics['std']:.{decimals}f}" if n > 1 else ""
+    return f"{statistics['mean']:.{decimals}f}{spread}" + (f" ({lost})" if lost else "")
+
+
+def _difference(values: pd.Series, reference: pd.Series, metric: str) -> str:
+    if values.empty or reference.empty:
+        return "–"
+    found, decimals = difference(values, reference), METRICS[metric].decimals
+    interval = "" if math.isnan(found.low) else f" [{found.low:+.{decimals}f}, {found.high:+.{decimals}f}]"
+    return f"{found.mean:+.{decimals}f}{interval}"
+
+
+def _count(statistics: pd.Series, seeds: int) -> str:
+    """Seeds that entered the mean, of those planned where some did not."""
+    n = int(statistics["n"])
+    return str(n) if n == seeds else f"{n}/{seeds}"
+
+
+def caption(runs: pd.DataFrame, study: Study) -> str:
+    """What a reader needs to trust the numbers: statistics, protocol, budget, code version, what is missing."""
+    configs = [cell.config for cell in study.cells()]
+    budgets = sorted({config.n_images for config in configs})
+    evaluations = sorted({-(-config.n_images // config.eval_every) + 1 for config in configs})
+    lines = [
+        f"{study.title}: mean ± sample standard deviation over n training seeds; best bold, second underlined; "
+        f"differences to {next(iter(study.rows))} with Welch's 95% interval.",
+        "Protocol: " + " | ".join(sorted({config.protocol for config in configs})) + ".",
+        f"Budget: {_counts(budgets)} training images a run.",
+    ]
+    if any(METRICS[metric].when == "best" for metric in study.metrics):
+        lines.append(f"Best values are the lowest of {_counts(evaluations)} scheduled evaluations.")
+    versions = sorted(set(runs["code_version"])) if len(runs) else []
+    if len(versions) > 1:
+        lines.append(f"Runs of several code versions: {', '.join(versions)}.")
+    if (runs["state"] == "diverged").any():
+        lines.append("div k/n: k of n seeds diverged; the mean is of the others and takes no mark.")
+    left = len(study.rows) * len(study.columns) * study.seeds - int(runs["state"].isin(["done", "diverged"]).sum())
+    if left:
+        lines.append(f"{left} runs are not done.")
+    return " ".join(lines)
+
+
+def _counts(numbers: list[int]) -> str:
+    return f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
+
+
+def to_markdown(text: Text) -> str:
+    """A Markdown table with the caption below it."""
+
+    def field(value: str, mark: int) -> str:
+        safe = value.replace("|", "\\|")
+        return {0: safe, 1: f"**{safe}**", 2: f"<u>{safe}</u>"}[mark]
+
+    lines = [["", *text.cells.columns], ["---"] * (len(text.cells.columns) + 1)]
+    lines += [
+        [str(row), *map(field, text.cells.loc[row], text.marks.loc[row])] for row in text.cells.index
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{text.caption}\n"
+
+
+LATEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+LATEX |= {character: f"\\{character}" for character in "&%$#_"}
+LATEX |= {"±": r"$\pm$", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "|": "$|$"}
+
+
+def escape_latex(value: object) -> str:
+    """Text as LaTeX prints it literally."""
+    return "".join(LATEX.get(character, character) for character in str(value))
+
+
+def to_latex(text: Text, runs: pd.DataFrame, study: Study) -> str:
+    """A booktabs table to \\input; its comments name every cell's runs and their code version."""
+
+    def mark(column: pd.Series) -> list[str]:
+        styles = {0: "", 1: "textbf:--rwrap", 2: "underline:--rwrap"}
+        return [styles[m] for m in text.marks[column.name]]
+
+    style = text.cells.rename_axis(None).style.apply(mark, axis=0)
+    style = style.format(escape_latex).format_index(escape_latex, axis=0).format_index(escape_latex, axis=1)
+    body = style.to_latex(
+        hrules=True,
+        column_format="l" + "r" * text.cells.shape[1],
+        caption=escape_latex(text.caption),
+        label=f"tab:{study.name}",
+        position_float="centering",
+    )
+    sources = [
+        f"% {row} / {column}: n = {len(group)}; runs {' '.join(group['run_id'])}; "
+        f"code {' '.join(sorted(set(group['code_version'])))}"
+        for (row, column), group in runs.groupby(["row", "column"], sort=False)
+    ]
+    return "\n".join(["% needs \\usepackage{booktabs}", *map(_one_line, sources), body])
+
+
+def _one_line(comment: str) -> str:
+    """A label with a line break must not end the comment."""
+    return " ".join(comment.split())
+
+
+def to_csv(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The table with raw numbers, one line a cell: statistics, difference to the first row, run ids, code version."""
+    table = ablation_table(runs, study)
+    flat = table.set_axis([f"{metric}_{name}" for metric, name in table.columns], axis=1)
+    first_row, metric = next(iter(study.rows)), study.metrics[0]
+    cells: list[tuple[str, str]] = list(flat.index)
+    found = [difference(_done(runs, cell, metric), _done(runs, (first_row, cell[1]), metric)) for cell in cells]
+    for name in Difference._fields:
+        flat[f"{metric}_difference_{name}"] = [getattr(d, name) if d else np.nan for d in found]
+    for name in ("run_id", "code_version", "protocol"):
+        flat[f"{name}s"] = [";".join(_distinct(_of_cell(runs, cell)[name])) for cell in cells]
+    return flat.reset_index()
+
+
+def _distinct(values: pd.Series) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+def spreadsheet_safe(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with texts that a spreadsheet would take for a formula set off by an apostrophe."""
+
+    def safe(value: Hashable) -> Hashable:
+        return f"'{value}" if isinstance(value, str) and value.startswith(("=", "@", "+", "-")) else value
+
+    return frame.map(safe)

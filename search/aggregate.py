@@ -1,0 +1,23 @@
+"""Aggregates of a cell over its seeds: the one place where mean, std and n are computed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+
+class Aggregate(NamedTuple):
+    """Mean and sample standard deviation (NaN below two) over the n finished seeds, and how many others diverged."""
+
+    mean: float
+    std: float
+    n: int
+    diverged: int
+
+
+def aggregate(runs: pd.DataFrame, metric: str) -> Aggregate:
+    """Aggregate of one metric over the runs of one cell; only done runs enter, diverged ones are counted."""
+    done = runs.loc[runs["state"] == "done", metric].astype(float) if metric in runs else pd.Series(dtype=float)
+    diverged = int((runs["state"] == "diverged").sum()) if len(runs) else 0
+    return Aggregate(float(done.mean()), float(done.std(ddof=1)), len(done), diverged)

@@ -1,0 +1,92 @@
+"""What `run` shows while trials go on: runs done, the best value so far, time left."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from search.plan import Job
+from trainers.config import METRICS
+
+
+class Display:
+    """A bar over all images of the missing runs; off a terminal, one line for each run that ends."""
+
+    def __init__(self, jobs: list[Job], console: Console) -> None:
+        self.console = console
+        self.total = sum(job.cell.config.n_images for job in jobs)
+        self.first: dict[str, int] = {}  # images that a run had when this driver took it up
+        self.latest: dict[str, int] = {}
+        self.best: tuple[float, str] | None = None
+        self.running: set[str] = set()
+        self.started = time.monotonic()
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.task = self.progress.add_task("runs", total=len(jobs), detail="starting workers")
+
+    def __enter__(self) -> Display:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.progress.stop()
+
+    def row(self, job: Job, images: int, value: float) -> None:
+        """A run reported a row."""
+        name = label(job)
+        self.running.add(name)
+        self.first.setdefault(name, images)
+        self.latest[name] = images
+        self._consider(job, value)
+        self._refresh()
+
+    def end(self, job: Job, state: str, value: float) -> None:
+        """A run ended."""
+        name = label(job)
+        self.running.discard(name)
+        self.latest[name] = job.cell.config.n_images
+        if not self.console.is_terminal:
+            shown = "" if math.isnan(value) else f", {self._metric(job)} {value:.4g}"
+            self.console.print(f"{name}: {state}{shown}", highlight=False)
+        self.progress.advance(self.task)
+        self._refresh()
+
+    def _consider(self, job: Job, value: float) -> None:
+        if math.isfinite(value) and (self.best is None or value < self.best[0]):
+            self.best = (value, f"best {self._metric(job)} {value:.4g} ({label(job)})")
+
+    def _metric(self, job: Job) -> str:
+        return METRICS[f"{job.cell.config.metric}_final"].label
+
+    def seconds_left(self) -> float | None:
+        """By the images a second since the start, all trials together; None before the first."""
+        made = sum(self.latest[name] - self.first.get(name, 0) for name in self.latest)
+        left = self.total - sum(self.latest.values())
+        elapsed = time.monotonic() - self.started
+        return left * elapsed / made if made > 0 else None
+
+    def _refresh(self) -> None:
+        left = self.seconds_left()
+        parts = [f"{len(self.running)} running", self.best[1] if self.best else "", f"{clock(left)} left" if left else ""]
+        self.progress.update(self.task, detail=" · ".join(filter(None, parts)))
+
+
+def label(job: Job) -> str:
+    """Row, column and seed of a run in words."""
+    return ", ".join(filter(None, (job.cell.row, job.cell.column, f"seed {job.seed}")))
+
+
+def clock(seconds: float) -> str:
+    """A duration as h:mm:ss or m:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

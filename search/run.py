@@ -1,0 +1,187 @@
+"""Runs a study's missing (cell, seed) runs as Ray Tune trials, and keeps the store in step with them."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+import ray
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
+from rich.console import Console
+
+from search.locks import Claims
+from search.plan import Job, make_plan
+from search.progress import Display, label
+from search.store import Store
+from search.trial import train_trial
+from spaces import Study
+from trainers.loop import check
+
+
+def run_study(
+    study: Study,
+    store: Store,
+    *,
+    cpus_per_trial: float = 1.0,
+    gpus_per_trial: float = 0.0,
+    address: str | None = None,
+    retry_failed: bool = False,
+    console: Console | None = None,
+    verbose: bool = False,
+) -> dict[str, str]:
+    """Make every missing run of a study, without early stopping; returns the state of each run it made, by label.
+
+    As many trials go at once as the machine (or the Ray cluster at `address`) has room for; workers are reused from
+    trial to trial. Raises ValueError, before anything starts, if a cell cannot be trained or a trial asks for more than
+    the machine has.
+    """
+    console = console or Console()
+    for cell in study.cells():
+        check(cell.config)
+    claims = Claims(store.storage)
+    try:
+        jobs, elsewhere = _claim(study, store, claims, retry_failed)
+        if elsewhere:
+            console.print(f"{elsewhere} runs are being made by another process; they are left to it.")
+        if not jobs:
+            console.print(f"{study.title}: nothing to run.")
+            return {}
+        with _cluster(address, cpus_per_trial, gpus_per_trial, verbose), Display(jobs, console) as display:
+            log = StoreLog(study, store, jobs, display)
+            _tune(log, cpus_per_trial, gpus_per_trial, verbose)
+        return log.states
+    finally:
+        claims.release()
+
+
+def _claim(study: Study, store: Store, claims: Claims, retry_failed: bool) -> tuple[list[Job], int]:
+    """Claim the missing runs, then ask the store again: another driver may have ended some in between."""
+    wanted = make_plan(study, store, retry_failed=retry_failed)
+    busy = sum(job.state == "running" for job in wanted.jobs)
+    ours = {(j.cell.config.cell_key, j.seed) for j in wanted.missing if claims.claim(j.cell.config.cell_key, j.seed)}
+    busy += len(wanted.missing) - len(ours)
+    records = store.records(cell.config for cell in study.cells())
+    jobs = []
+    for job in wanted.missing:
+        key = (job.cell.config.cell_key, job.seed)
+        record = records.get(key)
+        if key in ours and not (record and record.state in ("done", "diverged")):
+            jobs.append(Job(job.cell, job.seed, "missing", record.run_id if record else None))
+    return jobs, busy
+
+
+class _cluster:
+    """Ray, for as long as the block lasts. Raises ValueError if no node has what a trial asks for."""
+
+    def __init__(self, address: str | None, cpus: float, gpus: float, verbose: bool) -> None:
+        self.address, self.cpus, self.gpus, self.verbose = address, cpus, gpus, verbose
+        self.was_running = ray.is_initialized()
+
+    def __enter__(self) -> None:
+        if not self.was_running:
+            options: dict[str, Any] = {} if self.address else {"num_cpus": os.cpu_count(), "include_dashboard": False}
+            ray.init(
+                address=self.address or "local",
+                log_to_driver=self.verbose,
+                logging_level=logging.INFO if self.verbose else logging.ERROR,
+                **options,
+            )
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        for name, asked in (("CPU", self.cpus), ("GPU", self.gpus)):
+            most = max(node.get(name, 0) for node in nodes)
+            if asked > most:
+                self.__exit__()
+                raise ValueError(f"a trial asks for {asked:g} {name}s, but the largest machine has {most:g}")
+
+    def __exit__(self, *error: object) -> None:
+        if not self.was_running:
+            ray.shutdown()
+
+
+def _tune(log: StoreLog, cpus: float, gpus: float, verbose: bool) -> None:
+    """One fresh Tuner over the jobs; what it writes for itself is of no use afterwards."""
+    scratch = Path(tempfile.mkdtemp(prefix="tune-"))
+    try:
+        tuner = tune.Tuner(
+            tune.with_resources(train_trial, {"cpu": cpus, "gpu": gpus}),
+            tune_config=tune.TuneConfig(
+                search_alg=MissingRuns(log), num_samples=len(log.jobs), reuse_actors=True, metric="images", mode="max"
+            ),
+            run_config=tune.RunConfig(storage_path=str(scratch), verbose=2 if verbose else 0, callbacks=[log]),
+        )
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class MissingRuns(Searcher):
+    """Hands out the missing runs in the study's order; a run's MLflow run is made or reopened when it is handed out."""
+
+    def __init__(self, log: StoreLog) -> None:
+        super().__init__(metric="images", mode="max")
+        self.log = log
+        self.left = list(log.jobs)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
+        return self.log.begin(self.left.pop(0)) if self.left else Searcher.FINISHED
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing to learn: all runs are made."""
+
+
+class StoreLog(tune.Callback):
+    """Keeps store and display in step with the trials; runs in the driver."""
+
+    def __init__(self, study: Study, store: Store, jobs: list[Job], display: Display) -> None:
+        self.study, self.store, self.jobs, self.display = study, store, jobs, display
+        self.by_run: dict[str, Job] = {}
+        self.states: dict[str, str] = {}
+
+    def begin(self, job: Job) -> dict[str, Any]:
+        """Open the job's MLflow run; returns what its worker needs."""
+        run_id = job.run_id or self.store.create(self.study, job.cell, job.seed)
+        if job.run_id:
+            self.store.begin(run_id)
+        self.by_run[run_id] = job
+        config = job.cell.config.replace(seed=job.seed)
+        return {"run_id": run_id, "run_dir": str(self.store.folder(run_id)), "config": config.model_dump(mode="json")}
+
+    def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any) -> None:
+        run_id = trial.config["run_id"]
+        job = self.by_run[run_id]
+        self.store.deliver(run_id)
+        self.display.row(job, result["images"], result.get(job.cell.config.metric, math.nan))
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        state = (trial.last_result or {}).get("state", "running")
+        if state in ("done", "diverged"):  # not so where Ctrl-C ends a trial: its run waits to be resumed
+            self._end(trial, state)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        self._end(trial, "failed", error=_last_line(trial))
+
+    def _end(self, trial: Trial, state: str, error: str = "") -> None:
+        run_id = trial.config["run_id"]
+        job = self.by_run[run_id]
+        self.store.deliver(run_id)
+        self.store.finish(run_id, state, error)
+        self.store.update_parents(self.study, [job.cell])
+        self.states[label(job)] = state + (f": {error}" if error else "")
+        value = (trial.last_result or {}).get(job.cell.config.metric, math.nan)
+        self.display.end(job, state, value)
+
+
+def _last_line(trial: Trial) -> str:
+    """The last line of a failed trial's traceback."""
+    path = trial.error_file
+    lines = Path(path).read_text().strip().splitlines() if path and Path(path).exists() else []
+    return lines[-1][:500] if lines else "the worker died"

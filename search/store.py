@@ -1,0 +1,279 @@
+"""The MLflow store: an experiment a study, a parent run a cell, a child run a seed.
+
+The only module that knows MLflow. A seed's run is found by its tags (cell_key, seed) over the whole store, whatever
+study made it, and is filled from its run folder: rows and grids that MLflow already has are not stored twice, so
+delivering a folder again, after a crash of either side, changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from PIL import Image
+
+from search.aggregate import aggregate
+from spaces import STUDIES, Cell, Study
+from trainers.config import METRICS, Config, choose
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+import mlflow
+from mlflow.entities import Metric, Run, RunTag, ViewType
+
+logging.getLogger("mlflow").setLevel(logging.WARNING)
+logging.getLogger("alembic").setLevel(logging.WARNING)
+
+STORAGE = Path("runs")
+FINISHED = {"done": "FINISHED", "diverged": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
+
+
+class Record(NamedTuple):
+    """What the store holds of one seed's run."""
+
+    run_id: str
+    cell_key: str
+    seed: int
+    state: str
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
+class Store:
+    """One MLflow store, by default the SQLite file under the storage folder."""
+
+    def __init__(self, tracking_uri: str | None = None, storage: Path | str = STORAGE) -> None:
+        self.storage = Path(storage).absolute()
+        self.uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.storage}/mlflow.db"
+        if self.uri.startswith("sqlite:"):
+            Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        self.client = mlflow.MlflowClient(self.uri)
+        self._delivered: dict[str, int] = {}  # rows of a run that this process has delivered
+        self._pictures: dict[str, set[int]] = {}  # steps of a run that have their grid
+
+    def folder(self, run_id: str) -> Path:
+        """The run folder of a run, named by its MLflow id."""
+        return self.storage / "trials" / run_id
+
+    # finding
+
+    def records(self, configs: Iterable[Config]) -> dict[tuple[str, int], Record]:
+        """The seed runs of these cells, of any study, by (cell_key, seed); of several the furthest, then the first."""
+        experiments = [e.experiment_id for e in self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
+        found: dict[tuple[str, int], Record] = {}
+        for key in {config.cell_key for config in configs}:
+            for run in self._search(experiments, f"tags.cell_key = '{key}' and tags.seed != ''"):
+                tags = run.data.tags
+                record = Record(run.info.run_id, key, int(tags["seed"]), tags["state"], run.data.metrics, tags)
+                before = found.get((key, record.seed))
+                if before is None or (before.state != "done" and record.state == "done"):
+                    found[key, record.seed] = record
+        return found
+
+    def _search(self, experiments: list[str], filter_string: str) -> list[Run]:
+        """All runs that the filter finds, oldest first."""
+        runs: list[Run] = []
+        token: str | None = None
+        while True:
+            page = self.client.search_runs(
+                experiments, filter_string, ViewType.ACTIVE_ONLY, order_by=["attributes.start_time"], page_token=token
+            )
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    # writing
+
+    def experiment(self, study: Study) -> str:
+        """Id of the study's experiment, made if there is none. Raises ValueError if it was deleted in MLflow."""
+        held = self.client.get_experiment_by_name(study.title)
+        if held is None:
+            local = (self.storage / "artifacts").as_uri() if self.uri.startswith("sqlite:") else None
+            return str(self.client.create_experiment(study.title, artifact_location=local))
+        if held.lifecycle_stage != "active":
+            raise ValueError(f"experiment {study.title!r} is deleted in MLflow; restore it there, or remove it for good")
+        return str(held.experiment_id)
+
+    def create(self, study: Study, cell: Cell, seed: int) -> str:
+        """A new run of one seed of a cell, below the cell's parent; returns its id."""
+        config = cell.config.replace(seed=seed)
+        tags = {
+            **_cell_tags(study, cell),
+            "seed": str(seed),
+            "state": "running",
+            "mlflow.parentRunId": self.parent(study, cell),
+        }
+        run = self.client.create_run(self.experiment(study), tags=tags, run_name=f"{_label(cell)}, seed {seed}")
+        run_id = str(run.info.run_id)
+        for name, value in config.changed().items():
+            self.client.log_param(run_id, name, value)
+        self.client.log_dict(run_id, config.model_dump(mode="json"), "config.json")
+        return run_id
+
+    def begin(self, run_id: str) -> None:
+        """Mark a run as running, again if it was interrupted or failed."""
+        self.client.update_run(run_id, status="RUNNING")
+        self.client.set_tag(run_id, "state", "running")
+
+    def deliver(self, run_id: str) -> None:
+        """Store what the run folder holds and the store does not: rows with their own time, grids, provenance."""
+        folder = self.folder(run_id)
+        rows = _read_rows(folder)
+        known = self._delivered.get(run_id, 0)
+        if known == 0 and (folder / "provenance.json").exists():
+            for name, value in json.loads((folder / "provenance.json").read_text()).items():
+                self.client.set_tag(run_id, name, value)
+        for row in rows[known:]:
+            self.client.log_batch(run_id, metrics=_metrics(row))
+            self._picture(run_id, row)
+        self._delivered[run_id] = len(rows)
+
+    def _picture(self, run_id: str, row: dict[str, Any]) -> None:
+        """Store a row's grid as the image of its step, unless it is there: MLflow would keep both."""
+        if run_id not in self._pictures:
+            names = [Path(item.path).name for item in self.client.list_artifacts(run_id, "images")]
+            self._pictures[run_id] = {int(m[1]) for m in (re.search(r"%step%(\d+)%", n) for n in names) if m}
+        path = self.folder(run_id) / "samples" / f"{row['images']:012d}.png"
+        if path.exists() and row["images"] not in self._pictures[run_id]:
+            with Image.open(path) as picture:
+                self.client.log_image(run_id, picture, key="samples", step=row["images"])
+            self._pictures[run_id].add(row["images"])
+
+    def finish(self, run_id: str, state: str, error: str = "") -> None:
+        """Close a run: finals and bests of its rows, its state as tag and as MLflow status."""
+        rows = _read_rows(self.folder(run_id))
+        if rows and state in ("done", "diverged"):
+            stamp = int(rows[-1]["logged_at"] * 1000)
+            values = {**summary(rows), "evaluations": len(rows)}
+            metrics = [Metric(name, value, stamp, rows[-1]["images"]) for name, value in values.items()]
+            self.client.log_batch(run_id, metrics=metrics)
+        self.client.log_batch(run_id, tags=[RunTag("state", state), RunTag("error", error)])
+        self.client.set_terminated(run_id, FINISHED[state])
+
+    def parent(self, study: Study, cell: Cell) -> str:
+        """Id of the cell's closed parent run in the study's experiment, made if there is none."""
+        experiment, tags = self.experiment(study), _cell_tags(study, cell)
+        for run in self._search([experiment], f"tags.cell_key = '{cell.config.cell_key}'"):
+            held = run.data.tags
+            if "seed" not in held and (held["row"], held["column"]) == (cell.row, cell.column):
+                return str(run.info.run_id)
+        run = self.client.create_run(experiment, tags=tags, run_name=_label(cell))
+        for name, value in cell.config.changed().items():
+            self.client.log_param(run.info.run_id, name, value)
+        self.client.set_terminated(run.info.run_id, "FINISHED")
+        return str(run.info.run_id)
+
+    def update_parents(self, study: Study, cells: Iterable[Cell]) -> None:
+        """Write the aggregates of these cells over the study's seeds into their parents, in place of older ones."""
+        runs = load_runs(study, store=self)
+        stamp = time.time_ns() // 1_000_000
+        for cell in cells:
+            of_cell = runs[(runs["row"] == cell.row) & (runs["column"] == cell.column)]
+            values: dict[str, float] = {}
+            for metric in study.metrics:
+                mean, std, n, diverged = aggregate(of_cell, metric)
+                values |= {f"{metric}_mean": mean, f"{metric}_std": std, f"{metric}_n": n, "diverged": diverged}
+            metrics = [Metric(name, value, stamp, 0) for name, value in values.items()]
+            ids = ",".join(of_cell["run_id"])
+            self.client.log_batch(self.parent(study, cell), metrics=metrics, tags=[RunTag("run_ids", ids)])
+
+    # reading back
+
+    def pictures(self, run_id: str, target: Path) -> Path | None:
+        """Fetch the run's last grid of samples into a folder; None if it has none."""
+        steps = {}
+        for item in self.client.list_artifacts(run_id, "images"):
+            match = re.search(r"samples%step%(\d+)%.*\.png$", item.path)
+            if match:
+                steps[int(match[1])] = item.path
+        if not steps:
+            return None
+        return Path(self.client.download_artifacts(run_id, steps[max(steps)], str(target)))
+
+    def history(self, run_id: str, metric: str) -> pd.DataFrame:
+        """A run's values of one row metric against images: columns images, value."""
+        points = sorted((m.step, m.value) for m in self.client.get_metric_history(run_id, metric))
+        return pd.DataFrame(points, columns=["images", "value"]).drop_duplicates("images", keep="last")
+
+
+def load_runs(
+    study: Study | str, tracking_uri: str | None = None, *, store: Store | None = None
+) -> pd.DataFrame:
+    """All runs of a study's cells and seeds that the store holds, one a row, in the study's order.
+
+    Columns: row, column, seed, state, run_id, cell_key, protocol, code_version, data_digest, features_digest, logged
+    metrics' finals and bests by the names of METRICS (NaN where a run has none), seconds. Raises ValueError for a study
+    that is not known.
+    """
+    if isinstance(study, str):
+        if study not in STUDIES:
+            raise ValueError(f"study {study!r} is unknown; {choose(study, STUDIES)}")
+        study = STUDIES[study]
+    store = store or Store(tracking_uri)
+    records = store.records(cell.config for cell in study.cells())
+    lines = []
+    for cell in study.cells():
+        for seed in range(study.seeds):
+            record = records.get((cell.config.cell_key, seed))
+            if record:
+                lines.append({"row": cell.row, "column": cell.column, **_line(record)})
+    columns = ["row", "column", "seed", "state", "run_id", "cell_key", *_TAGS, *METRICS, "seconds"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+_TAGS = ("protocol", "code_version", "data_digest", "features_digest", "device", "torch")
+
+
+def _line(record: Record) -> dict[str, Any]:
+    names = ("run_id", "cell_key", "seed", "state")
+    values = {name: record.metrics.get(name, math.nan) for name in METRICS}
+    seconds = record.metrics.get("seconds", math.nan) + record.metrics.get("eval_seconds", 0.0)
+    tags = {name: record.tags.get(name, "") for name in _TAGS}
+    return {**{name: getattr(record, name) for name in names}, **tags, **values, "seconds": seconds}
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Finals and bests of a finished run's rows, by the names of METRICS; NaN for a diverged run."""
+    values = {}
+    for name, metric in METRICS.items():
+        if metric.row not in rows[-1]:
+            continue
+        series = [row[metric.row] for row in rows]
+        best = min(series) if metric.lower_is_better else max(series)
+        diverged = rows[-1]["state"] == "diverged"
+        values[name] = math.nan if diverged else series[-1] if metric.when == "final" else best
+    return values
+
+
+def _metrics(row: dict[str, Any]) -> list[Metric]:
+    """A row's numbers as MLflow metrics against images, at the time they were made."""
+    stamp = int(row["logged_at"] * 1000)
+    names = [name for name in row if name not in ("images", "state", "logged_at")]
+    return [Metric(name, row[name], stamp, row["images"]) for name in names]
+
+
+def _read_rows(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "rows.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _cell_tags(study: Study, cell: Cell) -> dict[str, str]:
+    return {
+        "cell_key": cell.config.cell_key,
+        "study": study.title,
+        "row": cell.row,
+        "column": cell.column,
+        "protocol": cell.config.protocol,
+    }
+
+
+def _label(cell: Cell) -> str:
+    return " / ".join(filter(None, (cell.row, cell.column)))

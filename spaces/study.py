@@ -1,0 +1,98 @@
+"""Study: an ablation table to be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from spaces.recipes import RECIPES
+from trainers.config import METRICS, Config, choose
+
+Overrides = Mapping[str, Any]
+
+
+class Cell(NamedTuple):
+    """One row x column of a study: its labels, and its Config with seed 0."""
+
+    row: str
+    column: str
+    config: Config
+
+
+@dataclass(frozen=True)
+class Study:
+    """A recipe, crossed with rows and columns of overrides, each trained with seeds 0 to seeds - 1.
+
+    `recipe` is a name in RECIPES or a Config; `rows` and `columns` map labels to overrides, a column's on top of a
+    row's; `metrics` are names in METRICS, the first of which orders and compares; `published` names the published
+    table it stands beside. `budget` scales the budgets in images, `settings` change the recipe; both show in the title.
+
+    Raises ValueError, with the label, for overrides that do not make a Config.
+    """
+
+    name: str
+    recipe: str | Config
+    rows: Mapping[str, Overrides]
+    columns: Mapping[str, Overrides] = field(default_factory=lambda: {"": {}})
+    seeds: int = 3
+    metrics: tuple[str, ...] = ("fid_final", "fid_best")
+    published: str | None = None
+    budget: float = 1.0
+    settings: Overrides = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.rows or not self.columns or not self.metrics:
+            raise ValueError(f"study {self.name!r} needs at least one row, one column and one metric")
+        if self.seeds < 1:
+            raise ValueError(f"seeds = {self.seeds} should be 1 or more")
+        for metric in self.metrics:
+            if metric not in METRICS:
+                raise ValueError(f"metric {metric!r} of study {self.name!r} is unknown; {choose(metric, METRICS)}")
+        varied = {name for overrides in (*self.rows.values(), *self.columns.values()) for name in overrides}
+        for name in self.settings:
+            if name in varied:
+                raise ValueError(f"{name} cannot be set, since the rows or columns of study {self.name!r} vary it")
+        self.cells()
+
+    @property
+    def base(self) -> Config:
+        """The recipe with the settings."""
+        if isinstance(self.recipe, str) and self.recipe not in RECIPES:
+            raise ValueError(f"recipe {self.recipe!r} is unknown; {choose(self.recipe, RECIPES)}")
+        recipe = RECIPES[self.recipe] if isinstance(self.recipe, str) else self.recipe
+        return recipe.replace(**{**self.settings, "seed": 0})
+
+    def cells(self) -> list[Cell]:
+        """All cells, row by row."""
+        base = self.base
+        cells = []
+        for row, by_row in self.rows.items():
+            for column, by_column in self.columns.items():
+                try:
+                    config = base.replace(**{**by_row, **by_column})
+                    config = config if self.budget == 1 else config.scaled(self.budget)
+                except ValueError as error:
+                    place = " / ".join(filter(None, (row, column)))
+                    raise ValueError(f"study {self.name!r}, {place}: {error}") from None
+                cells.append(Cell(row, column, config))
+        return cells
+
+    @property
+    def title(self) -> str:
+        """The name, with what was varied in brackets: the name of its experiment."""
+        parts = [f"{name} {value}" for name, value in self.settings.items()]
+        parts += [f"budget {self.budget:g}"] if self.budget != 1 else []
+        return f"{self.name} ({', '.join(parts)})" if parts else self.name
+
+    def varied(
+        self, *, seeds: int | None = None, budget: float | None = None, settings: Overrides | None = None
+    ) -> Study:
+        """This study with more or fewer seeds, another budget, a changed recipe. Raises ValueError."""
+        return dataclasses.replace(
+            self,
+            seeds=self.seeds if seeds is None else seeds,
+            budget=self.budget if budget is None else budget,
+            settings={**self.settings, **(settings or {})},
+        )
