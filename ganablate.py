@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,7 +38,7 @@ def list_names(as_json: Json = False) -> None:
     from trainers.config import DATASETS
     from trainers.networks import BACKBONES
 
-    tables = {
+    tables: dict[str, Iterable[str]] = {
         "studies": STUDIES,
         "recipes": RECIPES,
         "spaces": SPACES,

@@ -68,9 +68,7 @@ def samples_data(runs: pd.DataFrame, study: Study, store: Store, folder: Path) -
 def draw_samples(pictures: dict[tuple[str, str], Path], study: Study) -> Figure:
     """The grids side by side, one a row of the study, a line a column."""
     rows, columns = list(study.rows), list(study.columns)
-    figure, axes = plt.subplots(
-        len(columns), len(rows), figsize=(2.6 * len(rows), 2.8 * len(columns)), squeeze=False
-    )
+    figure, axes = plt.subplots(len(columns), len(rows), figsize=(2.6 * len(rows), 2.8 * len(columns)), squeeze=False)
     for line, column in zip(axes, columns, strict=True):
         for axis, row in zip(line, rows, strict=True):
             axis.axis("off")

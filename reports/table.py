@@ -191,15 +191,22 @@ def to_markdown(text: Text) -> str:
         return {0: safe, 1: f"**{safe}**", 2: f"<u>{safe}</u>"}[mark]
 
     lines = [["", *text.cells.columns], ["---"] * (len(text.cells.columns) + 1)]
-    lines += [
-        [str(row), *map(field, text.cells.loc[row], text.marks.loc[row])] for row in text.cells.index
-    ]
+    lines += [[str(row), *map(field, text.cells.loc[row], text.marks.loc[row])] for row in text.cells.index]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{text.caption}\n"
 
 
 LATEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {character: f"\\{character}" for character in "&%$#_"}
-LATEX |= {"±": r"$\pm$", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "|": "$|$"}
+LATEX |= {
+    "±": r"$\pm$",
+    "↓": r"$\downarrow$",
+    "↑": r"$\uparrow$",
+    "−": "$-$",
+    "–": "--",
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",
+}
 
 
 def escape_latex(value: object) -> str:

@@ -76,7 +76,11 @@ class Display:
 
     def _refresh(self) -> None:
         left = self.seconds_left()
-        parts = [f"{len(self.running)} running", self.best[1] if self.best else "", f"{clock(left)} left" if left else ""]
+        parts = [
+            f"{len(self.running)} running",
+            self.best[1] if self.best else "",
+            f"{clock(left)} left" if left else "",
+        ]
         self.progress.update(self.task, detail=" · ".join(filter(None, parts)))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the older output keeps quiet when told to
 import ray
 from ray import tune
 from ray.tune.experiment import Trial
@@ -131,7 +131,13 @@ class MissingRuns(Searcher):
         self.log = log
         self.left = list(log.jobs)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Ray pickles searchers and callbacks for Tuner.restore, which is not used
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: what is missing is asked of the store at each start."""
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
         return self.log.begin(self.left.pop(0)) if self.left else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -146,6 +152,9 @@ class StoreLog(tune.Callback):
         self.by_run: dict[str, Job] = {}
         self.states: dict[str, str] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as in MissingRuns
+
     def begin(self, job: Job) -> dict[str, Any]:
         """Open the job's MLflow run; returns what its worker needs."""
         run_id = job.run_id or self.store.create(self.study, job.cell, job.seed)
@@ -155,7 +164,9 @@ class StoreLog(tune.Callback):
         config = job.cell.config.replace(seed=job.seed)
         return {"run_id": run_id, "run_dir": str(self.store.folder(run_id)), "config": config.model_dump(mode="json")}
 
-    def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any) -> None:
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
+    ) -> None:
         run_id = trial.config["run_id"]
         job = self.by_run[run_id]
         self.store.deliver(run_id)

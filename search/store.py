@@ -25,6 +25,7 @@ from spaces import STUDIES, Cell, Study
 from trainers.config import METRICS, Config, choose
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 import mlflow
 from mlflow.entities import Metric, Run, RunTag, ViewType
 
@@ -99,7 +100,9 @@ class Store:
             local = (self.storage / "artifacts").as_uri() if self.uri.startswith("sqlite:") else None
             return str(self.client.create_experiment(study.title, artifact_location=local))
         if held.lifecycle_stage != "active":
-            raise ValueError(f"experiment {study.title!r} is deleted in MLflow; restore it there, or remove it for good")
+            raise ValueError(
+                f"experiment {study.title!r} is deleted in MLflow; restore it there, or remove it for good"
+            )
         return str(held.experiment_id)
 
     def create(self, study: Study, cell: Cell, seed: int) -> str:
@@ -139,8 +142,7 @@ class Store:
     def _picture(self, run_id: str, row: dict[str, Any]) -> None:
         """Store a row's grid as the image of its step, unless it is there: MLflow would keep both."""
         if run_id not in self._pictures:
-            names = [Path(item.path).name for item in self.client.list_artifacts(run_id, "images")]
-            self._pictures[run_id] = {int(m[1]) for m in (re.search(r"%step%(\d+)%", n) for n in names) if m}
+            self._pictures[run_id] = set(self._grids(run_id))
         path = self.folder(run_id) / "samples" / f"{row['images']:012d}.png"
         if path.exists() and row["images"] not in self._pictures[run_id]:
             with Image.open(path) as picture:
@@ -189,14 +191,14 @@ class Store:
 
     def pictures(self, run_id: str, target: Path) -> Path | None:
         """Fetch the run's last grid of samples into a folder; None if it has none."""
-        steps = {}
-        for item in self.client.list_artifacts(run_id, "images"):
-            match = re.search(r"samples%step%(\d+)%.*\.png$", item.path)
-            if match:
-                steps[int(match[1])] = item.path
-        if not steps:
-            return None
-        return Path(self.client.download_artifacts(run_id, steps[max(steps)], str(target)))
+        grids = self._grids(run_id)
+        return Path(self.client.download_artifacts(run_id, grids[max(grids)], str(target))) if grids else None
+
+    def _grids(self, run_id: str) -> dict[int, str]:
+        """Artifact paths of a run's grids by step, which MLflow writes into their names."""
+        paths = [item.path for item in self.client.list_artifacts(run_id, "images")]
+        matches = [re.search(r"samples[+%]step[+%](\d+)[+%].*\.png$", path) for path in paths]
+        return {int(match[1]): match.string for match in matches if match}
 
     def history(self, run_id: str, metric: str) -> pd.DataFrame:
         """A run's values of one row metric against images: columns images, value."""
@@ -204,9 +206,7 @@ class Store:
         return pd.DataFrame(points, columns=["images", "value"]).drop_duplicates("images", keep="last")
 
 
-def load_runs(
-    study: Study | str, tracking_uri: str | None = None, *, store: Store | None = None
-) -> pd.DataFrame:
+def load_runs(study: Study | str, tracking_uri: str | None = None, *, store: Store | None = None) -> pd.DataFrame:
     """All runs of a study's cells and seeds that the store holds, one a row, in the study's order.
 
     Columns: row, column, seed, state, run_id, cell_key, protocol, code_version, data_digest, features_digest, logged

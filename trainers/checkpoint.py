@@ -1,4 +1,4 @@
-"""A run folder: config.json, provenance.json, rows.jsonl, samples/, checkpoint.pt, generator_best.pt, generator_final.pt.
+"""A run folder: config, provenance, rows, sample grids, checkpoint, and the generators of the best and the last row.
 
 It is self-contained: training goes on from it, and a store can be filled from it. What is written is whole or not
 there: files are written aside and renamed.
@@ -29,11 +29,11 @@ LOCK_WAIT = 120  # seconds that a run waits for a process that still trains in i
 def write_atomically(path: Path, write: Any) -> None:
     """Call write(file) on a binary file beside path, flush it to disk and rename it to path."""
     aside = path.with_name(path.name + ".tmp")
-    with open(aside, "wb") as file:
+    with aside.open("wb") as file:
         write(file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def save_tensors(path: Path, content: Any) -> None:
@@ -42,6 +42,7 @@ def save_tensors(path: Path, content: Any) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
+    """Write JSON, atomically."""
     write_atomically(path, lambda file: file.write(json.dumps(content, indent=2).encode() + b"\n"))
 
 
@@ -94,7 +95,7 @@ def claim_provenance(run_dir: Path, digests: dict[str, str], device: torch.devic
 def locked(run_dir: Path) -> Iterator[None]:
     """Hold the folder's lock, which the kernel frees when a process dies. Raises RuntimeError if another keeps it."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    with open(run_dir / "lock", "wb") as file:
+    with (run_dir / "lock").open("wb") as file:
         _wait_for(file, run_dir)
         yield
 

@@ -114,7 +114,7 @@ def grid25() -> Dataset:
 
 
 def digits() -> Dataset:
-    """scikit-learn's 1,797 handwritten digits, 8x8 with 17 grey levels, resized bilinearly to 16x16: [1797, 1, 16, 16]."""
+    """scikit-learn's 1,797 handwritten digits, 8x8 in 17 grey levels, resized bilinearly: [1797, 1, 16, 16]."""
     with np.load(str(files("trainers.assets") / "digits.npz"), allow_pickle=False) as stored:
         small = torch.from_numpy(stored["images"]).float()[:, None] / 16  # [1797, 1, 8, 8]
         labels = torch.from_numpy(stored["labels"]).long()

@@ -124,7 +124,7 @@ def _metric_values(data: Dataset, metrics: dict[str, float]) -> dict[str, float]
 
 
 def _save(state: State, folder: Path, rows: list[dict[str, Any]]) -> None:
-    """Write the rows, then what goes on from them; a finished run keeps its generators alone (promise of small disks)."""
+    """Write the rows, then what goes on from them; an ended run keeps only its generators, to keep disks small."""
     row, key = rows[-1], state.config.metric
     best = min((r[key] for r in rows if math.isfinite(r[key])), default=None)
     weights = state.best_generator.state_dict()

@@ -5,15 +5,17 @@ Each function takes plain tensors; `evaluate` says which of them a Config's rows
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainers.config import MODE_RADIUS, Config
 from trainers.data import Dataset, load_dataset
 from trainers.features import load_features
+from trainers.networks.layers import Generator
 from trainers.streams import stream
 
 BATCH = 500  # examples generated or scored at a time
@@ -55,9 +57,7 @@ def symmetric_root(covariance: Tensor) -> Tensor:
     return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
 
 
-def frechet_distance(
-    mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor, *, root1: Tensor | None = None
-) -> float:
+def frechet_distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor, *, root1: Tensor | None = None) -> float:
     """Squared Frechet distance of two Gaussians (Dowson and Landau 1982), the FID of Heusel et al. 2017.
 
     Means [d] and covariances [d, d], in float64. tr (S1 S2)^(1/2) is taken as the sum of the roots of the eigenvalues
@@ -122,7 +122,7 @@ def _real_points(dataset: str) -> tuple[Tensor, float]:
 
 
 @torch.no_grad()
-def evaluate(config: Config, data: Dataset, generator: nn.Module, device: torch.device) -> dict[str, float]:
+def evaluate(config: Config, data: Dataset, generator: Generator, device: torch.device) -> dict[str, float]:
     """The metrics of a generator, with latents that depend on the seed alone; leaves it in the mode it was in."""
     net = load_features(config.feature_net)
     moments = Moments()
@@ -154,13 +154,15 @@ def _point_metrics(dataset: str, data: Dataset, points: Tensor) -> dict[str, flo
 
 
 @torch.no_grad()
-def generate(config: Config, data: Dataset, generator: nn.Module, device: torch.device, n: int):  # type: ignore[no-untyped-def]
+def generate(config: Config, data: Dataset, generator: Generator, device: torch.device, n: int) -> Iterator[Tensor]:
     """Yield n samples in batches [BATCH, *shape], the same for the same weights; labels as frequent as in the data."""
     was_training = generator.training
     generator.eval()
     for index, size in enumerate(torch.arange(n).split(BATCH)):
         rng = stream(config.seed, "evaluation", index, device)
-        source = generator.sample_source(len(size), rng)  # type: ignore[operator]
-        labels = data.labels[torch.randint(len(data.labels), (len(size),), generator=stream(config.seed, "evaluation labels", index))]
+        source = generator.sample_source(len(size), rng)
+        labels = data.labels[
+            torch.randint(len(data.labels), (len(size),), generator=stream(config.seed, "evaluation labels", index))
+        ]
         yield generator(source, labels.to(device))
     generator.train(was_training)

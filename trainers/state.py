@@ -16,6 +16,7 @@ from trainers.config import LOSSES, Config, resolve, sentence
 from trainers.data import Dataset, Sampler, load_dataset
 from trainers.losses import Loss
 from trainers.networks import BACKBONES
+from trainers.networks.layers import Generator
 from trainers.streams import stream
 
 MAX_LOGIT = 1e4  # a mean |D(x)| beyond it counts as diverged
@@ -79,7 +80,7 @@ class State:
         self.opt_g.param_groups[0]["lr"] = (self.config.lr_g or self.config.lr) * share
 
     @property
-    def best_generator(self) -> nn.Module:
+    def best_generator(self) -> Generator:
         """The generator that is evaluated: the running average where there is one."""
         return self.average or self.generator
 
@@ -95,7 +96,7 @@ class State:
 
     def generate(self, purpose: str, labels: Tensor) -> Tensor:
         """G's samples [N, *shape] for the labels, from the z of this purpose and moment; the graph is kept."""
-        source = self.generator.sample_source(len(labels), self.rng(purpose))  # type: ignore[operator]
+        source = self.generator.sample_source(len(labels), self.rng(purpose))
         fake: Tensor = self.generator(source, labels)
         return fake
 
@@ -105,10 +106,10 @@ class State:
             return
         decay = 0.5 ** (images / self.config.ema_halflife)
         with torch.no_grad():
-            for mean, new in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-                mean.lerp_(new, 1 - decay)
-            for kept, new in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-                kept.copy_(new)
+            for mean, weight in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+                mean.lerp_(weight, 1 - decay)
+            for kept, buffer in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+                kept.copy_(buffer)
 
     def watch(self, statistics: dict[str, Tensor]) -> None:
         """Take a step's statistics in, and note the image count at the first that is not finite or too large."""
@@ -150,13 +151,14 @@ class State:
         self.statistics.weights = saved["statistic_weights"]
 
 
-def build_networks(config: Config, data: Dataset) -> tuple[nn.Module, nn.Module]:
+def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]:
     """The generator and the discriminator of a Config. Raises ValueError for options that its `build` does not take."""
     build = resolve(BACKBONES, config.backbone)
     options = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
     try:
-        checked = validate_call(build, config={"arbitrary_types_allowed": True})
-        generator, discriminator = checked(config, data.shape, data.n_classes, **config.backbone_options)
+        generator, discriminator = validate_call(config={"arbitrary_types_allowed": True})(build)(
+            config, data.shape, data.n_classes, **config.backbone_options
+        )
     except ValidationError as error:
         raise ValueError(f"backbone_options of {config.backbone!r}: {sentence(error, options)}") from None
     return generator, discriminator

@@ -25,9 +25,7 @@ def main() -> None:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    np.savez_compressed(
-        HERE / "digits.npz", images=bunch.images.astype(np.uint8), labels=bunch.target.astype(np.uint8)
-    )
+    np.savez_compressed(HERE / "digits.npz", images=bunch.images.astype(np.uint8), labels=bunch.target.astype(np.uint8))
     torch.set_num_threads(1)
     net, accuracy = train()
     weights = {name: weight.numpy() for name, weight in net.state_dict().items()}

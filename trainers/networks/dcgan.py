@@ -7,46 +7,43 @@ convolutions, batch norm in both networks except at G's output and D's input, N(
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal
 
-import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from trainers.config import Config
+from trainers.networks.layers import Generator
 from trainers.streams import seeded
 
 
-class Generator(nn.Module):
+class DCGANGenerator(Generator):
     """z [N, latent] -> x [N, C, R, R] in [-1, 1]."""
 
     def __init__(self, shape: tuple[int, ...], latent: int, width: int) -> None:
-        super().__init__()
-        self.latent = latent
+        super().__init__(latent)
         widths = channels(shape[-1], width)[::-1]  # at 4, 8, ..., R/2
         stack: list[nn.Module] = [nn.ConvTranspose2d(latent, widths[0], 4, bias=False)]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             stack += [nn.BatchNorm2d(before), nn.ReLU(), nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)]
         stack += [nn.BatchNorm2d(widths[-1]), nn.ReLU(), nn.ConvTranspose2d(widths[-1], shape[0], 4, 2, 1), nn.Tanh()]
         self.layers = nn.Sequential(*stack)
         self.apply(initialize)
-
-    def sample_source(self, n: int, rng: torch.Generator) -> Tensor:
-        return torch.randn(n, self.latent, generator=rng, device=rng.device)
 
     def forward(self, source: Tensor, labels: Tensor | None = None) -> Tensor:
         x: Tensor = self.layers(source[:, :, None, None])
         return x
 
 
-class Discriminator(nn.Module):
+class DCGANDiscriminator(nn.Module):
     """x [N, C, R, R] -> logits [N]."""
 
     def __init__(self, shape: tuple[int, ...], width: int, norm: str) -> None:
         super().__init__()
         widths = channels(shape[-1], width)  # at R/2, ..., 8, 4
         stack: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             stack += [nn.Conv2d(before, after, 4, 2, 1, bias=norm == "none")]
             stack += [nn.BatchNorm2d(after)] if norm == "batch" else []
             stack += [nn.LeakyReLU(0.2)]
@@ -83,7 +80,7 @@ def build(
     width: PositiveInt = 64,
     latent: PositiveInt = 100,
     d_norm: Literal["batch", "none"] = "batch",
-) -> tuple[Generator, Discriminator]:
+) -> tuple[DCGANGenerator, DCGANDiscriminator]:
     """`width` channels at half the resolution, z of `latent` dimensions, `d_norm` after D's inner convolutions.
 
     Raises ValueError unless shape is (C, R, R) with R a power of two from 16.
@@ -92,7 +89,7 @@ def build(
     if len(shape) != 3 or shape[1] != side or side < 16 or side.bit_count() != 1:
         raise ValueError(f"backbone = 'dcgan' needs square images with a power-of-two side from 16, not {shape}")
     with seeded(config.seed, "init of G"):
-        generator = Generator(shape, latent, width)
+        generator = DCGANGenerator(shape, latent, width)
     with seeded(config.seed, "init of D"):
-        discriminator = Discriminator(shape, width, d_norm)
+        discriminator = DCGANDiscriminator(shape, width, d_norm)
     return generator, discriminator

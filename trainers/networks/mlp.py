@@ -6,34 +6,31 @@ Sizes and initialisation follow the notebook of Unrolled GAN (poolio/unrolled_ga
 
 from __future__ import annotations
 
+import itertools
 import math
 
-import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from trainers.config import Config
+from trainers.networks.layers import Generator
 from trainers.streams import seeded
 
 
-class Generator(nn.Module):
+class MLPGenerator(Generator):
     """z [N, latent] -> x [N, *shape]."""
 
     def __init__(self, shape: tuple[int, ...], latent: int, width: int, depth: int) -> None:
-        super().__init__()
-        self.latent = latent
+        super().__init__(latent)
         self.shape = shape
         self.layers = layers(latent, width, depth, math.prod(shape))
-
-    def sample_source(self, n: int, rng: torch.Generator) -> Tensor:
-        return torch.randn(n, self.latent, generator=rng, device=rng.device)
 
     def forward(self, source: Tensor, labels: Tensor | None = None) -> Tensor:
         x: Tensor = self.layers(source)
         return x.unflatten(1, self.shape)
 
 
-class Discriminator(nn.Module):
+class MLPDiscriminator(nn.Module):
     """x [N, *shape] -> logits [N]."""
 
     def __init__(self, shape: tuple[int, ...], width: int, depth: int) -> None:
@@ -49,7 +46,7 @@ def layers(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequential:
     """`depth` tanh layers of `width` and a linear one."""
     widths = [inputs, *[width] * depth, outputs]
     stack: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in itertools.pairwise(widths):
         linear = nn.Linear(before, after)
         nn.init.orthogonal_(linear.weight, gain=1.4)
         nn.init.zeros_(linear.bias)
@@ -58,11 +55,17 @@ def layers(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequential:
 
 
 def build(
-    config: Config, shape: tuple[int, ...], n_classes: int, *, width: PositiveInt = 128, depth: PositiveInt = 2, latent: PositiveInt = 256
-) -> tuple[Generator, Discriminator]:
+    config: Config,
+    shape: tuple[int, ...],
+    n_classes: int,
+    *,
+    width: PositiveInt = 128,
+    depth: PositiveInt = 2,
+    latent: PositiveInt = 256,
+) -> tuple[MLPGenerator, MLPDiscriminator]:
     """`depth` hidden layers of `width` units in both networks, z of `latent` dimensions."""
     with seeded(config.seed, "init of G"):
-        generator = Generator(shape, latent, width, depth)
+        generator = MLPGenerator(shape, latent, width, depth)
     with seeded(config.seed, "init of D"):
-        discriminator = Discriminator(shape, width, depth)
+        discriminator = MLPDiscriminator(shape, width, depth)
     return generator, discriminator

@@ -1,0 +1,106 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spaces import RECIPES
+from trainers.config import DATASETS, FEATURES, LOSSES, METRICS, Config, resolve
+from trainers.networks import BACKBONES
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"lr": -1}, ["lr", "-1", "greater than 0"]),
+        ({"lr": math.inf}, ["lr", "inf", "finite"]),
+        ({"lr": math.nan}, ["lr", "nan", "finite"]),
+        ({"n_images": True}, ["n_images", "True", "number"]),
+        ({"n_images": 10.5}, ["n_images", "10.5"]),
+        ({"n_cop": 5}, ["n_cop", "n_coop"]),
+        ({"loss": "hing"}, ["loss", "'hing'", "'hinge'"]),
+        ({"dataset": "mnits"}, ["dataset", "mnits", "digits"]),
+        ({"n_coop": 200, "n_images": 100}, ["n_coop", "200", "n_images", "100"]),
+        ({"coop": "joint"}, ["coop", "n_coop"]),
+        ({"aw_alpha1": 0.9}, ["aw_alpha1", "0.9", "aw_alpha2"]),
+        ({"dataset": "ring8"}, ["dcgan", "ring8", "mlp"]),
+        ({"dataset": "ring8", "backbone": "mlp", "features": "digits"}, ["features", "ring8", "raw"]),
+        ({"seed": -1}, ["seed", "-1"]),
+    ],
+)
+def test_a_mistake_is_one_sentence(fields, words):
+    with pytest.raises(ValueError) as caught:
+        Config(**fields)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert all(word in text for word in words), text
+
+
+def test_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        Config().lr = 1.0
+
+
+def test_cell_key_leaves_the_seed_out_and_knows_every_other_field():
+    assert Config(seed=7).cell_key == Config().cell_key
+    assert Config(lr=1).cell_key == Config(lr=1.0).cell_key
+    changes = [
+        ("dataset", "grid25"),
+        ("n_train", 5),
+        ("backbone_options", {"width": 8}),
+        ("loss", "hinge"),
+        ("n_coop", 64),
+        ("aw", "normalized"),
+        ("r1_gamma", 1.0),
+        ("threads", 2),
+    ]
+    mlp = {"backbone": "mlp"}
+    keys = {Config(**{**mlp, name: value}).cell_key for name, value in changes}
+    assert len(keys | {Config(**mlp).cell_key}) == len(changes) + 1
+
+
+def test_keys_of_all_recipes_stay():
+    """A key names runs for ever: a default may never change, and a new field's default means "as before"."""
+    assert {name: config.cell_key for name, config in RECIPES.items()} == RECIPE_KEYS
+
+
+RECIPE_KEYS = {}
+
+
+@given(st.floats(1e-3, 1e3))
+def test_scaled_scales_budgets_alone(factor):
+    config = Config(n_images=10_000, n_coop=1_000, eval_every=500)
+    scaled = config.scaled(factor)
+    for name in ("n_images", "n_coop", "eval_every"):
+        assert getattr(scaled, name) == max(1, round(getattr(config, name) * factor))
+    rest = {"n_images", "n_coop", "eval_every"}
+    assert scaled.model_dump(exclude=rest) == config.model_dump(exclude=rest)
+
+
+def test_scaled_keeps_off_off_and_refuses_nonsense():
+    assert Config().scaled(0.5).n_coop == 0
+    for factor in (0, -1, math.nan, math.inf):
+        with pytest.raises(ValueError, match="budget"):
+            Config().scaled(factor)
+
+
+def test_replace_checks_anew():
+    with pytest.raises(ValueError, match="n_coop"):
+        Config().replace(n_coop=10**9)
+    assert Config().replace(lr=1e-3) == Config(lr=1e-3)
+
+
+@pytest.mark.parametrize("table", [DATASETS, FEATURES, LOSSES, BACKBONES], ids=["data", "features", "loss", "nets"])
+def test_every_name_resolves(table):
+    for name in table:
+        assert resolve(table, name) is not None
+
+
+def test_a_name_that_does_not_load_is_told():
+    with pytest.raises(ValueError, match="no_such_module"):
+        resolve(DATASETS, "no_such_module:thing")
+
+
+def test_metrics_are_named_after_their_row():
+    for name, metric in METRICS.items():
+        assert name == f"{metric.row}_{metric.when}"

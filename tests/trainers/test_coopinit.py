@@ -1,0 +1,146 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from trainers.config import Config
+from trainers.coopinit import cooperate, cooperative_step, is_cooperative, is_switch, langevin
+from trainers.loop import train
+from trainers.state import State, frozen
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("steps", [1, 10, 200])
+def test_langevin_on_a_gaussian_energy_is_the_discrete_chain(steps):
+    """On N(0, s^2) with a = 1 - eta/s^2: mean a^T x0, variance noise^2 (1 - a^2T)/(1 - a^2); the step biases it."""
+    s2, eta, start, n = 2.0, 0.5, 3.0, 400_000
+    noise = math.sqrt(2 * eta)
+    rng = torch.Generator().manual_seed(0)
+    x = langevin(
+        lambda x: -0.5 * x.square() / s2,
+        torch.full((n, 1), start, dtype=torch.float64),
+        step_size=eta,
+        steps=steps,
+        noise=noise,
+        generator=rng,
+    )
+    a = 1 - eta / s2
+    variance = noise**2 * (1 - a ** (2 * steps)) / (1 - a**2)
+    assert float(x.mean()) == pytest.approx(a**steps * start, abs=5 * math.sqrt(variance / n))
+    assert float(x.var()) == pytest.approx(variance, rel=5 * math.sqrt(2 / n))
+    if steps == 200:  # stationary: s^2 / (1 - eta / 2 s^2), not s^2
+        assert variance == pytest.approx(s2 / (1 - eta / (2 * s2)))
+
+
+def test_langevin_without_noise_climbs_and_clamps_at_the_end_only():
+    x = langevin(lambda x: x.sum(1), torch.zeros(2, 3), step_size=1.0, steps=5, noise=0.0)
+    assert torch.equal(x, torch.full((2, 3), 5.0))
+    # a step-wise clamp at 1 would end the first climb at 1 and then fall: slope -1 beyond 2
+    slope = langevin(lambda x: -(x - 2).abs(), torch.zeros(1, 1), step_size=1.5, steps=2, noise=0.0, clamp=(-9, 9))
+    assert float(slope) == 3.0
+    assert float(langevin(lambda x: x, torch.zeros(1, 1), step_size=3.0, steps=2, noise=0, clamp=(-1, 1))) == 1.0
+
+
+def test_langevin_noise_ramp_falls_to_zero():
+    """Variances of a flat energy add up: noise^2 sum (1 - k/T)^2."""
+    rng = torch.Generator().manual_seed(1)
+    x = langevin(lambda x: 0 * x, torch.zeros(200_000, 1), step_size=1.0, steps=4, noise=0.5, generator=rng, ramp=True)
+    expected = 0.25 * sum((1 - k / 4) ** 2 for k in range(4))
+    assert float(x.var()) == pytest.approx(expected, rel=0.02)
+
+
+def test_langevin_leaves_the_start_and_reports_slopes():
+    start, slopes = torch.zeros(4, 2), []
+    end = langevin(lambda x: 3 * x[:, 0], start, step_size=0.1, steps=3, noise=0.0, slopes=slopes)
+    assert torch.equal(start, torch.zeros(4, 2))
+    assert not start.requires_grad
+    assert not end.requires_grad
+    assert [float(s) for s in slopes] == pytest.approx([3.0] * 3)
+
+
+@pytest.mark.parametrize(("n_coop", "batch"), [(0, 32), (1, 32), (32, 32), (33, 32), (160, 32), (512, 32), (100, 7)])
+def test_the_stage_takes_ceil_steps(n_coop, batch):
+    config = Config(n_coop=n_coop, batch_size=batch, n_images=1024)
+    starts = range(0, 1024, batch)
+    steps = [is_cooperative(config, images) for images in starts]
+    assert sum(steps) == math.ceil(n_coop / batch)
+    assert steps == sorted(steps, reverse=True)
+    switches = [images for images in starts if is_switch(config, images)]
+    assert len(switches) == (1 if 0 < n_coop <= 1024 - batch else 0)
+    assert all(not is_cooperative(config, images) for images in switches)
+
+
+def test_cooperative_steps_are_taken_in_training(tiny_points, tmp_path, monkeypatch):
+    import trainers.loop as loop
+
+    taken = []
+    for name in ("cooperative_step", "adversarial_step"):
+        step = getattr(loop, name)
+        monkeypatch.setattr(loop, name, lambda state, step=step, name=name: taken.append(name) or step(state))
+    list(train(tiny_points.replace(n_coop=100), tmp_path))
+    assert taken == ["cooperative_step"] * 4 + ["adversarial_step"] * 12
+
+
+def test_cooperate_gives_equation_3_and_the_teaching_loss(tiny_points):
+    state = State(tiny_points.replace(n_coop=64, eta=0.3, langevin_noise=0.0, langevin_steps=2), CPU)
+    real, labels = state.real_batch()
+    got = cooperate(state, real, labels)
+    state.images = 0
+    state.real_batch()
+    start = state.generate("z", labels)
+    revised = start.detach()
+    for _ in range(2):
+        revised.requires_grad_(True)
+        (slope,) = torch.autograd.grad(state.discriminator(revised, labels).sum(), revised)
+        revised = (revised + 0.3 * slope).detach()
+    energy = state.discriminator(revised, labels).mean() - state.discriminator(real, labels).mean()
+    assert torch.allclose(got.energy, energy)
+    assert torch.allclose(got.teaching, ((revised - start) ** 2).sum() / len(start))
+
+
+def test_the_critic_is_as_it_was_after_the_chain(tiny_images):
+    state = State(tiny_images.replace(n_coop=64), CPU)
+    critic = state.discriminator
+    before = {name: value.clone() for name, value in critic.state_dict().items()}
+    with frozen(critic):
+        langevin(lambda x: critic(x, None), torch.zeros(8, 1, 16, 16), step_size=0.1, steps=3, noise=0.1)
+        assert not any(p.requires_grad for p in critic.parameters())
+    assert all(torch.equal(before[name], value) for name, value in critic.state_dict().items())
+    assert all(p.requires_grad and p.grad is None for p in critic.parameters())
+    assert any(isinstance(m, nn.BatchNorm2d) for m in critic.modules())  # else the test shows nothing
+
+
+def test_cooperative_learning_raises_real_logits_above_revised(tiny_points):
+    """Equation 3 separates data from samples: after some steps real points score higher."""
+    state = State(tiny_points.replace(n_coop=512, lr=5e-3, eta=0.05), CPU)
+    gaps = []
+    for _ in range(30):
+        statistics = cooperative_step(state)
+        gaps.append(float(statistics["logit_real"] - statistics["logit_revised"]))
+    assert sum(gaps[-5:]) > sum(gaps[:5])
+    assert sum(gaps[-5:]) > 0
+
+
+def test_joint_adds_both_objectives_at_every_step(tiny_points, tmp_path):
+    rows = list(train(tiny_points.replace(n_coop=1, coop="joint"), tmp_path))
+    assert {"loss_teaching", "loss_real", "loss_g"} <= rows[-1].keys()
+
+
+@pytest.mark.parametrize("kind", ["keep", "fresh"])
+def test_optimisers_at_the_switch(tiny_points, tmp_path, monkeypatch, kind):
+    """Adam counts 16 steps where its moments run on, 12 where they start anew after 4 cooperative ones."""
+    import trainers.loop as loop
+
+    counts = []
+    step = loop.adversarial_step
+
+    def spy(state):
+        result = step(state)
+        counts.append(int(next(iter(state.opt_d.state.values()))["step"]))
+        return result
+
+    monkeypatch.setattr(loop, "adversarial_step", spy)
+    list(train(tiny_points.replace(n_coop=128, coop_optimizer=kind), tmp_path))
+    assert counts[-1] == (16 if kind == "keep" else 12)

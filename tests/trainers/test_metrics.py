@@ -1,0 +1,164 @@
+"""Distances against closed forms and reference implementations."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from trainers.data import grid25, ring8
+from trainers.metrics import (
+    Moments,
+    energy_distance,
+    evaluate,
+    frechet_distance,
+    generate,
+    mode_shares,
+    symmetric_root,
+)
+from trainers.state import State
+
+CPU = torch.device("cpu")
+
+
+def sample(seed, n, d, rank=None):
+    rng = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, rank or d, generator=rng, dtype=torch.float64)
+    return x @ torch.randn(rank or d, d, generator=rng, dtype=torch.float64) + torch.randn(d, generator=rng)
+
+
+def moments(x):
+    return x.mean(0), torch.cov(x.T)
+
+
+@pytest.mark.parametrize("d", [1, 2, 10])
+def test_frechet_of_commuting_gaussians(d):
+    """Closed form for covariances that commute: |m1 - m2|^2 + sum (s1 - s2)^2."""
+    rng = torch.Generator().manual_seed(d)
+    basis = torch.linalg.qr(torch.randn(d, d, generator=rng, dtype=torch.float64))[0]
+    s1, s2 = torch.rand(2, d, generator=rng, dtype=torch.float64) + 0.1
+    m1, m2 = torch.randn(2, d, generator=rng, dtype=torch.float64)
+    cov1, cov2 = (basis @ torch.diag(s**2) @ basis.T for s in (s1, s2))
+    expected = float((m1 - m2).square().sum() + (s1 - s2).square().sum())
+    assert frechet_distance(m1, cov1, m2, cov2) == pytest.approx(expected, rel=1e-9)
+
+
+def test_frechet_of_singular_covariances():
+    """Ranks 1 and 2 in 4 dimensions, commuting: zeros of the spectrum included."""
+    zero = torch.zeros(4, dtype=torch.float64)
+    cov1 = torch.diag(torch.tensor([4.0, 0, 0, 0], dtype=torch.float64))
+    cov2 = torch.diag(torch.tensor([1.0, 9, 0, 0], dtype=torch.float64))
+    assert frechet_distance(zero, cov1, zero, cov2) == pytest.approx(1 + 9)
+    assert frechet_distance(zero, cov1, zero, cov1) == pytest.approx(0, abs=1e-12)
+    assert frechet_distance(zero + 1, 0 * cov1, zero, 0 * cov1) == pytest.approx(4)
+
+
+def reference_fid(x, y):
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+    statistics = [fid_features_to_statistics(features) for features in (x, y)]
+    return fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+
+
+@pytest.mark.parametrize(("n", "d", "rank"), [(500, 16, None), (40, 64, None), (300, 32, 5)])
+def test_frechet_equals_torch_fidelity(n, d, rank):
+    """Also with n < d and with features of low rank."""
+    x, y = sample(1, n, d, rank), sample(2, n + 7, d, rank)
+    assert frechet_distance(*moments(x), *moments(y)) == pytest.approx(reference_fid(x, y), rel=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.integers(1, 8), st.integers(2, 40))
+def test_frechet_properties(seed, d, n):
+    """Symmetric, zero on equals, not below zero; a root at hand changes nothing; d may exceed n."""
+    x, y = moments(sample(seed, n, d)), moments(sample(seed + 1, n, d))
+    x, y = ((m, c.reshape(d, d)) for m, c in (x, y))
+    there, back = frechet_distance(*x, *y), frechet_distance(*y, *x)
+    scale = 1 + float(x[1].trace() + y[1].trace())
+    assert there == pytest.approx(back, abs=1e-7 * scale)
+    assert there > -1e-7 * scale
+    assert frechet_distance(*x, *x) == pytest.approx(0, abs=1e-7 * scale)
+    assert frechet_distance(*x, *y, root1=symmetric_root(x[1])) == there
+
+
+def test_moments_stream():
+    """Any split into batches gives torch's mean and covariance, far from zero too."""
+    x = sample(3, 1000, 6) + 1e4
+    streamed = Moments()
+    for part in x.split([1, 2, 500, 497]):
+        streamed.update(part)
+    mean, covariance = moments(x)
+    assert torch.allclose(streamed.mean, mean, rtol=1e-12)
+    assert torch.allclose(streamed.covariance, covariance, rtol=1e-9)
+
+
+def test_energy_distance_equals_scipy_on_a_line():
+    x, y = sample(4, 700, 1)[:, 0], sample(5, 900, 1)[:, 0]
+    ours = energy_distance(*(torch.stack([v, torch.zeros_like(v)], dim=1) for v in (x, y)))
+    assert ours == pytest.approx(stats.energy_distance(x, y), rel=1e-9)
+
+
+def test_energy_distance_sees_what_frechet_does_not():
+    """Half of the ring's modes, opposite ones, have the ring's mean and covariance, but not its distribution."""
+    data = ring8()
+    x = data.examples[data.labels % 2 == 0][:4000]
+    y = data.examples[:4000]
+    assert frechet_distance(*moments(x.double()), *moments(y.double())) < 1e-3
+    assert energy_distance(x, y) > 10 * energy_distance(data.examples[4000:8000], y)
+
+
+@pytest.mark.parametrize("data", [ring8(), grid25()], ids=["ring8", "grid25"])
+def test_real_points_cover_all_modes(data):
+    shares = mode_shares(data.fresh(10_000, torch.Generator().manual_seed(0)), data.modes, 10 * data.mode_std)
+    assert torch.allclose(shares, torch.full_like(shares, 1 / len(shares)), atol=0.02)
+    assert float(shares.sum()) == pytest.approx(1)
+    gaps = torch.cdist(data.modes, data.modes) + 1e9 * torch.eye(len(data.modes))
+    assert float(gaps.min()) > 2 * 10 * data.mode_std  # no point is near two modes
+
+
+def test_mode_shares_by_hand():
+    modes = torch.tensor([[0.0, 0.0], [5.0, 0.0]])
+    points = torch.tensor([[0.0, 0.5], [0.0, 1.5], [5.0, -1.0], [9.0, 9.0]])
+    assert mode_shares(points, modes, 1.0).tolist() == [0.25, 0.25]
+
+
+def test_evaluation_depends_on_weights_and_seed_alone(tiny_points):
+    state = State(tiny_points, CPU)
+    first = evaluate(state.config, state.data, state.generator, CPU)
+    torch.randn(5)
+    state.real_batch()
+    assert evaluate(state.config, state.data, state.generator, CPU) == first
+    assert first.keys() == {"fid", "energy_distance", "modes", "high_quality"}
+    assert state.generator.training
+
+
+def test_a_perfect_generator_scores_near_zero(tiny_points):
+    """The real distribution itself: FID about 0, all modes, all samples of high quality."""
+    state = State(tiny_points.replace(eval_samples=10_000), CPU)
+    state.generator.forward = lambda source, labels: state.data.fresh(
+        len(source), torch.Generator().manual_seed(int(source[0, 0] * 1e6))
+    )
+    values = evaluate(state.config, state.data, state.generator, CPU)
+    assert values["fid"] < 1e-3
+    assert values["energy_distance"] < 0.05
+    assert values["modes"] == 8
+    assert values["high_quality"] == pytest.approx(1)
+
+
+def test_digits_floor(tiny_images):
+    """Real digits replayed score 0; noise scores far away."""
+    state = State(tiny_images.replace(eval_samples=1797), CPU)
+    shown = iter(torch.arange(1797).split(500))
+    state.generator.forward = lambda source, labels: state.data.scaled(next(shown))
+    assert evaluate(state.config, state.data, state.generator, CPU)["fid"] == pytest.approx(0, abs=1e-6)
+    noise = State(tiny_images, CPU)
+    assert evaluate(noise.config, noise.data, noise.generator, CPU)["fid"] > 500
+
+
+def test_generate_gives_the_asked_number(tiny_images):
+    state = State(tiny_images, CPU)
+    batches = list(generate(state.config, state.data, state.generator, CPU, 1234))
+    assert [len(batch) for batch in batches] == [500, 500, 234]
+    assert not math.isnan(float(torch.cat(batches).sum()))

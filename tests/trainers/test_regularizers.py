@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from trainers.config import Config
+from trainers.regularizers import REGULARIZERS, gradient_penalty, r1
+
+RNG = torch.Generator()
+
+
+def test_keys_are_config_fields_that_are_off_by_default():
+    for name, regularizer in REGULARIZERS.items():
+        assert Config.model_fields[name].default == 0
+        assert regularizer.interval is None or regularizer.interval in Config.model_fields
+
+
+def test_r1_of_a_quadratic():
+    """D(x) = |x|^2 / 2 has gradient x: R1 is half the mean of |x|^2, over images as well."""
+    x = torch.randn(6, 1, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    value = r1(lambda x: x.square().sum((1, 2, 3)) / 2, x, x, RNG)
+    assert torch.allclose(value, x.flatten(1).square().sum(1).mean() / 2)
+
+
+def test_gradient_penalty_of_a_plane():
+    """A plane of slope s costs (s - 1)^2 wherever it is taken."""
+    x = torch.randn(5, 2, dtype=torch.float64)
+    normal = torch.tensor([3.0, 4.0], dtype=torch.float64)
+    assert float(gradient_penalty(lambda x: x @ normal, x, -x, RNG)) == pytest.approx(16)
+    assert float(gradient_penalty(lambda x: x @ normal / 5, x, -x, RNG)) == pytest.approx(0)
+
+
+def test_gradient_penalty_is_taken_between_real_and_fake():
+    seen = []
+    real, fake = torch.zeros(500, 2), torch.ones(500, 2)
+
+    def critic(x):
+        seen.append(x.detach())
+        return x.sum(1)
+
+    gradient_penalty(critic, real, fake, torch.Generator().manual_seed(0))
+    assert torch.equal(seen[0][:, 0], seen[0][:, 1])  # one share for all elements of an example
+    assert 0 <= float(seen[0].min()) < 0.05
+    assert 0.95 < float(seen[0].max()) <= 1
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_penalties_reach_the_parameters(name):
+    weight = torch.tensor([2.0, 1.0], requires_grad=True)
+    x = torch.randn(4, 2)
+    penalty = REGULARIZERS[name].penalty(lambda x: (x @ weight).tanh(), x, -x, RNG)
+    penalty.backward()
+    assert weight.grad.abs().sum() > 0
