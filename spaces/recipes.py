@@ -7,7 +7,7 @@ from typing import Any
 from trainers.config import Config
 
 # Unrolled GAN's notebook (poolio/unrolled_gan): batch 512, saturating minimax, 25,000 steps. The cooperative stage of
-# 2,000 steps is ours; spectral norm or tanh layers bound D's slope, so that eta does not carry over from images.
+# 2,000 steps is ours, as are eta and the noise: a step size does not carry over from one backbone to another.
 RING8 = Config(
     dataset="ring8",
     backbone="mlp",
@@ -21,14 +21,15 @@ RING8 = Config(
     eval_every=1_000 * 512,
 )
 GRID25 = RING8.replace(dataset="grid25")
-POINTS_COOP = {"n_coop": 2_000 * 512}
+POINTS_COOP = {"n_coop": 2_000 * 512, "coop_optimizer": "fresh"}
 
-# DCGAN's own optimiser settings; 1,500 steps of 64, of which 200 are cooperative.
+# 1,500 steps of 64, of which 200 are cooperative. Adam starts anew at the switch: the cooperative gradients are much
+# larger than aw-loss's weighed ones, and moments of theirs that live on hold D still for the next thousand steps.
 DIGITS = Config(
     dataset="digits",
     backbone="dcgan",
-    backbone_options={"width": 16},
-    lr=2e-4,
+    backbone_options={"width": 24},
+    lr=5e-4,
     lr_decay="linear",
     batch_size=64,
     n_images=1_500 * 64,
@@ -37,7 +38,7 @@ DIGITS = Config(
     eval_every=150 * 64,
     eval_samples=5_000,
 )
-DIGITS_COOP = {"n_coop": 200 * 64}
+DIGITS_COOP = {"n_coop": 200 * 64, "coop_optimizer": "fresh"}
 
 AW = {"aw": "normalized"}
 

@@ -10,12 +10,12 @@ POINT_METRICS = ("energy_distance_final", "modes_final", "high_quality_final")
 STUDIES: dict[str, Study] = {
     study.name: study
     for study in [
-        # DCGAN on 16x16 digits, some four minutes on two cores: what a newcomer runs first.
+        # DCGAN on 16x16 digits, three to four minutes on two cores: what a newcomer runs first.
         Study(
             "quick",
             "digits_gan",
             rows={"GAN": {}, "+ CoopInit": DIGITS_COOP, "+ aw-loss": AW, "+ both": {**DIGITS_COOP, **AW}},
-            seeds=3,
+            seeds=2,
         ),
         # The 8-Gaussian ring of the aw paper's section 5.3, about 25 minutes on two cores.
         Study(

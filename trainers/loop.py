@@ -157,7 +157,7 @@ def save_samples(state: State, path: Path) -> None:
     n = GRID if state.data.modes is None else CLOUD
     samples = torch.cat(list(generate(state.config, state.data, state.best_generator, state.device, n))).cpu()
     if state.data.modes is None:
-        save_image(samples, path, nrow=8, padding=1, normalize=True, value_range=(-1, 1))
+        save_image(samples, path, nrow=8, padding=2, pad_value=0.5, normalize=True, value_range=(-1, 1))
     else:
         save_image(picture_of_points(samples, state.data), path)
 

@@ -64,7 +64,20 @@ def test_keys_of_all_recipes_stay():
     assert {name: config.cell_key for name, config in RECIPES.items()} == RECIPE_KEYS
 
 
-RECIPE_KEYS = {}
+RECIPE_KEYS = {
+    "ring8_gan": "930c67951dbd2d84",
+    "ring8_coop": "4b1f15102437cb9e",
+    "ring8_aw": "ce3b88280f385e7c",
+    "ring8_coop_aw": "7e33388d77fdbd95",
+    "grid25_gan": "c8f6ed667e9c7125",
+    "grid25_coop": "eb4ee7111c1ed760",
+    "grid25_aw": "4c879287fe2cf9a8",
+    "grid25_coop_aw": "a36360c11bfe1ae0",
+    "digits_gan": "23835b3bb33e1005",
+    "digits_coop": "af7b996caedc7cd7",
+    "digits_aw": "6e04482016eeb882",
+    "digits_coop_aw": "8e99f908062f1018",
+}
 
 
 @given(st.floats(1e-3, 1e3))

@@ -12,9 +12,9 @@ def parts(name):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_d_wants_real_up_and_fake_down_g_wants_fake_up(name):
-    """At logit 0 every loss pushes the right way."""
+    """At a logit of 0.5 every loss pushes the right way."""
     for part, sign in zip(parts(name), (-1, 1, -1), strict=True):
-        logit = torch.zeros(3, requires_grad=True)
+        logit = torch.full((3,), 0.5, requires_grad=True)
         loss = part(logit)
         loss.backward()
         assert loss.ndim == 0

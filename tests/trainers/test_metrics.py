@@ -106,7 +106,7 @@ def test_energy_distance_sees_what_frechet_does_not():
     x = data.examples[data.labels % 2 == 0][:4000]
     y = data.examples[:4000]
     assert frechet_distance(*moments(x.double()), *moments(y.double())) < 1e-3
-    assert energy_distance(x, y) > 10 * energy_distance(data.examples[4000:8000], y)
+    assert energy_distance(x, y) > 5 * energy_distance(data.examples[4000:8000], y)
 
 
 @pytest.mark.parametrize("data", [ring8(), grid25()], ids=["ring8", "grid25"])

@@ -1,0 +1,222 @@
+"""Rows, checkpoints and resuming."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from trainers.config import METRICS, Config
+from trainers.loop import check, train
+
+TIMES = {"seconds", "eval_seconds", "logged_at"}
+
+
+def numbers(rows):
+    """Rows without their time fields."""
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
+
+
+def everything(**fields):
+    """A Config with every moving part that a checkpoint must hold: 16 steps of which 4 are cooperative."""
+    return Config(
+        backbone_options={"width": 4, "latent": 8},
+        batch_size=16,
+        n_images=256,
+        n_coop=64,
+        eval_every=64,
+        eval_samples=100,
+        eta=0.1,
+        aw="normalized",
+        r1_gamma=0.1,
+        r1_interval=3,
+        ema_halflife=100,
+        lr_decay="linear",
+        **fields,
+    )
+
+
+def test_rows_and_folder(tiny_images, tmp_path):
+    rows = list(train(tiny_images, tmp_path))
+    assert [row["images"] for row in rows] == [0, 48, 96]
+    assert [row["state"] for row in rows] == ["running", "running", "done"]
+    assert {"images", "seconds", "fid", "state", "logged_at"} <= rows[0].keys()
+    assert not {"timestamp", "pid", "done", "config"} & rows[-1].keys()  # Ray's own names
+    assert [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()] == rows
+    assert Config(**json.loads((tmp_path / "config.json").read_text())) == tiny_images
+    assert sorted(p.name for p in (tmp_path / "samples").iterdir()) == [f"{n:012d}.png" for n in (0, 48, 96)]
+    kept = {p.name for p in tmp_path.iterdir()}
+    assert "checkpoint.pt" not in kept  # a done run is small
+    assert {"generator_best.pt", "generator_final.pt", "provenance.json"} <= kept
+
+
+def test_an_ended_run_yields_its_rows_again_and_trains_nothing(tiny_points, tmp_path, monkeypatch):
+    rows = list(train(tiny_points, tmp_path))
+    monkeypatch.setattr("trainers.loop._advance", None)
+    assert list(train(tiny_points, tmp_path)) == rows
+
+
+def test_rows_are_on_disk_before_they_are_yielded(tiny_points, tmp_path):
+    """A scheduler may end the run at any yield."""
+    for seen, row in enumerate(train(tiny_points, tmp_path), start=1):
+        lines = (tmp_path / "rows.jsonl").read_text().splitlines()
+        assert json.loads(lines[-1]) == row
+        assert len(lines) == seen
+        assert (tmp_path / "checkpoint.pt").exists() == (row["state"] == "running")
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 4])
+def test_a_run_ended_at_a_row_goes_on_bit_identically(stop_after, tmp_path):
+    config = everything()
+    whole = list(train(config, tmp_path / "whole"))
+    for _, _row in zip(range(stop_after), train(config, tmp_path / "parts"), strict=False):
+        pass
+    rows = list(train(config, tmp_path / "parts"))
+    assert numbers(rows) == numbers(whole)
+    for name in ("generator_best.pt", "generator_final.pt"):
+        a, b = (torch.load(tmp_path / way / name, weights_only=True) for way in ("whole", "parts"))
+        assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+KILLED = """
+import os, signal, sys
+import trainers.loop as loop
+from trainers.config import Config
+step, left = loop.adversarial_step, [int(sys.argv[3])]
+def dies(state):
+    left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(state)
+loop.adversarial_step = dies
+for row in loop.train(Config.model_validate_json(sys.argv[1]), sys.argv[2]):
+    print(row["images"], flush=True)
+"""
+
+
+def train_in_a_process(config, folder, steps):
+    """Train in a process of its own, which kills itself after so many adversarial steps."""
+    command = [sys.executable, "-c", KILLED, config.model_dump_json(), str(folder), str(steps)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_run_killed_between_evaluations_goes_on_bit_identically(tmp_path):
+    """SIGKILL after 6 adversarial steps, between the rows at 128 and 192; again after 5 more; then to the end."""
+    config = everything()
+    whole = train_in_a_process(config, tmp_path / "whole", 10**6)
+    assert whole.stdout.split() == ["0", "64", "128", "192", "256"], whole.stderr
+    first = train_in_a_process(config, tmp_path / "killed", 6)
+    assert (first.returncode, first.stdout.split()) == (-9, ["0", "64", "128"])
+    second = train_in_a_process(config, tmp_path / "killed", 5)
+    assert (second.returncode, second.stdout.split()) == (-9, ["0", "64", "128", "192"])
+    third = train_in_a_process(config, tmp_path / "killed", 10**6)
+    assert third.stdout == whole.stdout, third.stderr
+    rows = [[json.loads(x) for x in (tmp_path / n / "rows.jsonl").open()] for n in ("whole", "killed")]
+    assert numbers(rows[0]) == numbers(rows[1])
+
+
+def test_a_process_that_trained_before_gives_the_same_rows(tiny_images, tmp_path):
+    """A worker that has trained other things, at other thread counts, gives what a fresh process gives."""
+    config = everything()
+    fresh = train_in_a_process(config, tmp_path / "fresh", 10**6)
+    assert fresh.returncode == 0, fresh.stderr
+    list(train(tiny_images.replace(threads=2, seed=3), tmp_path / "before"))
+    torch.randn(7)
+    rows = list(train(config, tmp_path / "reused"))
+    assert numbers(rows) == numbers(map(json.loads, (tmp_path / "fresh" / "rows.jsonl").open()))
+
+
+def test_how_often_one_evaluates_changes_no_number(tmp_path):
+    often, seldom = everything(), everything().replace(eval_every=128)
+    rows = {row["images"]: row for row in numbers(train(often, tmp_path / "often"))}
+    for row in numbers(train(seldom, tmp_path / "seldom")):
+        assert row == rows[row["images"]]
+
+
+def test_budgets_that_batches_do_not_divide(tiny_points, tmp_path):
+    """A row stands at the first step that reaches its budget; a step is never cut."""
+    rows = list(train(tiny_points.replace(n_images=200, eval_every=100), tmp_path))
+    assert [row["images"] for row in rows] == [0, 128, 224]
+    assert rows[-1]["state"] == "done"
+
+
+@pytest.mark.parametrize("backbone", ["mlp", "dcgan"])
+def test_an_absurd_learning_rate_diverges(backbone, tiny_points, tiny_images, tmp_path):
+    """The run ends with a row of NaN metrics that says at which image, and stays ended."""
+    config = (tiny_points if backbone == "mlp" else tiny_images).replace(lr=1e30, loss="wasserstein")
+    rows = list(train(config, tmp_path))
+    last = rows[-1]
+    assert last["state"] == "diverged"
+    assert 0 < last["images"] <= config.n_images
+    keys = {metric.row for metric in METRICS.values()} if backbone == "mlp" else {"fid"}
+    assert all(math.isnan(last[key]) for key in keys)
+    assert len(rows) == 2
+    assert numbers(train(config, tmp_path))[-1]["state"] == "diverged"
+
+
+def test_a_mean_logit_beyond_the_bound_is_divergence(tiny_points, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainers.state.MAX_LOGIT", 1e-9)
+    rows = list(train(tiny_points, tmp_path))
+    assert (rows[-1]["state"], rows[-1]["images"]) == ("diverged", 32)
+
+
+def test_a_folder_of_another_config_is_refused(tiny_points, tmp_path):
+    next(iter(train(tiny_points, tmp_path)))
+    with pytest.raises(ValueError, match="another config"):
+        list(train(tiny_points.replace(seed=1), tmp_path))
+
+
+def test_changed_data_are_refused(tiny_points, tmp_path):
+    next(iter(train(tiny_points, tmp_path)))
+    path = tmp_path / "provenance.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "data_digest": "0" * 16}))
+    with pytest.raises(ValueError, match="data_digest"):
+        list(train(tiny_points, tmp_path))
+
+
+def test_a_row_without_its_checkpoint_is_made_again(tiny_points, tmp_path):
+    """Killed between the two: the row was not yielded, so it does not count."""
+    whole = list(train(tiny_points, tmp_path / "whole"))
+    runs = train(tiny_points, tmp_path / "cut")
+    next(runs)
+    saved = (tmp_path / "cut" / "checkpoint.pt").read_bytes()
+    next(runs)
+    runs.close()
+    (tmp_path / "cut" / "checkpoint.pt").write_bytes(saved)
+    assert numbers(train(tiny_points, tmp_path / "cut")) == numbers(whole)
+
+
+def test_a_second_process_waits_for_the_first(tiny_points, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainers.checkpoint.LOCK_WAIT", 0.5)
+    first = train(tiny_points, tmp_path)
+    next(first)
+    with pytest.raises(RuntimeError, match="another process"):
+        next(train(tiny_points, tmp_path))
+    first.close()
+    assert len(list(train(tiny_points, tmp_path))) == 3
+
+
+def test_check_finds_what_config_cannot_see(tiny_images):
+    check(tiny_images)
+    with pytest.raises(ValueError, match="n_train"):
+        check(tiny_images.replace(n_train=10**6))
+    with pytest.raises(ValueError, match="widht"):
+        check(tiny_images.replace(backbone_options={"widht": 3}))
+
+
+GOLDEN = {
+    "points": {"loss_real": 0.696732, "loss_fake": 0.688643, "loss_g": 0.700518, "energy_distance": 0.350592},
+    "images": {"loss_real": 0.650256, "loss_fake": 0.691734, "loss_g": 0.695469, "fid": 1474.22},
+    "everything": {"loss_real": 0.633307, "loss_fake": 0.691754, "loss_g": 0.694698, "fid": 1474.48},
+}
+
+
+@pytest.mark.parametrize("name", ["points", "images", "everything"])
+def test_golden_losses(name, tiny_points, tiny_images, tmp_path):
+    """A refactor leaves these as they are; a change of method moves them, and says so in the CHANGELOG."""
+    config = {"points": tiny_points, "images": tiny_images, "everything": everything()}[name]
+    last = list(train(config, tmp_path))[-1]
+    got = {key: last[key] for key in ("loss_real", "loss_fake", "loss_g", config.metric)}
+    assert got == pytest.approx(GOLDEN[name], rel=1e-3)
