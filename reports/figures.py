@@ -89,8 +89,9 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 
 def make_figures(runs: pd.DataFrame, study: Study, store: Store, out: Path) -> list[Path]:
-    """Curves and samples of a study, written into a folder."""
-    paths = save(draw_curves(curves_data(runs, study, store), study), out / "curves")
+    """Curves and samples of a study, written into a folder; none of what no done run has."""
+    curves = curves_data(runs, study, store)
+    paths = [] if curves.empty else save(draw_curves(curves, study), out / "curves")
     with tempfile.TemporaryDirectory() as folder:
         pictures = samples_data(runs, study, store, Path(folder))
         return paths + (save(draw_samples(pictures, study), out / "samples") if pictures else [])

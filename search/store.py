@@ -257,7 +257,9 @@ def _metrics(row: dict[str, Any]) -> list[Metric]:
     """A row's numbers as MLflow metrics against images, at the time they were made."""
     stamp = int(row["logged_at"] * 1000)
     names = [name for name in row if name not in ("images", "state", "logged_at")]
-    return [Metric(name, row[name], stamp, row["images"]) for name in names]
+    # MLflow would store infinity as 1.8e308
+    values = {name: row[name] if math.isfinite(row[name]) else math.nan for name in names}
+    return [Metric(name, value, stamp, row["images"]) for name, value in values.items()]
 
 
 def _read_rows(folder: Path) -> list[dict[str, Any]]:

@@ -35,3 +35,42 @@ def tiny_images():
     return Config(
         backbone_options={"width": 4, "latent": 8}, batch_size=16, n_images=96, eval_every=48, eval_samples=200
     )
+
+
+@pytest.fixture
+def tiny_study(tiny_points):
+    """Two rows of two seeds, a second each."""
+    from spaces import Study
+
+    return Study(
+        "tiny",
+        tiny_points,
+        rows={"GAN": {}, "+ aw": {"aw": "normalized"}},
+        seeds=2,
+        metrics=("energy_distance_final", "fid_best"),
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    from search.store import Store
+
+    return Store(storage=tmp_path / "runs")
+
+
+@pytest.fixture
+def make_runs(store):
+    """Make all runs of a study in this process, without Ray, as the driver and its workers would."""
+    from trainers.loop import train
+
+    def make(study, seeds=None):
+        for cell in study.cells():
+            for seed in range(seeds or study.seeds):
+                config = cell.config.replace(seed=seed)
+                run_id = store.create(study, cell, seed)
+                for _row in train(config, store.folder(run_id)):
+                    store.deliver(run_id)
+                store.finish(run_id, _row["state"])
+        store.update_parents(study, study.cells())
+
+    return make

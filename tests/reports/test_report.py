@@ -1,0 +1,55 @@
+"""A report from the store alone."""
+
+import shutil
+
+import matplotlib.image
+import pandas as pd
+import pytest
+
+from reports.figures import curves_data, draw_curves
+from reports.report import write_report
+from search.store import Store, load_runs
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def test_report_writes_table_and_figures(store, make_runs, tiny_study, tmp_path):
+    make_runs(tiny_study)
+    shutil.rmtree(store.storage / "trials")  # the store is enough
+    text, paths = write_report(tiny_study, Store(storage=store.storage), tmp_path / "out")
+    names = {path.name for path in paths}
+    assert names == {
+        "table.csv",
+        "runs.csv",
+        "table.tex",
+        "table.md",
+        "curves.png",
+        "curves.pdf",
+        "samples.png",
+        "samples.pdf",
+    }
+    assert all(path.stat().st_size > 100 for path in paths)
+    runs = load_runs(tiny_study, store=store)
+    assert list(pd.read_csv(tmp_path / "out" / "runs.csv")["run_id"]) == list(runs["run_id"])
+    picture = matplotlib.image.imread(tmp_path / "out" / "samples.png")
+    assert picture[..., :3].std() > 0.02  # not an empty canvas
+    assert list(text.cells["n"]) == ["2", "2"]
+
+
+def test_curves_are_means_over_seeds(store, make_runs, tiny_study):
+    make_runs(tiny_study)
+    runs = load_runs(tiny_study, store=store)
+    data = curves_data(runs, tiny_study, store)
+    assert list(data[data["row"] == "GAN"]["images"]) == [0, 256, 512]
+    last = data[data["images"] == 512].set_index("row")
+    for row, group in runs.groupby("row"):
+        assert last.loc[row, "mean"] == pytest.approx(group["energy_distance_final"].mean())
+        assert last.loc[row, "n"] == 2
+    lines = draw_curves(data, tiny_study).axes[0].lines
+    assert [line.get_label() for line in lines] == ["GAN", "+ aw"]
+
+
+def test_a_report_of_nothing_is_dashes(store, tiny_study, tmp_path):
+    text, paths = write_report(tiny_study, store, tmp_path)
+    assert set(text.cells["n"]) == {"0/2"}
+    assert {path.suffix for path in paths} == {".csv", ".tex", ".md"}

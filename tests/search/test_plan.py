@@ -1,0 +1,93 @@
+import json
+import subprocess
+import sys
+
+from search.locks import Claims, is_claimed
+from search.plan import make_plan
+from spaces import Study
+
+
+def states(plan):
+    return {(job.cell.row, job.seed): job.state for job in plan.jobs}
+
+
+def test_everything_is_missing_at_first(store, tiny_study):
+    plan = make_plan(tiny_study, store)
+    assert set(states(plan).values()) == {"missing"}
+    assert len(plan.missing) == 4
+    assert plan.seconds_left is None
+
+
+def test_what_is_done_is_not_missing(store, make_runs, tiny_study):
+    make_runs(tiny_study)
+    plan = make_plan(tiny_study, store)
+    assert plan.missing == []
+    assert plan.seconds_left == 0
+    more = make_plan(tiny_study.varied(seeds=3), store)
+    assert [(job.cell.row, job.seed) for job in more.missing] == [("GAN", 2), ("+ aw", 2)]
+    assert more.seconds_left > 0
+    assert len(make_plan(tiny_study.varied(seeds=1), store).jobs) == 2
+
+
+def test_each_state_is_told(store, tiny_study):
+    first, second = tiny_study.cells()
+    begun = store.create(tiny_study, first, 0)
+    failed = store.create(tiny_study, first, 1)
+    store.finish(failed, "failed")
+    store.finish(store.create(tiny_study, second, 0), "diverged")
+    store.finish(store.create(tiny_study, second, 1), "stopped")
+    plan = make_plan(tiny_study, store)
+    assert states(plan) == {
+        ("GAN", 0): "missing",
+        ("GAN", 1): "failed",
+        ("+ aw", 0): "diverged",
+        ("+ aw", 1): "stopped",
+    }
+    # an interrupted run goes on in its own MLflow run; a stopped one has no place in a table
+    assert [(job.cell.row, job.seed, job.run_id == begun) for job in plan.missing] == [
+        ("GAN", 0, True),
+        ("+ aw", 1, False),
+    ]
+    retried = make_plan(tiny_study, store, retry_failed=True)
+    assert failed in {job.run_id for job in retried.missing}
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from search.locks import Claims
+claims = Claims(Path(sys.argv[1]))
+print(claims.claim(sys.argv[2], 0), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_claim_lasts_as_long_as_its_process(store, tiny_study):
+    key = tiny_study.cells()[0].config.cell_key
+    store.create(tiny_study, tiny_study.cells()[0], 0)
+    command = [sys.executable, "-c", HOLDER, str(store.storage), key]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "True\n"
+        assert is_claimed(store.storage, key, 0)
+        assert not Claims(store.storage).claim(key, 0)
+        plan = make_plan(tiny_study, store)
+        assert states(plan)["GAN", 0] == "running"
+        assert len(plan.missing) == 3
+        holder.kill()
+    assert Claims(store.storage).claim(key, 0)
+
+
+def test_cells_that_share_a_config_share_their_runs(store, tiny_points):
+    study = Study("twins", tiny_points, rows={"a": {}, "b": {"lr": 2e-4}}, seeds=1)
+    plan = make_plan(study, store)
+    assert len(plan.jobs) == 2
+    assert len(plan.missing) == 1
+
+
+def test_json(store, make_runs, tiny_study):
+    make_runs(tiny_study, seeds=1)
+    told = json.loads(json.dumps(make_plan(tiny_study, store).to_json()))
+    assert told.keys() == {"study", "cells", "missing", "seconds_left"}
+    assert told["cells"][0].keys() == {"row", "column", "cell_key", "published", "runs"}
+    assert [run["state"] for cell in told["cells"] for run in cell["runs"]] == ["done", "missing"] * 2
+    assert [(job["row"], job["seed"]) for job in told["missing"]] == [("GAN", 1), ("+ aw", 1)]

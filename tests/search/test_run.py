@@ -1,0 +1,126 @@
+"""Studies on real Ray workers, one small cluster for all tests of this file."""
+
+import json
+import math
+
+import pytest
+
+from search.plan import make_plan
+from search.store import Store, load_runs
+from spaces import Study
+from trainers.loop import train
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+TIMES = {"seconds", "eval_seconds", "logged_at"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    import ray
+
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def run(study, store, **options):
+    from search.run import run_study
+
+    return run_study(study, store, **options)
+
+
+def test_run_makes_what_is_missing_and_nothing_twice(store, tiny_study):
+    states = run(tiny_study, store)
+    assert list(states.values()) == ["done"] * 4
+    runs = load_runs(tiny_study, store=store)
+    assert list(zip(runs["row"], runs["seed"], strict=True)) == [("GAN", 0), ("GAN", 1), ("+ aw", 0), ("+ aw", 1)]
+    assert set(runs["state"]) == {"done"}
+
+    assert run(tiny_study, store) == {}
+    more = tiny_study.varied(seeds=3)
+    assert set(run(more, store)) == {"GAN, seed 2", "+ aw, seed 2"}
+
+    gone = runs.iloc[2]
+    store.client.delete_run(gone["run_id"])
+    missing = make_plan(more, store).missing
+    assert [(job.cell.row, job.seed, job.run_id) for job in missing] == [(gone["row"], gone["seed"], None)]
+    assert set(run(more, Store(storage=store.storage))) == {"+ aw, seed 0"}
+    again = load_runs(more, store=store)
+    assert len(again) == 6
+    assert gone["energy_distance_final"] == again.set_index(["row", "seed"]).loc[("+ aw", 0), "energy_distance_final"]
+    # six runs on two warm workers, each the same as in this process, bit for bit
+    for cell in more.cells():
+        for _, found in again[again["row"] == cell.row].iterrows():
+            config = cell.config.replace(seed=int(found["seed"]))
+            here = train(config, store.storage / "here" / found["run_id"])
+            there = [json.loads(line) for line in (store.folder(found["run_id"]) / "rows.jsonl").open()]
+            for a, b in zip(here, there, strict=True):
+                assert {k: v for k, v in a.items() if k not in TIMES} == {k: v for k, v in b.items() if k not in TIMES}
+
+
+def test_a_cell_that_diverges_harms_no_other(store, tiny_study):
+    """It is counted and shown; the others have the values that they have without it."""
+    alone = run(tiny_study.varied(seeds=1), store)
+    assert set(alone.values()) == {"done"}
+    before = load_runs(tiny_study.varied(seeds=1), store=store)
+    rows = {"absurd": {"lr": 1e30, "loss": "wasserstein"}, **tiny_study.rows}
+    study = Study("absurd", tiny_study.recipe, rows=rows, seeds=1, metrics=tiny_study.metrics)
+    other = Store(storage=store.storage.parent / "other")
+    states = run(study, other)
+    assert states == {"absurd, seed 0": "diverged", "GAN, seed 0": "done", "+ aw, seed 0": "done"}
+    runs = load_runs(study, store=other)
+    after = runs[runs["row"] != "absurd"]
+    assert list(after["energy_distance_final"]) == list(before["energy_distance_final"])
+    assert math.isnan(runs[runs["row"] == "absurd"]["energy_distance_final"].iloc[0])
+    assert make_plan(study, other).missing == []
+
+    from reports.table import as_text
+
+    text = as_text(runs, study)
+    assert list(text.cells.loc["absurd"])[:2] == ["div 1/1", "div 1/1"]
+
+
+def test_a_begun_run_goes_on_in_its_own_mlflow_run(store, tiny_study):
+    cell = tiny_study.cells()[0]
+    run_id = store.create(tiny_study, cell, 0)
+    rows = train(cell.config, store.folder(run_id))
+    first = [next(rows), next(rows)]
+    rows.close()
+    states = run(tiny_study.varied(seeds=1), store)
+    assert len(states) == 2
+    runs = load_runs(tiny_study, store=store)
+    assert runs.iloc[0]["run_id"] == run_id
+    history = store.client.get_metric_history(run_id, "fid")
+    assert [m.step for m in history] == [0, 256, 512]
+    assert [m.value for m in history][:2] == [row["fid"] for row in first]
+
+
+def test_a_failed_run_is_told_and_made_again_on_demand(store, tiny_study):
+    """The folder of a run is a file: the trial fails with its reason, and the rest goes on."""
+    cell = tiny_study.cells()[0]
+    run_id = store.create(tiny_study, cell, 0)
+    store.folder(run_id).parent.mkdir(parents=True)
+    store.folder(run_id).write_text("")
+    study = tiny_study.varied(seeds=1)
+    states = run(study, store)
+    assert states["+ aw, seed 0"] == "done"
+    assert states["GAN, seed 0"].startswith("failed: ")
+    assert "FileExistsError" in store.client.get_run(run_id).data.tags["error"]
+    assert run(study, store) == {}
+    store.folder(run_id).unlink()
+    assert run(study, store, retry_failed=True) == {"GAN, seed 0": "done"}
+    assert store.client.get_run(run_id).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize(("asked", "words"), [({"gpus_per_trial": 64}, "64 GPUs"), ({"cpus_per_trial": 99}, "99 CPUs")])
+def test_resources_that_do_not_exist_are_refused(store, tiny_study, asked, words):
+    with pytest.raises(ValueError, match=words):
+        run(tiny_study, store, **asked)
+    assert load_runs(tiny_study, store=store).empty
+
+
+def test_a_cell_that_cannot_be_trained_is_refused_before_anything_starts(store, tiny_study):
+    study = Study("bad", tiny_study.recipe, rows={"a": {}, "b": {"backbone_options": {"widht": 3}}}, seeds=1)
+    with pytest.raises(ValueError, match="widht"):
+        run(study, store)
+    assert load_runs(study, store=store).empty

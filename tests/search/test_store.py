@@ -1,0 +1,148 @@
+"""The MLflow store holds each run once, whatever is delivered how often."""
+
+import math
+from collections import Counter
+
+import pytest
+
+from search.store import Store, load_runs, summary
+from spaces import Study
+from trainers.loop import train
+
+
+def seed_runs(store):
+    """All active seed runs of the whole store."""
+    experiments = [e.experiment_id for e in store.client.search_experiments()]
+    return [run for run in store.client.search_runs(experiments) if "seed" in run.data.tags]
+
+
+def parents(store):
+    experiments = [e.experiment_id for e in store.client.search_experiments()]
+    return [run for run in store.client.search_runs(experiments) if "seed" not in run.data.tags]
+
+
+def test_a_study_in_mlflow(store, make_runs, tiny_study):
+    make_runs(tiny_study)
+    children, above = seed_runs(store), parents(store)
+    assert len(children) == 4
+    assert len(above) == 2
+    for run in children:
+        assert {
+            "cell_key",
+            "seed",
+            "state",
+            "protocol",
+            "code_version",
+            "study",
+            "row",
+            "column",
+        } <= run.data.tags.keys()
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["mlflow.parentRunId"] in {p.info.run_id for p in above}
+        changed = {**tiny_study.base.changed(), **tiny_study.rows[run.data.tags["row"]]}
+        assert run.data.params == {name: str(value) for name, value in changed.items()}
+        assert [m.step for m in store.client.get_metric_history(run.info.run_id, "energy_distance")] == [0, 256, 512]
+        grids = [a.path for a in store.client.list_artifacts(run.info.run_id, "images") if a.path.endswith(".png")]
+        assert len(grids) == 3
+        assert "config.json" in {a.path for a in store.client.list_artifacts(run.info.run_id)}
+
+
+def test_parents_hold_the_aggregates(store, make_runs, tiny_study):
+    make_runs(tiny_study)
+    runs = load_runs(tiny_study, store=store)
+    for parent in parents(store):
+        values = runs.loc[runs["row"] == parent.data.tags["row"], "energy_distance_final"]
+        assert parent.data.metrics["energy_distance_final_mean"] == pytest.approx(values.mean())
+        assert parent.data.metrics["energy_distance_final_std"] == pytest.approx(values.std(ddof=1))
+        assert parent.data.metrics["energy_distance_final_n"] == 2
+        assert parent.data.metrics["diverged"] == 0
+        assert parent.info.status == "FINISHED"
+        assert parent.data.tags["run_ids"].split(",") == list(runs.loc[values.index, "run_id"])
+
+
+def test_parents_are_updated_in_place(store, make_runs, tiny_study):
+    make_runs(tiny_study)
+    store.client.delete_run(seed_runs(store)[0].info.run_id)
+    store.update_parents(tiny_study, tiny_study.cells())
+    assert Counter(p.data.metrics["energy_distance_final_n"] for p in parents(store)) == {1: 1, 2: 1}
+    assert len(parents(store)) == 2
+
+
+def test_delivering_again_changes_nothing(store, tiny_study):
+    """A driver that dies loses its memory: a new one delivers every row from the first on."""
+    cell = tiny_study.cells()[0]
+    run_id = store.create(tiny_study, cell, 0)
+    for _row in train(cell.config, store.folder(run_id)):
+        store.deliver(run_id)
+    store.finish(run_id, "done")
+
+    def content():
+        run = store.client.get_run(run_id)
+        names = run.data.metrics
+        history = {
+            n: [(m.step, m.timestamp, m.value) for m in store.client.get_metric_history(run_id, n)] for n in names
+        }
+        return history, sorted(a.path for a in store.client.list_artifacts(run_id, "images"))
+
+    before = content()
+    again = Store(storage=store.storage)
+    again.deliver(run_id)
+    again.finish(run_id, "done")
+    assert content() == before
+
+
+def test_rows_carry_their_own_time(store, tiny_study):
+    cell = tiny_study.cells()[0]
+    run_id = store.create(tiny_study, cell, 0)
+    rows = list(train(cell.config, store.folder(run_id)))
+    store.deliver(run_id)
+    history = store.client.get_metric_history(run_id, "fid")
+    assert [m.timestamp for m in history] == [int(row["logged_at"] * 1000) for row in rows]
+
+
+def test_a_run_is_found_whatever_study_made_it(store, make_runs, tiny_study):
+    make_runs(tiny_study)
+    other = Study("other", tiny_study.base, rows={"base": {}, "hinge": {"loss": "hinge"}}, seeds=3)
+    runs = load_runs(other, store=store)
+    assert list(zip(runs["row"], runs["seed"], strict=True)) == [("base", 0), ("base", 1)]
+
+
+def test_a_deleted_run_is_gone(store, make_runs, tiny_study):
+    make_runs(tiny_study)
+    gone = seed_runs(store)[0]
+    store.client.delete_run(gone.info.run_id)
+    assert gone.info.run_id not in set(load_runs(tiny_study, store=store)["run_id"])
+    assert len(load_runs(tiny_study, store=store)) == 3
+
+
+def test_a_deleted_experiment_is_named(store, make_runs, tiny_study):
+    make_runs(tiny_study, seeds=1)
+    store.client.delete_experiment(store.experiment(tiny_study))
+    with pytest.raises(ValueError, match="'tiny' is deleted"):
+        store.experiment(tiny_study)
+
+
+def test_of_two_runs_of_one_seed_the_done_one_counts(store, make_runs, tiny_study):
+    """Restoring a deleted run in MLflow can leave two."""
+    store.create(tiny_study, tiny_study.cells()[0], 0)
+    make_runs(tiny_study)
+    assert set(load_runs(tiny_study, store=store)["state"]) == {"done"}
+
+
+def test_load_runs_refuses_an_unknown_study():
+    with pytest.raises(ValueError, match="did you mean 'quick'"):
+        load_runs("quik")
+
+
+def test_summary_of_rows():
+    rows = [{"fid": value, "modes": 3.0, "state": "running"} for value in (9.0, 2.0, 4.0)]
+    rows[-1]["state"] = "done"
+    assert summary(rows) == {"fid_final": 4.0, "fid_best": 2.0, "modes_final": 3.0}
+    rows[-1]["state"] = "diverged"
+    assert all(math.isnan(value) for value in summary(rows).values())
+
+
+def test_an_empty_store_gives_an_empty_frame(store, tiny_study):
+    runs = load_runs(tiny_study, store=store)
+    assert runs.empty
+    assert {"row", "column", "seed", "state", "run_id", "fid_final", "fid_best"} <= set(runs.columns)

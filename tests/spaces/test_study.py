@@ -1,0 +1,53 @@
+import pytest
+
+from spaces import RECIPES, STUDIES, Study
+from trainers.config import Config
+
+
+def test_cells_are_rows_times_columns_with_the_columns_on_top():
+    study = Study("s", Config(), rows={"a": {"lr": 1.0}, "b": {"lr": 2.0}}, columns={"x": {}, "y": {"lr": 3.0}})
+    assert [(c.row, c.column, c.config.lr) for c in study.cells()] == [
+        ("a", "x", 1.0),
+        ("a", "y", 3.0),
+        ("b", "x", 2.0),
+        ("b", "y", 3.0),
+    ]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_studies_are_sound(name):
+    study = STUDIES[name]
+    keys = [cell.config.cell_key for cell in study.cells()]
+    assert len(set(keys)) == len(keys)
+    assert study.title == name
+
+
+def test_quick_is_the_recipes():
+    keys = {cell.config.cell_key for cell in STUDIES["quick"].cells()}
+    assert keys == {RECIPES[f"digits_{kind}"].cell_key for kind in ("gan", "coop", "aw", "coop_aw")}
+
+
+def test_a_varied_study_shows_its_variant():
+    study = STUDIES["quick"]
+    assert study.varied(seeds=9).title == "quick"
+    assert study.varied(budget=0.2).title == "quick (budget 0.2)"
+    varied = study.varied(budget=0.2, settings={"batch_size": 32})
+    assert varied.title == "quick (batch_size 32, budget 0.2)"
+    assert all(cell.config.batch_size == 32 and cell.config.n_images == 19_200 for cell in varied.cells())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"recipe": "digit_gan"}, "did you mean 'digits_gan'"),
+        ({"rows": {}}, "at least one row"),
+        ({"rows": {"bad": {"lr": -1}}}, "bad: lr = -1"),
+        ({"metrics": ("fid_fnal",)}, "did you mean 'fid_final'"),
+        ({"seeds": 0}, "seeds = 0"),
+        ({"settings": {"aw": "off"}}, "aw cannot be set"),
+    ],
+)
+def test_mistakes_are_named(change, words):
+    fields = {"name": "s", "recipe": "digits_gan", "rows": {"a": {"aw": "normalized"}}, **change}
+    with pytest.raises(ValueError, match=words):
+        Study(**fields)
