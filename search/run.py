@@ -45,8 +45,7 @@ def run_study(
     the machine has.
     """
     console = console or Console()
-    for cell in study.cells():
-        check(cell.config)
+    _check(study, store)
     claims = Claims(store.storage)
     try:
         jobs, elsewhere = _claim(study, store, claims, retry_failed)
@@ -55,12 +54,28 @@ def run_study(
         if not jobs:
             console.print(f"{study.title}: nothing to run.")
             return {}
+        console.print(f"{study.title}: {len(jobs)} runs to make.")
         with _cluster(address, cpus_per_trial, gpus_per_trial, verbose), Display(jobs, console) as display:
             log = StoreLog(study, store, jobs, display)
             _tune(log, cpus_per_trial, gpus_per_trial, verbose)
         return log.states
     finally:
         claims.release()
+
+
+def _check(study: Study, store: Store) -> None:
+    """Raise ValueError if a cell cannot be trained, or was trained before on other data or scored by other weights."""
+    records = store.records(cell.config for cell in study.cells())
+    for cell in study.cells():
+        digests = check(cell.config)
+        for (key, _), record in records.items():
+            for name, digest in digests.items():
+                held = record.tags.get(name, digest)
+                if key == cell.config.cell_key and held != digest:
+                    raise ValueError(
+                        f"{name} of {cell.config.dataset} is {digest}, but run {record.run_id} has {held}: "
+                        f"the data set or the feature weights changed; restore them, or delete that run in MLflow"
+                    )
 
 
 def _claim(study: Study, store: Store, claims: Claims, retry_failed: bool) -> tuple[list[Job], int]:

@@ -175,7 +175,8 @@ class Store:
 
     def update_parents(self, study: Study, cells: Iterable[Cell]) -> None:
         """Write the aggregates of these cells over the study's seeds into their parents, in place of older ones."""
-        runs = load_runs(study, store=self)
+        cells = list(cells)
+        runs = _frame(self, study, cells)
         stamp = time.time_ns() // 1_000_000
         for cell in cells:
             of_cell = runs[(runs["row"] == cell.row) & (runs["column"] == cell.column)]
@@ -217,10 +218,14 @@ def load_runs(study: Study | str, tracking_uri: str | None = None, *, store: Sto
         if study not in STUDIES:
             raise ValueError(f"study {study!r} is unknown; {choose(study, STUDIES)}")
         study = STUDIES[study]
-    store = store or Store(tracking_uri)
-    records = store.records(cell.config for cell in study.cells())
+    return _frame(store or Store(tracking_uri), study, study.cells())
+
+
+def _frame(store: Store, study: Study, cells: list[Cell]) -> pd.DataFrame:
+    """The runs of some cells of a study, one a line."""
+    records = store.records(cell.config for cell in cells)
     lines = []
-    for cell in study.cells():
+    for cell in cells:
         for seed in range(study.seeds):
             record = records.get((cell.config.cell_key, seed))
             if record:

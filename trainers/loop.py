@@ -49,8 +49,7 @@ def train(config: Config, run_dir: Path | str) -> Iterator[dict[str, Any]]:
     with locked(folder):
         open_run(config, folder)
         state = State(config, device)
-        digests = {"data_digest": state.data.digest, "features_digest": load_features(config.feature_net).digest}
-        claim_provenance(folder, digests, device)
+        claim_provenance(folder, _digests(config), device)
         rows = _restore(state, folder)
         yield from rows
         while not rows or rows[-1]["state"] == "running":
@@ -58,12 +57,19 @@ def train(config: Config, run_dir: Path | str) -> Iterator[dict[str, Any]]:
             yield rows[-1]
 
 
-def check(config: Config) -> None:
-    """Raise ValueError if a Config's parts do not fit together; trains nothing."""
+def check(config: Config) -> dict[str, str]:
+    """The digests of a Config's data and feature weights. Raises ValueError if its parts do not fit together."""
     data = load_dataset(config.dataset)
-    load_features(config.feature_net)
     Sampler(data, config.n_train, config.seed, torch.device("cpu"))
     build_networks(config, data)
+    return _digests(config)
+
+
+def _digests(config: Config) -> dict[str, str]:
+    return {
+        "data_digest": load_dataset(config.dataset).digest,
+        "features_digest": load_features(config.feature_net).digest,
+    }
 
 
 def _advance(state: State, folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -119,6 +119,15 @@ def test_resources_that_do_not_exist_are_refused(store, tiny_study, asked, words
     assert load_runs(tiny_study, store=store).empty
 
 
+def test_changed_data_are_refused_before_anything_starts(store, make_runs, tiny_study):
+    make_runs(tiny_study, seeds=1)
+    run_id = load_runs(tiny_study, store=store).iloc[0]["run_id"]
+    store.client.set_tag(run_id, "data_digest", "0" * 16)
+    with pytest.raises(ValueError, match="data_digest of ring8"):
+        run(tiny_study, store)
+    assert len(load_runs(tiny_study, store=store)) == 2
+
+
 def test_a_cell_that_cannot_be_trained_is_refused_before_anything_starts(store, tiny_study):
     study = Study("bad", tiny_study.recipe, rows={"a": {}, "b": {"backbone_options": {"widht": 3}}}, seeds=1)
     with pytest.raises(ValueError, match="widht"):
