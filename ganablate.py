@@ -147,9 +147,12 @@ def ui(
     """Serve the MLflow UI on what was run, at http://127.0.0.1:PORT."""
     import os
 
-    uri = _store(tracking_uri, storage).uri
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
-    print(f"http://127.0.0.1:{port}", flush=True)
+    store = _store(tracking_uri, storage)
+    address = f"http://127.0.0.1:{port}"
+    for study, link in store.links(address).items():
+        print(f"{study}: {link}")
+    print(f"everything: {address}", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.uri, "--port", str(port)]
     os.execv(sys.executable, command)
 
 

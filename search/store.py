@@ -33,6 +33,7 @@ logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 STORAGE = Path("runs")
+VIEW = "table"  # key of the experiments' shared view in the MLflow UI
 FINISHED = {"done": "FINISHED", "diverged": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
 
@@ -98,7 +99,8 @@ class Store:
         held = self.client.get_experiment_by_name(study.title)
         if held is None:
             local = (self.storage / "artifacts").as_uri() if self.uri.startswith("sqlite:") else None
-            return str(self.client.create_experiment(study.title, artifact_location=local))
+            tags = {"mlflow.experimentKind": "custom_model_development", f"mlflow.sharedViewState.{VIEW}": _view(study)}
+            return str(self.client.create_experiment(study.title, artifact_location=local, tags=tags))
         if held.lifecycle_stage != "active":
             raise ValueError(
                 f"experiment {study.title!r} is deleted in MLflow; restore it there, or remove it for good"
@@ -190,6 +192,15 @@ class Store:
 
     # reading back
 
+    def links(self, address: str) -> dict[str, str]:
+        """Where the MLflow UI at an address shows each study as its ablation table, by title."""
+        page = f"runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+        return {
+            e.name: f"{address}/#/experiments/{e.experiment_id}/{page}"
+            for e in self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+            if f"mlflow.sharedViewState.{VIEW}" in e.tags
+        }
+
     def pictures(self, run_id: str, target: Path) -> Path | None:
         """Fetch the run's last grid of samples into a folder; None if it has none."""
         grids = self._grids(run_id)
@@ -280,6 +291,18 @@ def _cell_tags(study: Study, cell: Cell) -> dict[str, str]:
         "column": cell.column,
         "protocol": cell.config.protocol,
     }
+
+
+def _view(study: Study) -> str:
+    """A shared view of the MLflow UI whose columns are the cells' aggregates, so that its table is the study's."""
+    columns = [f"metrics.`{metric}_{name}`" for metric in study.metrics for name in ("mean", "std", "n")]
+    return json.dumps(
+        {
+            "selectedColumns": [*columns, "metrics.`diverged`"],
+            "orderByKey": "attributes.start_time",
+            "orderByAsc": True,
+        }
+    )
 
 
 def _label(cell: Cell) -> str:
