@@ -98,16 +98,20 @@ def run(
     from search.run import run_study
 
     chosen, store = _select(study, seeds, budget, set_), _store(tracking_uri, storage)
-    states = run_study(
-        chosen,
-        store,
-        cpus_per_trial=cpus_per_trial,
-        gpus_per_trial=gpus_per_trial,
-        address=address,
-        retry_failed=retry_failed,
-        console=Console(),
-        verbose=verbose,
-    )
+    try:
+        states = run_study(
+            chosen,
+            store,
+            cpus_per_trial=cpus_per_trial,
+            gpus_per_trial=gpus_per_trial,
+            address=address,
+            retry_failed=retry_failed,
+            console=Console(),
+            verbose=verbose,
+        )
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted: {interrupt or 'the same command goes on'}", file=sys.stderr)
+        raise typer.Exit(130) from None
     failed = {name: state for name, state in states.items() if state.startswith("failed")}
     for name, state in failed.items():
         print(f"{name}: {state}", file=sys.stderr)

@@ -6,7 +6,7 @@ import math
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from search.plan import Job
 from trainers.config import METRICS
@@ -22,16 +22,17 @@ class Display:
         self.latest: dict[str, int] = {}
         self.best: tuple[float, str] | None = None
         self.running: set[str] = set()
+        self.jobs, self.done = len(jobs), 0
         self.started = time.monotonic()
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TaskProgressColumn(),
             TextColumn("{task.fields[detail]}"),
             console=console,
             disable=not console.is_terminal,
         )
-        self.task = self.progress.add_task("runs", total=len(jobs), detail="starting workers")
+        self.task = self.progress.add_task("images", total=self.total, detail="starting workers")
 
     def __enter__(self) -> Display:
         self.progress.start()
@@ -57,7 +58,7 @@ class Display:
         if not self.console.is_terminal:
             shown = "" if math.isnan(value) else f", {self._metric(job)} {value:.4g}"
             self.console.print(f"{name}: {state}{shown}", highlight=False)
-        self.progress.advance(self.task)
+        self.done += 1
         self._refresh()
 
     def _consider(self, job: Job, value: float) -> None:
@@ -77,11 +78,12 @@ class Display:
     def _refresh(self) -> None:
         left = self.seconds_left()
         parts = [
+            f"{self.done}/{self.jobs} done",
             f"{len(self.running)} running",
             self.best[1] if self.best else "",
             f"{clock(left)} left" if left else "",
         ]
-        self.progress.update(self.task, detail=" · ".join(filter(None, parts)))
+        self.progress.update(self.task, completed=sum(self.latest.values()), detail=" · ".join(filter(None, parts)))
 
 
 def label(job: Job) -> str:

@@ -42,7 +42,7 @@ def run_study(
 
     As many trials go at once as the machine (or the Ray cluster at `address`) has room for; workers are reused from
     trial to trial. Raises ValueError, before anything starts, if a cell cannot be trained or a trial asks for more than
-    the machine has.
+    the machine has; KeyboardInterrupt if Ctrl-C ended it.
     """
     console = console or Console()
     _check(study, store)
@@ -58,6 +58,10 @@ def run_study(
         with _cluster(address, cpus_per_trial, gpus_per_trial, verbose), Display(jobs, console) as display:
             log = StoreLog(study, store, jobs, display)
             _tune(log, cpus_per_trial, gpus_per_trial, verbose)
+        if len(log.states) < len(jobs):  # Tune ends early at Ctrl-C, and at nothing else
+            raise KeyboardInterrupt(
+                f"{len(jobs) - len(log.states)} runs are left, and the same command goes on with them"
+            )
         return log.states
     finally:
         claims.release()
