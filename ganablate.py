@@ -221,10 +221,10 @@ def _store(tracking_uri: str | None, storage: Path) -> Store:
 
 
 def main() -> None:
-    """Entry point: a user's mistake is one sentence and exit code 2."""
+    """Entry point: a user's mistake, or a file that cannot be used, is one sentence and exit code 2."""
     try:
         app()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"ganablate: {error}", file=sys.stderr)
         sys.exit(2)
 

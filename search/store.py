@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pandas as pd
 from PIL import Image
@@ -25,9 +26,12 @@ from spaces import STUDIES, Cell, Study
 from trainers.config import METRICS, Config, choose
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default takes minutes to give up
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 import mlflow
 from mlflow.entities import Metric, Run, RunTag, ViewType
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -49,14 +53,23 @@ class Record(NamedTuple):
 
 
 class Store:
-    """One MLflow store, by default the SQLite file under the storage folder."""
+    """One MLflow store, by default the SQLite file under the storage folder.
+
+    Raises ValueError if it does not answer.
+    """
 
     def __init__(self, tracking_uri: str | None = None, storage: Path | str = STORAGE) -> None:
         self.storage = Path(storage).absolute()
         self.uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.storage}/mlflow.db"
         if self.uri.startswith("sqlite:"):
             Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        self.client = mlflow.MlflowClient(self.uri)
+        try:
+            self.client = mlflow.MlflowClient(self.uri)
+            self.client.search_experiments(max_results=1)
+        except (MlflowException, SQLAlchemyError) as error:
+            parts = urlsplit(self.uri)
+            place = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # without a password
+            raise ValueError(f"the MLflow store {place} does not answer: {type(error).__name__}") from None
         self._delivered: dict[str, int] = {}  # rows of a run that this process has delivered
         self._pictures: dict[str, set[int]] = {}  # steps of a run that have their grid
 

@@ -43,10 +43,14 @@ def test_list(tmp_path):
         (["plan", "quick", "--seeds", "0"], ["seeds = 0"]),
         (["train", "digits_gn", "--out", "x"], ["digits_gn", "did you mean 'digits_gan'"]),
         (["train", "digits_gan", "--out", "x", "--seed", "-1"], ["seed", "-1"]),
+        (["plan", "quick", "--tracking-uri", "sqlite:///bad.db"], ["bad.db", "does not answer"]),
+        (["plan", "quick", "--tracking-uri", "nonsense://u:secret@h"], ["nonsense://h", "does not answer"]),
+        (["plan", "quick", "--tracking-uri", "http://u:secret@127.0.0.1:9"], ["http://127.0.0.1:9 does not answer"]),
         (["run", "quick", "--set", "backbone_options.widht=3"], ["widht", "width"]),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(tmp_path, arguments, words):
+    (tmp_path / "bad.db").write_text("this is no database")
     done = ganablate(tmp_path, *arguments)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
