@@ -29,6 +29,10 @@ class Claims:
         self._held[name] = file
         return True
 
+    def holds(self, cell_key: str, seed: int) -> bool:
+        """Whether the run is ours."""
+        return f"{cell_key}-{seed}" in self._held
+
     def release(self) -> None:
         """Free all of them."""
         for file in self._held.values():

@@ -83,19 +83,14 @@ def _check(study: Study, store: Store) -> None:
 
 
 def _claim(study: Study, store: Store, claims: Claims, retry_failed: bool) -> tuple[list[Job], int]:
-    """Claim the missing runs, then ask the store again: another driver may have ended some in between."""
-    wanted = make_plan(study, store, retry_failed=retry_failed)
-    busy = sum(job.state == "running" for job in wanted.jobs)
-    ours = {(j.cell.config.cell_key, j.seed) for j in wanted.missing if claims.claim(j.cell.config.cell_key, j.seed)}
-    busy += len(wanted.missing) - len(ours)
-    records = store.records(cell.config for cell in study.cells())
-    jobs = []
-    for job in wanted.missing:
-        key = (job.cell.config.cell_key, job.seed)
-        record = records.get(key)
-        if key in ours and not (record and record.state in ("done", "diverged")):
-            jobs.append(Job(job.cell, job.seed, "missing", record.run_id if record else None))
-    return jobs, busy
+    """The missing runs, claimed, and how many others are being made elsewhere.
+
+    The store is asked again once they are claimed: another driver may have ended some in between.
+    """
+    for job in make_plan(study, store, retry_failed=retry_failed).missing:
+        claims.claim(*job.key)
+    plan = make_plan(study, store, retry_failed=retry_failed, claims=claims)
+    return [job for job in plan.missing if claims.holds(*job.key)], sum(job.state == "running" for job in plan.jobs)
 
 
 class _cluster:
