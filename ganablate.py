@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -73,7 +74,7 @@ def plan(
         return
     for cell in chosen.cells():
         states = [f"{job.seed}: {job.state}" for job in made.jobs if job.cell == cell]
-        print(f"{' / '.join(filter(None, (cell.row, cell.column)))}  [{cell.config.cell_key}]  {', '.join(states)}")
+        print(f"{cell.label}  [{cell.config.cell_key}]  {', '.join(states)}")
     left = "" if made.seconds_left is None else f", about {clock(made.seconds_left)}"
     print(f"{chosen.title}: {len(made.jobs)} runs, {len(made.missing)} to run{left}")
 
@@ -168,18 +169,26 @@ def train(
     budget: Budget = None,
     set_: Set = None,
 ) -> None:
-    """Train one recipe in a folder, without Ray or MLflow."""
+    """Train one recipe in a folder, without Ray or MLflow; Ctrl-C and SIGTERM finish a checkpoint first."""
     from spaces import Study
 
-    chosen = Study(recipe, recipe, rows={recipe: {}}, settings=_settings(recipe, set_), budget=budget or 1.0)
+    factor = 1.0 if budget is None else budget
+    chosen = Study(recipe, recipe, rows={recipe: {}}, settings=_settings(set_), budget=factor)
     config = chosen.cells()[0].config.replace(seed=seed)
 
     from trainers.loop import train as train_config
 
-    for row in train_config(config, out):
-        seconds = row["seconds"] + row["eval_seconds"]
+    signals: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: signals.append(number))
+    state = "running"
+    for row in train_config(config, out, stop=lambda: bool(signals)):
+        seconds, state = row["seconds"] + row["eval_seconds"], row["state"]
         print(f"{row['images']:>12,} images  {config.metric} {row[config.metric]:10.4f}  {seconds:8.1f} s", flush=True)
-    print(f"{row['state']}: {out}")
+    if state == "running":
+        print(f"interrupted: the same command goes on with {out}", file=sys.stderr)
+        raise typer.Exit(128 + signals[0])
+    print(f"{state}: {out}")
 
 
 def _select(name: str, seeds: int | None, budget: float | None, pairs: list[str] | None) -> Study:
@@ -190,27 +199,25 @@ def _select(name: str, seeds: int | None, budget: float | None, pairs: list[str]
     if name not in STUDIES:
         raise ValueError(f"study {name!r} is unknown; {choose(name, STUDIES)}")
     study = STUDIES[name]
-    return study.varied(seeds=seeds, budget=budget, settings=_settings(study.recipe, pairs))
+    return study.varied(seeds=seeds, budget=budget, settings=_settings(pairs))
 
 
-def _settings(recipe: Any, pairs: list[str] | None) -> dict[str, Any]:
+def _settings(pairs: list[str] | None) -> dict[str, Any]:
     """field=value pairs as overrides; backbone_options.width=32 changes one option. Raises ValueError."""
-    from spaces import RECIPES
-
     settings: dict[str, Any] = {}
     for pair in pairs or []:
-        field, equals, text = pair.partition("=")
-        if not equals:
-            raise ValueError(f"--set {pair!r} should read field=value")
+        name, equals, text = pair.partition("=")
+        field, _, option = name.partition(".")
+        if not equals or (option and field != "backbone_options"):
+            raise ValueError(f"--set {pair!r} should read field=value, or backbone_options.name=value")
         try:
             value = json.loads(text)
         except json.JSONDecodeError:
             value = text
-        field, _, option = field.partition(".")
         if option:
-            base = RECIPES[recipe] if isinstance(recipe, str) and recipe in RECIPES else recipe
-            value = {**settings.get(field, getattr(base, field, {})), option: value}
-        settings[field] = value
+            settings.setdefault(field, {})[option] = value
+        else:
+            settings[field] = value
     return settings
 
 

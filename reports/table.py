@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Hashable
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 from scipy.stats import ttest_ind
 
@@ -65,7 +65,7 @@ class Difference(NamedTuple):
 
 
 def difference(values: pd.Series, reference: pd.Series) -> Difference:
-    """Mean of values minus mean of reference, with Welch's t interval (FACTS: holds its 95% from n = 3)."""
+    """Mean of values minus mean of reference, with Welch's t interval."""
     mean = float(values.mean() - reference.mean())
     if min(len(values), len(reference)) < 2:
         return Difference(mean, math.nan, math.nan)
@@ -75,14 +75,16 @@ def difference(values: pd.Series, reference: pd.Series) -> Difference:
     return Difference(mean, float(interval.low), float(interval.high))
 
 
-def ranks(table: pd.DataFrame) -> pd.DataFrame:
-    """1 for the best mean of a metric in its column, 2 for the second, else 0; same shape as the table's means.
+def ranks(table: pd.DataFrame, seeds: int) -> pd.DataFrame:
+    """1 for the best mean of a final metric in its column, 2 for the second, else 0; same shape as the table's means.
 
-    A cell with a diverged seed has no rank: the mean of its survivors flatters it.
+    Only a cell with all its seeds done has a rank: the mean of the survivors of a divergence flatters it. The best of
+    several evaluations has none, since it flatters noisy runs.
     """
     result = {}
     for metric in table.columns.unique("metric"):
-        clean = table[metric]["mean"].where(table[metric]["diverged"] == 0)
+        ranked_at_all = (table[metric]["n"] == seeds) & (METRICS[metric].when == "final")
+        clean = table[metric]["mean"].where(ranked_at_all)
         ranked = clean.groupby(level="column").rank(method="dense", ascending=METRICS[metric].lower_is_better)
         result[metric] = ranked.where(ranked <= 2, 0).fillna(0).astype(int)
     return pd.DataFrame(result, index=table.index)
@@ -99,7 +101,7 @@ class Text(NamedTuple):
 def as_text(runs: pd.DataFrame, study: Study) -> Text:
     """The table that is printed: for each column its metrics, the first one's difference to the first row, and n."""
     table = ablation_table(runs, study)
-    marks = ranks(table)
+    marks = ranks(table, study.seeds)
     first_row, first_metric = next(iter(study.rows)), study.metrics[0]
     cells: dict[str, list[str]] = {}
     best: dict[str, list[int]] = {}
@@ -159,14 +161,14 @@ def caption(runs: pd.DataFrame, study: Study) -> str:
     """What a reader needs to trust the numbers: statistics, protocol, budget, code version, what is missing."""
     configs = [cell.config for cell in study.cells()]
     budgets = sorted({config.n_images for config in configs})
-    evaluations = sorted({-(-config.n_images // config.eval_every) + 1 for config in configs})
+    evaluations = sorted({int(n) for n in runs["evaluations"].dropna()})
     lines = [
         f"{study.title}: mean ± sample standard deviation over n training seeds; best bold, second underlined; "
         f"differences to {next(iter(study.rows))} with Welch's 95% interval.",
         "Protocol: " + " | ".join(sorted({config.protocol for config in configs})) + ".",
         f"Budget: {_counts(budgets)} training images a run.",
     ]
-    if any(METRICS[metric].when == "best" for metric in study.metrics):
+    if evaluations and any(METRICS[metric].when == "best" for metric in study.metrics):
         lines.append(f"Best values are the lowest of {_counts(evaluations)} scheduled evaluations.")
     versions = sorted(set(runs["code_version"])) if len(runs) else []
     if len(versions) > 1:
@@ -186,12 +188,12 @@ def _counts(numbers: list[int]) -> str:
 def to_markdown(text: Text) -> str:
     """A Markdown table with the caption below it."""
 
-    def field(value: str, mark: int) -> str:
+    def field(value: str, mark: int = 0) -> str:
         safe = value.replace("|", "\\|")
         return {0: safe, 1: f"**{safe}**", 2: f"<u>{safe}</u>"}[mark]
 
-    lines = [["", *text.cells.columns], ["---"] * (len(text.cells.columns) + 1)]
-    lines += [[str(row), *map(field, text.cells.loc[row], text.marks.loc[row])] for row in text.cells.index]
+    lines = [["", *(field(name) for name in text.cells.columns)], ["---"] * (len(text.cells.columns) + 1)]
+    lines += [[field(row), *map(field, text.cells.loc[row], text.marks.loc[row])] for row in text.cells.index]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{text.caption}\n"
 
 
@@ -233,7 +235,7 @@ def to_latex(text: Text, runs: pd.DataFrame, study: Study) -> str:
     sources = [
         f"% {row} / {column}: n = {len(group)}; runs {' '.join(group['run_id'])}; "
         f"code {' '.join(sorted(set(group['code_version'])))}"
-        for (row, column), group in runs.groupby(["row", "column"], sort=False)
+        for (row, column), group in runs[runs["state"] == "done"].groupby(["row", "column"], sort=False)
     ]
     return "\n".join(["% needs \\usepackage{booktabs}", *map(_one_line, sources), body])
 
@@ -251,9 +253,10 @@ def to_csv(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
     cells: list[tuple[str, str]] = list(flat.index)
     found = [difference(_done(runs, cell, metric), _done(runs, (first_row, cell[1]), metric)) for cell in cells]
     for name in Difference._fields:
-        flat[f"{metric}_difference_{name}"] = [getattr(d, name) if d else np.nan for d in found]
+        flat[f"{metric}_difference_{name}"] = [getattr(d, name) for d in found]
+    done = runs[runs["state"] == "done"]
     for name in ("run_id", "code_version", "protocol"):
-        flat[f"{name}s"] = [";".join(_distinct(_of_cell(runs, cell)[name])) for cell in cells]
+        flat[f"{name}s"] = [";".join(_distinct(_of_cell(done, cell)[name])) for cell in cells]
     return flat.reset_index()
 
 
@@ -262,9 +265,9 @@ def _distinct(values: pd.Series) -> list[str]:
 
 
 def spreadsheet_safe(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with texts that a spreadsheet would take for a formula set off by an apostrophe."""
+    """The frame with texts that a spreadsheet would run as a formula set off by an apostrophe; "+ aw" is none."""
 
     def safe(value: Hashable) -> Hashable:
-        return f"'{value}" if isinstance(value, str) and value.startswith(("=", "@", "+", "-")) else value
+        return f"'{value}" if isinstance(value, str) and re.match(r"[=@\t\r]|[+-]\S", value) else value
 
     return frame.map(safe)

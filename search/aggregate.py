@@ -18,6 +18,6 @@ class Aggregate(NamedTuple):
 
 def aggregate(runs: pd.DataFrame, metric: str) -> Aggregate:
     """Aggregate of one metric over the runs of one cell; only done runs enter, diverged ones are counted."""
-    done = runs.loc[runs["state"] == "done", metric].astype(float) if metric in runs else pd.Series(dtype=float)
-    diverged = int((runs["state"] == "diverged").sum()) if len(runs) else 0
+    done = runs.loc[runs["state"] == "done", metric].astype(float).dropna()
+    diverged = int((runs["state"] == "diverged").sum())
     return Aggregate(float(done.mean()), float(done.std(ddof=1)), len(done), diverged)

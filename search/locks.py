@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,3 +53,12 @@ def is_claimed(storage: Path, cell_key: str, seed: int) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+@contextmanager
+def exclusive(storage: Path) -> Iterator[None]:
+    """Hold the store's own lock for a moment, waiting for whoever has it."""
+    (storage / "locks").mkdir(parents=True, exist_ok=True)
+    with (storage / "locks" / "store").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -83,4 +83,4 @@ def _seconds_left(missing: list[Job], runs: pd.DataFrame) -> float | None:
         return None
     by_cell = done.groupby(["row", "column"])["seconds"].mean()
     total = sum(by_cell.get((job.cell.row, job.cell.column), done["seconds"].mean()) for job in missing)
-    return float(total / min(os.cpu_count() or 1, len(missing)))
+    return float(total / min(len(os.sched_getaffinity(0)), len(missing)))

@@ -88,7 +88,7 @@ class Display:
 
 def label(job: Job) -> str:
     """Row, column and seed of a run in words."""
-    return ", ".join(filter(None, (job.cell.row, job.cell.column, f"seed {job.seed}")))
+    return f"{job.cell.label}, seed {job.seed}"
 
 
 def clock(seconds: float) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import os
-import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,13 @@ def run_study(
     """
     console = console or Console()
     _check(study, store)
+    _check_resources(cpus_per_trial, gpus_per_trial)
     claims = Claims(store.storage)
     try:
         jobs, elsewhere = _claim(study, store, claims, retry_failed)
         if elsewhere:
             console.print(f"{elsewhere} runs are being made by another process; they are left to it.")
+        store.update_parents(study, study.cells())  # of runs that other studies, or a driver that died, made
         if not jobs:
             console.print(f"{study.title}: nothing to run.")
             return {}
@@ -58,10 +61,8 @@ def run_study(
         with _cluster(address, cpus_per_trial, gpus_per_trial, verbose), Display(jobs, console) as display:
             log = StoreLog(study, store, jobs, display)
             _tune(log, cpus_per_trial, gpus_per_trial, verbose)
-        if len(log.states) < len(jobs):  # Tune ends early at Ctrl-C, and at nothing else
-            raise KeyboardInterrupt(
-                f"{len(jobs) - len(log.states)} runs are left, and the same command goes on with them"
-            )
+        if display.done < len(jobs):  # Tune ends early at Ctrl-C, and at nothing else
+            raise KeyboardInterrupt(f"{len(jobs) - display.done} runs are left, and the same command goes on with them")
         return log.states
     finally:
         claims.release()
@@ -93,48 +94,52 @@ def _claim(study: Study, store: Store, claims: Claims, retry_failed: bool) -> tu
     return [job for job in plan.missing if claims.holds(*job.key)], sum(job.state == "running" for job in plan.jobs)
 
 
-class _cluster:
+def _check_resources(cpus: float, gpus: float) -> None:
+    """Raise ValueError for amounts that no trial can have, and for modules of the user's that would hide ours."""
+    if not (math.isfinite(cpus) and cpus > 0):
+        raise ValueError(f"cpus-per-trial = {cpus:g} should be greater than 0")
+    if not (math.isfinite(gpus) and gpus >= 0) or (gpus > 1 and gpus != int(gpus)):
+        raise ValueError(f"gpus-per-trial = {gpus:g} should be 0, a fraction of 1, or a whole number")
+    for name in ("trainers", "spaces", "search", "reports"):
+        for path in (Path(f"{name}.py"), Path(name) / "__init__.py"):
+            if path.exists() and not path.resolve().is_relative_to(Path(__file__).resolve().parent.parent):
+                raise ValueError(f"{path} in this folder hides a part of ganablate from its workers; rename or move it")
+
+
+@contextmanager
+def _cluster(address: str | None, cpus: float, gpus: float, verbose: bool) -> Iterator[None]:
     """Ray, for as long as the block lasts. Raises ValueError if no node has what a trial asks for."""
-
-    def __init__(self, address: str | None, cpus: float, gpus: float, verbose: bool) -> None:
-        self.address, self.cpus, self.gpus, self.verbose = address, cpus, gpus, verbose
-        self.was_running = ray.is_initialized()
-
-    def __enter__(self) -> None:
-        if not self.was_running:
-            options: dict[str, Any] = {} if self.address else {"num_cpus": os.cpu_count(), "include_dashboard": False}
-            ray.init(
-                address=self.address or "local",
-                log_to_driver=self.verbose,
-                logging_level=logging.INFO if self.verbose else logging.ERROR,
-                **options,
-            )
+    was_running = ray.is_initialized()
+    if not was_running:
+        ray.init(
+            address=address or "local",
+            log_to_driver=verbose,
+            logging_level=logging.INFO if verbose else logging.ERROR,
+            **({} if address else {"include_dashboard": False}),
+        )
+    try:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        for name, asked in (("CPU", self.cpus), ("GPU", self.gpus)):
+        for name, asked in (("CPU", cpus), ("GPU", gpus)):
             most = max(node.get(name, 0) for node in nodes)
             if asked > most:
-                self.__exit__()
                 raise ValueError(f"a trial asks for {asked:g} {name}s, but the largest machine has {most:g}")
-
-    def __exit__(self, *error: object) -> None:
-        if not self.was_running:
+        yield
+    finally:
+        if not was_running:
             ray.shutdown()
 
 
 def _tune(log: StoreLog, cpus: float, gpus: float, verbose: bool) -> None:
     """One fresh Tuner over the jobs; what it writes for itself is of no use afterwards."""
-    scratch = Path(tempfile.mkdtemp(prefix="tune-"))
-    try:
+    with tempfile.TemporaryDirectory(dir=log.store.storage, prefix="tune-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(train_trial, {"cpu": cpus, "gpu": gpus}),
             tune_config=tune.TuneConfig(
                 search_alg=MissingRuns(log), num_samples=len(log.jobs), reuse_actors=True, metric="images", mode="max"
             ),
-            run_config=tune.RunConfig(storage_path=str(scratch), verbose=2 if verbose else 0, callbacks=[log]),
+            run_config=tune.RunConfig(storage_path=scratch, verbose=2 if verbose else 0, callbacks=[log]),
         )
         tuner.fit()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 class MissingRuns(Searcher):
@@ -172,10 +177,10 @@ class StoreLog(tune.Callback):
     def begin(self, job: Job) -> dict[str, Any]:
         """Open the job's MLflow run; returns what its worker needs."""
         run_id = job.run_id or self.store.create(self.study, job.cell, job.seed)
-        if job.run_id:
-            self.store.begin(run_id)
-        self.by_run[run_id] = job
         config = job.cell.config.replace(seed=job.seed)
+        if job.run_id:
+            self.store.begin(run_id, config)
+        self.by_run[run_id] = job
         return {"run_id": run_id, "run_dir": str(self.store.folder(run_id)), "config": config.model_dump(mode="json")}
 
     def on_trial_result(

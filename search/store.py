@@ -22,14 +22,16 @@ import pandas as pd
 from PIL import Image
 
 from search.aggregate import aggregate
+from search.locks import exclusive
 from spaces import STUDIES, Cell, Study
+from trainers.checkpoint import read_rows
 from trainers.config import METRICS, Config, choose
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default takes minutes to give up
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 import mlflow
-from mlflow.entities import Metric, Run, RunTag, ViewType
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -80,7 +82,7 @@ class Store:
     # finding
 
     def records(self, configs: Iterable[Config]) -> dict[tuple[str, int], Record]:
-        """The seed runs of these cells, of any study, by (cell_key, seed); of several the furthest, then the first."""
+        """The seed runs of these cells, of any study, by (cell_key, seed); of several a done one, then the oldest."""
         experiments = [e.experiment_id for e in self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
         found: dict[tuple[str, int], Record] = {}
         for key in {config.cell_key for config in configs}:
@@ -111,7 +113,8 @@ class Store:
         """Id of the study's experiment, made if there is none. Raises ValueError if it was deleted in MLflow."""
         held = self.client.get_experiment_by_name(study.title)
         if held is None:
-            local = (self.storage / "artifacts").as_uri() if self.uri.startswith("sqlite:") else None
+            served = self.uri.startswith("http")  # a server knows where its artifacts lie
+            local = None if served else (self.storage / "artifacts").as_uri()
             tags = {"mlflow.experimentKind": "custom_model_development", f"mlflow.sharedViewState.{VIEW}": _view(study)}
             return str(self.client.create_experiment(study.title, artifact_location=local, tags=tags))
         if held.lifecycle_stage != "active":
@@ -122,29 +125,31 @@ class Store:
 
     def create(self, study: Study, cell: Cell, seed: int) -> str:
         """A new run of one seed of a cell, below the cell's parent; returns its id."""
-        config = cell.config.replace(seed=seed)
         tags = {
             **_cell_tags(study, cell),
             "seed": str(seed),
             "state": "running",
             "mlflow.parentRunId": self.parent(study, cell),
         }
-        run = self.client.create_run(self.experiment(study), tags=tags, run_name=f"{_label(cell)}, seed {seed}")
-        run_id = str(run.info.run_id)
-        for name, value in config.changed().items():
-            self.client.log_param(run_id, name, value)
-        self.client.log_dict(run_id, config.model_dump(mode="json"), "config.json")
-        return run_id
+        run = self.client.create_run(self.experiment(study), tags=tags, run_name=f"{cell.label}, seed {seed}")
+        self.begin(run.info.run_id, cell.config.replace(seed=seed))
+        return str(run.info.run_id)
 
-    def begin(self, run_id: str) -> None:
-        """Mark a run as running, again if it was interrupted or failed."""
+    def begin(self, run_id: str, config: Config) -> None:
+        """Mark a run as running, again if it was interrupted or failed, and complete what a crash may have left out."""
         self.client.update_run(run_id, status="RUNNING")
         self.client.set_tag(run_id, "state", "running")
+        self._log_params(run_id, config)
+        self.client.log_dict(run_id, config.model_dump(mode="json"), "config.json")
+
+    def _log_params(self, run_id: str, config: Config) -> None:
+        params = [Param(name, str(value)) for name, value in config.changed().items()]
+        self.client.log_batch(run_id, params=params)
 
     def deliver(self, run_id: str) -> None:
         """Store what the run folder holds and the store does not: rows with their own time, grids, provenance."""
         folder = self.folder(run_id)
-        rows = _read_rows(folder)
+        rows = read_rows(folder)
         known = self._delivered.get(run_id, 0)
         if known == 0 and (folder / "provenance.json").exists():
             for name, value in json.loads((folder / "provenance.json").read_text()).items():
@@ -165,28 +170,34 @@ class Store:
             self._pictures[run_id].add(row["images"])
 
     def finish(self, run_id: str, state: str, error: str = "") -> None:
-        """Close a run: finals and bests of its rows, its state as tag and as MLflow status."""
-        rows = _read_rows(self.folder(run_id))
+        """Close a run: finals and bests of its rows, its MLflow status, and last its state, by which it counts."""
+        rows = read_rows(self.folder(run_id))
         if rows and state in ("done", "diverged"):
             stamp = int(rows[-1]["logged_at"] * 1000)
             values = {**summary(rows), "evaluations": len(rows)}
             metrics = [Metric(name, value, stamp, rows[-1]["images"]) for name, value in values.items()]
             self.client.log_batch(run_id, metrics=metrics)
-        self.client.log_batch(run_id, tags=[RunTag("state", state), RunTag("error", error)])
         self.client.set_terminated(run_id, FINISHED[state])
+        self.client.log_batch(run_id, tags=[RunTag("error", error), RunTag("state", state)])
 
     def parent(self, study: Study, cell: Cell) -> str:
         """Id of the cell's closed parent run in the study's experiment, made if there is none."""
-        experiment, tags = self.experiment(study), _cell_tags(study, cell)
+        with exclusive(self.storage):  # two drivers must not make two
+            experiment = self.experiment(study)
+            run_id = self._find_parent(experiment, cell)
+            if run_id is None:
+                run = self.client.create_run(experiment, tags=_cell_tags(study, cell), run_name=cell.label)
+                run_id = str(run.info.run_id)
+                self._log_params(run_id, cell.config)
+                self.client.set_terminated(run_id, "FINISHED")
+        return run_id
+
+    def _find_parent(self, experiment: str, cell: Cell) -> str | None:
         for run in self._search([experiment], f"tags.cell_key = '{cell.config.cell_key}'"):
             held = run.data.tags
             if "seed" not in held and (held["row"], held["column"]) == (cell.row, cell.column):
                 return str(run.info.run_id)
-        run = self.client.create_run(experiment, tags=tags, run_name=_label(cell))
-        for name, value in cell.config.changed().items():
-            self.client.log_param(run.info.run_id, name, value)
-        self.client.set_terminated(run.info.run_id, "FINISHED")
-        return str(run.info.run_id)
+        return None
 
     def update_parents(self, study: Study, cells: Iterable[Cell]) -> None:
         """Write the aggregates of these cells over the study's seeds into their parents, in place of older ones."""
@@ -200,8 +211,11 @@ class Store:
                 mean, std, n, diverged = aggregate(of_cell, metric)
                 values |= {f"{metric}_mean": mean, f"{metric}_std": std, f"{metric}_n": n, "diverged": diverged}
             metrics = [Metric(name, value, stamp, 0) for name, value in values.items()]
-            ids = ",".join(of_cell["run_id"])
-            self.client.log_batch(self.parent(study, cell), metrics=metrics, tags=[RunTag("run_ids", ids)])
+            ids = ",".join(of_cell.loc[of_cell["state"] == "done", "run_id"])
+            parent = self.parent(study, cell)
+            self.client.log_batch(parent, metrics=metrics, tags=[RunTag("run_ids", ids)])
+            self._log_params(parent, cell.config)
+            self.client.set_terminated(parent, "FINISHED")
 
     # reading back
 
@@ -234,9 +248,9 @@ class Store:
 def load_runs(study: Study | str, tracking_uri: str | None = None, *, store: Store | None = None) -> pd.DataFrame:
     """All runs of a study's cells and seeds that the store holds, one a row, in the study's order.
 
-    Columns: row, column, seed, state, run_id, cell_key, protocol, code_version, data_digest, features_digest, logged
-    metrics' finals and bests by the names of METRICS (NaN where a run has none), seconds. Raises ValueError for a study
-    that is not known.
+    Columns: row, column, seed, state, run_id, cell_key; the tags protocol, code_version, data_digest, features_digest,
+    device, torch; finals and bests by the names of METRICS, evaluations and seconds (NaN where a run has none). Raises
+    ValueError for a study that is not known.
     """
     if isinstance(study, str):
         if study not in STUDIES:
@@ -254,7 +268,7 @@ def _frame(store: Store, study: Study, cells: list[Cell]) -> pd.DataFrame:
             record = records.get((cell.config.cell_key, seed))
             if record:
                 lines.append({"row": cell.row, "column": cell.column, **_line(record)})
-    columns = ["row", "column", "seed", "state", "run_id", "cell_key", *_TAGS, *METRICS, "seconds"]
+    columns = ["row", "column", "seed", "state", "run_id", "cell_key", *_TAGS, *METRICS, "evaluations", "seconds"]
     return pd.DataFrame(lines, columns=columns)
 
 
@@ -263,7 +277,7 @@ _TAGS = ("protocol", "code_version", "data_digest", "features_digest", "device",
 
 def _line(record: Record) -> dict[str, Any]:
     names = ("run_id", "cell_key", "seed", "state")
-    values = {name: record.metrics.get(name, math.nan) for name in METRICS}
+    values = {name: record.metrics.get(name, math.nan) for name in (*METRICS, "evaluations")}
     seconds = record.metrics.get("seconds", math.nan) + record.metrics.get("eval_seconds", 0.0)
     tags = {name: record.tags.get(name, "") for name in _TAGS}
     return {**{name: getattr(record, name) for name in names}, **tags, **values, "seconds": seconds}
@@ -291,11 +305,6 @@ def _metrics(row: dict[str, Any]) -> list[Metric]:
     return [Metric(name, value, stamp, row["images"]) for name, value in values.items()]
 
 
-def _read_rows(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "rows.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
 def _cell_tags(study: Study, cell: Cell) -> dict[str, str]:
     return {
         "cell_key": cell.config.cell_key,
@@ -316,7 +325,3 @@ def _view(study: Study) -> str:
             "orderByAsc": True,
         }
     )
-
-
-def _label(cell: Cell) -> str:
-    return " / ".join(filter(None, (cell.row, cell.column)))

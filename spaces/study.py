@@ -13,12 +13,24 @@ from trainers.config import METRICS, Config, choose
 Overrides = Mapping[str, Any]
 
 
+def _merged(by_row: Overrides, by_column: Overrides) -> dict[str, Any]:
+    """A column's overrides on top of a row's, a backbone's options one by one."""
+    merged = {**by_row, **by_column}
+    parts = [overrides["backbone_options"] for overrides in (by_row, by_column) if "backbone_options" in overrides]
+    return {**merged, "backbone_options": {**parts[0], **parts[-1]}} if parts else merged
+
+
 class Cell(NamedTuple):
     """One row x column of a study: its labels, and its Config with seed 0."""
 
     row: str
     column: str
     config: Config
+
+    @property
+    def label(self) -> str:
+        """Row and column in words."""
+        return " / ".join(filter(None, (self.row, self.column)))
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,22 @@ class Study:
         for name in self.settings:
             if name in varied:
                 raise ValueError(f"{name} cannot be set, since the rows or columns of study {self.name!r} vary it")
-        self.cells()
+        if "seed" in varied or "seed" in self.settings:
+            raise ValueError(f"seed cannot be set or varied in study {self.name!r}: seeds are its repetitions")
+        self._check_metrics()
+
+    def _check_metrics(self) -> None:
+        """Raise ValueError if a cell lacks a metric, or a column would mix protocols."""
+        protocols: dict[str, str] = {}
+        for cell in self.cells():
+            for metric in self.metrics:
+                if METRICS[metric].row not in cell.config.row_metrics:
+                    raise ValueError(f"study {self.name!r}, {cell.label}: {cell.config.dataset} has no {metric}")
+            held = protocols.setdefault(cell.column, cell.config.protocol)
+            if held != cell.config.protocol:
+                raise ValueError(
+                    f"study {self.name!r}, {cell.label}: a column cannot mix protocols ({held}; {cell.config.protocol})"
+                )
 
     @property
     def base(self) -> Config:
@@ -62,7 +89,7 @@ class Study:
         if isinstance(self.recipe, str) and self.recipe not in RECIPES:
             raise ValueError(f"recipe {self.recipe!r} is unknown; {choose(self.recipe, RECIPES)}")
         recipe = RECIPES[self.recipe] if isinstance(self.recipe, str) else self.recipe
-        return recipe.replace(**{**self.settings, "seed": 0})
+        return recipe.replace(seed=0, **self.settings)
 
     def cells(self) -> list[Cell]:
         """All cells, row by row."""
@@ -71,10 +98,10 @@ class Study:
         for row, by_row in self.rows.items():
             for column, by_column in self.columns.items():
                 try:
-                    config = base.replace(**{**by_row, **by_column})
+                    config = base.replace(**_merged(by_row, by_column))
                     config = config if self.budget == 1 else config.scaled(self.budget)
                 except ValueError as error:
-                    place = " / ".join(filter(None, (row, column)))
+                    place = Cell(row, column, base).label
                     raise ValueError(f"study {self.name!r}, {place}: {error}") from None
                 cells.append(Cell(row, column, config))
         return cells

@@ -1,6 +1,7 @@
 """Shared by all tests: small Configs, one thread, no network."""
 
 import os
+import shutil
 
 os.environ["MLFLOW_TRACKING_URI"] = ""  # tests never write to a user's store
 
@@ -51,10 +52,20 @@ def tiny_study(tiny_points):
     )
 
 
-@pytest.fixture
-def store(tmp_path):
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """An SQLite store without runs: MLflow takes two seconds to make one."""
     from search.store import Store
 
+    return Store(storage=tmp_path_factory.mktemp("empty")).storage / "mlflow.db"
+
+
+@pytest.fixture
+def store(tmp_path, empty_database):
+    from search.store import Store
+
+    (tmp_path / "runs").mkdir()
+    shutil.copy(empty_database, tmp_path / "runs")
     return Store(storage=tmp_path / "runs")
 
 

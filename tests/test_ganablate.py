@@ -4,9 +4,11 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 import psutil
 import pytest
@@ -41,6 +43,10 @@ def test_list(tmp_path):
         (["plan", "quick", "--set", "aw=off"], ["aw", "vary"]),
         (["plan", "quick", "--budget", "0"], ["budget", "greater than 0"]),
         (["plan", "quick", "--seeds", "0"], ["seeds = 0"]),
+        (["plan", "quick", "--set", "lr.x=3"], ["--set", "backbone_options.name=value"]),
+        (["plan", "quick", "--set", "seed=3"], ["seed cannot be set"]),
+        (["train", "digits_gan", "--out", "x", "--budget", "0"], ["budget", "greater than 0"]),
+        (["run", "quick", "--set", "loss=os:sep"], ["os:sep", "Loss"]),
         (["train", "digits_gn", "--out", "x"], ["digits_gn", "did you mean 'digits_gan'"]),
         (["train", "digits_gan", "--out", "x", "--seed", "-1"], ["seed", "-1"]),
         (["plan", "quick", "--tracking-uri", "sqlite:///bad.db"], ["bad.db", "does not answer"]),
@@ -63,6 +69,30 @@ def test_train_needs_no_store(tmp_path):
     assert done.stdout.strip().splitlines()[-1] == "done: run"
     assert json.loads((tmp_path / "run" / "config.json").read_text())["seed"] == 3
     assert {p.name for p in tmp_path.iterdir()} == {"run"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_train_finishes_a_checkpoint_when_told_to_stop(tmp_path, number):
+    """Then it goes on from there, and ends like a run that was never stopped."""
+    arguments = ("train", "ring8_gan", "--set", "backbone_options.width=8", "--set", "eval_samples=100")
+    arguments += ("--set", "n_images=1024000", "--set", "eval_every=512000", "--out")
+    with subprocess.Popen(
+        command(*arguments, "cut"), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as run:
+        assert b" 0 images" in run.stdout.readline()
+        time.sleep(1)
+        run.send_signal(number)
+        _, told = run.communicate(timeout=60)
+    assert run.returncode == 128 + number
+    assert told.decode() == "interrupted: the same command goes on with cut\n"
+    assert (tmp_path / "cut" / "rows.jsonl").read_text().count("\n") < 3
+    rows = []
+    for folder in ("cut", "whole"):
+        assert ganablate(tmp_path, *arguments, folder).returncode == 0
+        rows.append([json.loads(line) for line in (tmp_path / folder / "rows.jsonl").open()])
+    times = {"seconds", "eval_seconds", "logged_at"}
+    a, b = ([{k: v for k, v in row.items() if k not in times} for row in part] for part in rows)
+    assert a == b
 
 
 def wait_for(condition, seconds):
@@ -121,24 +151,37 @@ def test_a_study_survives_the_death_of_its_driver(tmp_path):
     assert (tmp_path / "out" / "table.tex").exists()
 
 
-def test_ui_serves_what_was_run(tmp_path):
-    import urllib.request
-
-    port = "5017"
+def test_ui_serves_what_was_run(store, make_runs, tiny_study, tmp_path):
+    """The link that it prints leads to an experiment that the server knows."""
+    make_runs(tiny_study, seeds=1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     server = subprocess.Popen(
-        command("ui", "--port", port), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        command("ui", "--port", str(port)),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,
-    )  # fmt: skip
+        text=True,
+    )
+
+    def answer(path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as got:
+            return got.read().decode()
 
     def answers():
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
-                return answer.status == 200
-        except OSError:
-            return False
+        with contextlib.suppress(OSError):
+            return answer("health") == "OK"
+        return False
 
     try:
+        link = server.stdout.readline()
+        assert link.startswith(f"tiny: http://127.0.0.1:{port}/#/experiments/1/")
         wait_for(answers, 90)
+        experiment = json.loads(answer("api/2.0/mlflow/experiments/get?experiment_id=1"))["experiment"]
+        assert experiment["name"] == "tiny"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(20)
+        server.stdout.close()

@@ -50,6 +50,7 @@ def aw_weights(
     cosine = torch.dot(real / real_norm, fake / fake_norm)
     obtuse = cosine <= 0
 
+    real_score, fake_score = torch.as_tensor(real_score), torch.as_tensor(fake_score)
     favour_real = (real_score < fake_score - delta) | (real_score < alpha1)
     favour_fake = ~favour_real & (real_score > fake_score - delta) & (real_score > alpha2)
     case = torch.where(favour_real, torch.where(obtuse, 1, 2), torch.where(favour_fake, torch.where(obtuse, 3, 4), 5))

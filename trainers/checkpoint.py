@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,11 +19,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import torch
-
 from trainers.config import Config
 
-LOCK_WAIT = 120  # seconds that a run waits for a process that still trains in its folder, one being killed, say
+LOCK_WAIT = 30  # seconds that a run waits for a process that still trains in its folder, one being killed, say
 
 
 def write_atomically(path: Path, write: Any) -> None:
@@ -36,23 +34,15 @@ def write_atomically(path: Path, write: Any) -> None:
     aside.replace(path)
 
 
-def save_tensors(path: Path, content: Any) -> None:
-    """torch.save, atomically; loaded with weights_only=True."""
-    write_atomically(path, lambda file: torch.save(content, file))
-
-
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, atomically."""
     write_atomically(path, lambda file: file.write(json.dumps(content, indent=2).encode() + b"\n"))
 
 
 def read_rows(run_dir: Path) -> list[dict[str, Any]]:
-    """The rows on disk; a line that a crash left half written is not one."""
+    """The rows on disk."""
     path = run_dir / "rows.jsonl"
-    if not path.exists():
-        return []
-    lines = path.read_text().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def write_rows(run_dir: Path, rows: list[dict[str, Any]]) -> None:
@@ -75,25 +65,28 @@ def open_run(config: Config, run_dir: Path) -> None:
     write_json(path, config.model_dump(mode="json"))
 
 
-def claim_provenance(run_dir: Path, digests: dict[str, str], device: torch.device) -> None:
-    """Write what the run was made with, once. Raises ValueError if data or feature weights changed since."""
+def claim_provenance(run_dir: Path, digests: dict[str, str], made_with: dict[str, str]) -> None:
+    """Write what the run is made with; code versions and machines that go on with it are added.
+
+    Raises ValueError if the digest of data or feature weights changed since the run began.
+    """
     path = run_dir / "provenance.json"
-    if path.exists():
-        before = json.loads(path.read_text())
-        for name, digest in digests.items():
-            if before[name] != digest:
-                raise ValueError(
-                    f"{name} is {digest}, but {run_dir} began with {before[name]}: the data set or the feature weights "
-                    f"changed; restore them, or start the run anew in another folder"
-                )
-        return
-    on = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    write_json(path, {**digests, "code_version": code_version(), "torch": torch.__version__, "device": on})
+    held = json.loads(path.read_text()) if path.exists() else digests
+    for name, digest in digests.items():
+        if held[name] != digest:
+            raise ValueError(
+                f"{name} is {digest}, but {run_dir} began with {held[name]}: the data set or the feature weights "
+                f"changed; restore them, or start the run anew in another folder"
+            )
+    for name, value in {**made_with, "code_version": code_version()}.items():
+        before = held.get(name, value).split(", ")
+        held[name] = ", ".join([*before, *({value} - set(before))])
+    write_json(path, held)
 
 
 @contextmanager
 def locked(run_dir: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the kernel frees when a process dies. Raises RuntimeError if another keeps it."""
+    """Hold the folder's lock, which the kernel frees when a process dies. Raises ValueError if another keeps it."""
     run_dir.mkdir(parents=True, exist_ok=True)
     with (run_dir / "lock").open("wb") as file:
         _wait_for(file, run_dir)
@@ -108,7 +101,7 @@ def _wait_for(file: BinaryIO, run_dir: Path) -> None:
             return
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise RuntimeError(f"another process has been training in {run_dir} for {LOCK_WAIT} s") from None
+                raise ValueError(f"another process is training in {run_dir}; wait for it or end it") from None
             time.sleep(0.2)
 
 
@@ -120,7 +113,7 @@ def code_version() -> str:
         number = version("ganablate")
     except PackageNotFoundError:
         number = "0"
-    if not (home / ".git").exists():
+    if not (home / ".git").exists() or shutil.which("git") is None:
         return number
     described = subprocess.run(
         ["git", "describe", "--always", "--dirty=+"], cwd=home, capture_output=True, text=True, check=False

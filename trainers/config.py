@@ -12,7 +12,8 @@ import hashlib
 import importlib
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from types import FunctionType
 from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -25,6 +26,7 @@ DATASETS = {
     "digits": "trainers.data:digits",
 }
 POINT_DATASETS = ("ring8", "grid25")  # 2-D points; every other data set holds images
+REFERENCES = {"ring8": 100_000, "grid25": 100_000, "digits": 1_797}  # training examples that a Frechet distance uses
 LOSSES = {
     "nonsaturating": "trainers.losses:nonsaturating",
     "minimax": "trainers.losses:minimax",
@@ -133,8 +135,8 @@ class Config(BaseModel):
     eval_samples: int = Field(10_000, ge=2)
     """Generated samples of one evaluation."""
     features: str = "auto"
-    """Feature net of the Frechet distance: a name in FEATURES or `module:object`; auto: raw for points, else the data
-    set's name."""
+    """Feature net of the Frechet distance: a name in FEATURES or `module:object`; auto: the one of a built-in data
+    set, raw for points."""
 
     threads: int = Field(1, ge=1)
     """CPU threads of torch; sums, and so the last bits of every number, depend on it."""
@@ -177,6 +179,8 @@ class Config(BaseModel):
             raise ValueError(
                 f"aw_alpha1 = {self.aw_alpha1} is more than aw_alpha2 = {self.aw_alpha2}; it must be at most that"
             )
+        if self.dataset not in DATASETS and self.features == "auto":
+            raise ValueError(f"features = 'auto' is for built-in data sets; name a feature net for {self.dataset!r}")
         if self.dataset in POINT_DATASETS and self.backbone == "dcgan":
             raise ValueError(f"backbone = 'dcgan' needs images, and {self.dataset} holds 2-D points; use 'mlp'")
         if self.dataset in POINT_DATASETS and self.features not in ("auto", "raw"):
@@ -195,7 +199,13 @@ class Config(BaseModel):
         return self.model_dump(mode="json", exclude_defaults=True, exclude={"seed"})
 
     def replace(self, **overrides: Any) -> Config:
-        """This Config with some fields changed, checked anew. Raises ValueError."""
+        """This Config with some fields changed, checked anew; of the same backbone's options only those given change.
+
+        Raises ValueError.
+        """
+        options = overrides.get("backbone_options")
+        if isinstance(options, dict) and overrides.get("backbone", self.backbone) == self.backbone:
+            overrides["backbone_options"] = {**self.backbone_options, **options}
         return Config(**{**self.model_dump(), **overrides})
 
     def scaled(self, factor: float) -> Config:
@@ -207,10 +217,17 @@ class Config(BaseModel):
         return self.replace(**{name: max(1, round(n * factor)) if n else 0 for name, n in budgets.items()})
 
     @property
+    def row_metrics(self) -> tuple[str, ...]:
+        """Keys of the metrics that a row of train() carries, first the one that runs are judged by: for 2-D points the
+        energy distance, since Frechet distance sees only their mean and covariance."""
+        if self.dataset in POINT_DATASETS:
+            return ("energy_distance", "modes", "high_quality", "fid")
+        return ("fid",)
+
+    @property
     def metric(self) -> str:
-        """Key of the row value that runs are judged by. Frechet distance sees only mean and covariance of 2-D points,
-        so those are judged by their energy distance."""
-        return "energy_distance" if self.dataset in POINT_DATASETS else "fid"
+        """Key of the row value that runs are judged by."""
+        return self.row_metrics[0]
 
     @property
     def feature_net(self) -> str:
@@ -222,16 +239,16 @@ class Config(BaseModel):
     @property
     def protocol(self) -> str:
         """What a metric's value depends on beside the model, in words."""
+        samples = f"{self.eval_samples:,} generated"
+        reference = f"all {REFERENCES[self.dataset]:,}" if self.dataset in REFERENCES else "all"
+        frechet = f"{samples} samples against {reference} training examples of {self.dataset}, no resize"
         if self.dataset in POINT_DATASETS:
             return (
-                f"{self.eval_samples:,} generated and 10,000 fresh real points of {self.dataset}; energy distance and "
-                f"Frechet distance on raw coordinates; a mode is covered by 1% of the samples within "
-                f"{MODE_RADIUS:g} of its standard deviations, high quality is within that of any mode"
+                f"energy distance of {samples} points and 10,000 fresh ones of {self.dataset}; a mode is covered by 1% "
+                f"of the generated within {MODE_RADIUS:g} of its standard deviations, high quality is within that of "
+                f"any mode; Frechet distance on {self.feature_net} features, {frechet}"
             )
-        return (
-            f"FID on {self.feature_net} features, {self.eval_samples:,} generated samples against all training images "
-            f"of {self.dataset}, no resize"
-        )
+        return f"FID on {self.feature_net} features, {frechet}"
 
 
 def choose(name: str, allowed: Iterable[str]) -> str:
@@ -251,12 +268,22 @@ def sentence(error: ValidationError, allowed: Iterable[str] = ()) -> str:
     return f"{field} = {first['input']!r}: {message}" if field else message
 
 
-def resolve(table: dict[str, str], name: str) -> Callable[..., Any]:
-    """The object that a name of a table, or `module:object`, stands for. Raises ValueError."""
+def resolve(table: dict[str, str], name: str, kind: type = object) -> Any:
+    """The object that a name of a table, or `module:object`, stands for. Raises ValueError if there is none such."""
     path = table.get(name, name)
     module, _, attribute = path.partition(":")
     try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"cannot load {path!r}: {error}") from None
+    if not isinstance(found, kind):
+        raise ValueError(f"{path!r} should be a {kind.__name__}, not a {type(found).__name__}")
     return found
+
+
+def made_by(table: dict[str, str], name: str, kind: type) -> Any:
+    """What the function that a name stands for returns. Raises ValueError if that is not of the kind."""
+    made = resolve(table, name, FunctionType)()
+    if not isinstance(made, kind):
+        raise ValueError(f"{table.get(name, name)!r} should return a {kind.__name__}, not a {type(made).__name__}")
+    return made

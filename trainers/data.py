@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from trainers.config import DATASETS, resolve
+from trainers.config import DATASETS, made_by
 from trainers.streams import stream
 
 POINTS = 100_000  # points of a 2-D data set
@@ -97,7 +97,7 @@ class Sampler:
 @cache
 def load_dataset(name: str) -> Dataset:
     """The data set of that name or `module:object`. Raises ValueError if there is none."""
-    data: Dataset = resolve(DATASETS, name)()
+    data: Dataset = made_by(DATASETS, name, Dataset)
     return data
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainers.config import FEATURES, resolve
+from trainers.config import FEATURES, made_by
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class DigitNet(nn.Module):
 @cache
 def load_features(name: str) -> FeatureNet:
     """The feature net of that name or `module:object`. Raises ValueError if there is none."""
-    net: FeatureNet = resolve(FEATURES, name)()
+    net: FeatureNet = made_by(FEATURES, name, FeatureNet)
     return net
 
 

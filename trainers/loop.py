@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +19,29 @@ from trainers.checkpoint import (
     locked,
     open_run,
     read_rows,
-    save_tensors,
+    write_atomically,
     write_rows,
 )
-from trainers.config import METRICS, Config
+from trainers.config import Config
 from trainers.coopinit import cooperative_step, is_cooperative, is_switch
-from trainers.data import Dataset, Sampler, load_dataset
+from trainers.data import Dataset, load_dataset
 from trainers.features import load_features
 from trainers.metrics import evaluate, generate
-from trainers.state import State, build_networks
+from trainers.state import State
 
 WATCH_EVERY = 32  # steps between two looks at whether the run diverged, each of which waits for the device
 GRID = 64  # samples of a grid
 CLOUD = 10_000  # samples of a picture of points
 
 
-def train(config: Config, run_dir: Path | str) -> Iterator[dict[str, Any]]:
+def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lambda: False) -> Iterator[dict[str, Any]]:
     """Train a Config in its run folder; yield one row an evaluation, at 0, eval_every, ..., n_images images.
 
     A row holds images, seconds (of training so far), eval_seconds, logged_at (Unix time), state ("running", then
     "done" or "diverged"), the metrics (NaN in a diverged row), and running means of the steps' statistics. Row and
     checkpoint are on disk before a row is yielded; a folder that holds rows yields them again first and goes on from
-    there, bit-identical on the same machine but for the time fields. Uses CUDA where there is a device.
+    there, bit-identical on the same machine but for the time fields. Once `stop()`, which is asked before each step, is
+    true, a checkpoint is written and no more rows come. Uses CUDA where there is a device.
 
     Raises ValueError if the parts of the config do not fit, or the folder holds a run of another.
     """
@@ -49,19 +51,24 @@ def train(config: Config, run_dir: Path | str) -> Iterator[dict[str, Any]]:
     with locked(folder):
         open_run(config, folder)
         state = State(config, device)
-        claim_provenance(folder, _digests(config), device)
+        on = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+        claim_provenance(folder, _digests(config), {"torch": torch.__version__, "device": on})
         rows = _restore(state, folder)
         yield from rows
         while not rows or rows[-1]["state"] == "running":
-            rows.append(_advance(state, folder, rows))
+            started = time.perf_counter()
+            if rows and not _train_until(state, _next_evaluation(config, rows[-1]["images"]), stop):
+                state.seconds += time.perf_counter() - started
+                _save_checkpoint(state, folder, rows)
+                return
+            state.seconds += time.perf_counter() - started
+            rows.append(_evaluate(state, folder, rows))
             yield rows[-1]
 
 
 def check(config: Config) -> dict[str, str]:
     """The digests of a Config's data and feature weights. Raises ValueError if its parts do not fit together."""
-    data = load_dataset(config.dataset)
-    Sampler(data, config.n_train, config.seed, torch.device("cpu"))
-    build_networks(config, data)
+    State(config, torch.device("cpu"))
     return _digests(config)
 
 
@@ -72,27 +79,23 @@ def _digests(config: Config) -> dict[str, str]:
     }
 
 
-def _advance(state: State, folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Train to the next evaluation, evaluate, write row and checkpoint; returns the row."""
+def _evaluate(state: State, folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Score the run as it stands, write row and checkpoint; returns the row."""
     config = state.config
-    before = rows[-1] if rows else {"seconds": 0.0, "eval_seconds": 0.0}
     started = time.perf_counter()
-    if rows:
-        _train_until(state, min(_next_evaluation(config, state.images), config.n_images))
-    trained = time.perf_counter()
     metrics: dict[str, float] = {}
     if state.diverged_at < 0 and state.has_finite_parameters():
-        metrics = evaluate(config, state.data, state.best_generator, state.device)
+        metrics = evaluate(config, state.data, state.evaluated_generator, state.device)
         save_samples(state, folder / "samples" / f"{state.images:012d}.png")
     diverged = not metrics or not all(map(math.isfinite, metrics.values()))
-    done = state.images >= config.n_images
     row = {
         "images": int(state.diverged_at) if state.diverged_at >= 0 else state.images,
-        "state": "diverged" if diverged else "done" if done else "running",
-        **_metric_values(state.data, metrics),
+        "state": "diverged" if diverged else "done" if state.images >= config.n_images else "running",
+        # a scheduler needs the keys of a diverged row too
+        **(dict.fromkeys(config.row_metrics, math.nan) if diverged else metrics),
         **state.statistics.means(),
-        "seconds": before["seconds"] + trained - started,
-        "eval_seconds": before["eval_seconds"] + time.perf_counter() - trained,
+        "seconds": state.seconds,
+        "eval_seconds": (rows[-1]["eval_seconds"] if rows else 0.0) + time.perf_counter() - started,
         "logged_at": time.time(),
     }
     _save(state, folder, [*rows, row])
@@ -100,13 +103,15 @@ def _advance(state: State, folder: Path, rows: list[dict[str, Any]]) -> dict[str
 
 
 def _next_evaluation(config: Config, images: int) -> int:
-    return (images // config.eval_every + 1) * config.eval_every
+    return min((images // config.eval_every + 1) * config.eval_every, config.n_images)
 
 
-def _train_until(state: State, images: int) -> None:
-    """Steps until so many images were shown, or the run diverged."""
+def _train_until(state: State, images: int, stop: Callable[[], bool]) -> bool:
+    """Steps until so many images were shown or the run diverged; False if stopped before."""
     config = state.config
     while state.images < images:
+        if stop():
+            return False
         shown = state.images
         state.set_learning_rates()
         if is_cooperative(config, shown):
@@ -120,48 +125,59 @@ def _train_until(state: State, images: int) -> None:
         state.update_average(state.images - shown)
         state.watch(statistics)
         if state.steps % WATCH_EVERY == 0 and state.diverged_at >= 0:
-            return
-
-
-def _metric_values(data: Dataset, metrics: dict[str, float]) -> dict[str, float]:
-    """The metrics, or NaN for each that this data set has: a scheduler needs the keys of a diverged row too."""
-    keys = {metric.row for metric in METRICS.values()} if data.modes is not None else {"fid"}
-    return metrics or dict.fromkeys(sorted(keys), math.nan)
+            break
+    return True
 
 
 def _save(state: State, folder: Path, rows: list[dict[str, Any]]) -> None:
-    """Write the rows, then what goes on from them; an ended run keeps only its generators, to keep disks small."""
+    """Write what goes on from the last row, then the rows; an ended run keeps only its generators, to keep disks small.
+
+    The checkpoint holds the rows too: it decides which rows count, and a crash between the two files repeats none.
+    """
     row, key = rows[-1], state.config.metric
     best = min((r[key] for r in rows if math.isfinite(r[key])), default=None)
-    weights = state.best_generator.state_dict()
+    weights = state.evaluated_generator.state_dict()
     if row[key] == best:
-        save_tensors(folder / "generator_best.pt", weights)
-    if row["state"] == "done":
-        save_tensors(folder / "generator_final.pt", weights)
-    write_rows(folder, rows)
-    checkpoint = folder / "checkpoint.pt"
+        _save_tensors(folder / "generator_best.pt", weights)
     if row["state"] == "running":
-        save_tensors(checkpoint, state.state_dict())
-    else:
-        checkpoint.unlink(missing_ok=True)
+        _save_checkpoint(state, folder, rows)
+        write_rows(folder, rows)
+        return
+    if row["state"] == "done":
+        _save_tensors(folder / "generator_final.pt", weights)
+    write_rows(folder, rows)
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def _save_checkpoint(state: State, folder: Path, rows: list[dict[str, Any]]) -> None:
+    _save_tensors(folder / "checkpoint.pt", {**state.state_dict(), "rows": rows})
+
+
+def _save_tensors(path: Path, content: Any) -> None:
+    """torch.save, atomically; loaded with weights_only=True."""
+    write_atomically(path, lambda file: torch.save(content, file))
 
 
 def _restore(state: State, folder: Path) -> list[dict[str, Any]]:
-    """Load the checkpoint, if any, and return the rows that it or the end of the run stands behind."""
+    """Load the checkpoint, if the run has not ended, and return the rows that stand behind it."""
     rows = read_rows(folder)
-    if rows and rows[-1]["state"] != "running":
-        return rows
     checkpoint = folder / "checkpoint.pt"
+    if rows and rows[-1]["state"] != "running":
+        checkpoint.unlink(missing_ok=True)
+        return rows
     if not checkpoint.exists():
         return []
-    state.load_state_dict(torch.load(checkpoint, map_location=state.device, weights_only=True))
-    return [row for row in rows if row["images"] <= state.images]
+    saved = torch.load(checkpoint, map_location=state.device, weights_only=True)
+    state.load_state_dict(saved)
+    write_rows(folder, saved["rows"])
+    kept: list[dict[str, Any]] = saved["rows"]
+    return kept
 
 
 def save_samples(state: State, path: Path) -> None:
     """Picture of samples from fixed latents: a grid of images, or a density of 2-D points over the real modes."""
     n = GRID if state.data.modes is None else CLOUD
-    samples = torch.cat(list(generate(state.config, state.data, state.best_generator, state.device, n))).cpu()
+    samples = torch.cat(list(generate(state.config, state.data, state.evaluated_generator, state.device, n))).cpu()
     if state.data.modes is None:
         save_image(samples, path, nrow=8, padding=2, pad_value=0.5, normalize=True, value_range=(-1, 1))
     else:

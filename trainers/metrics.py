@@ -103,8 +103,8 @@ class _Reference(NamedTuple):
 
 
 @cache
-def _reference(dataset: str, features: str, device: torch.device) -> _Reference:
-    """Moments of all training examples of a data set, taken once a process."""
+def _reference(dataset: str, features: str, device: torch.device, threads: int) -> _Reference:
+    """Moments of all training examples of a data set, taken once a process; sums depend on the number of threads."""
     data, net = load_dataset(dataset), load_features(features)
     moments = Moments()
     for indices in torch.arange(len(data.examples)).split(BATCH):
@@ -113,7 +113,7 @@ def _reference(dataset: str, features: str, device: torch.device) -> _Reference:
 
 
 @cache
-def _real_points(dataset: str) -> tuple[Tensor, float]:
+def _real_points(dataset: str, threads: int) -> tuple[Tensor, float]:
     """Fresh real points of a 2-D data set and their mean distance to each other, drawn once a process."""
     data = load_dataset(dataset)
     assert data.fresh is not None
@@ -131,7 +131,7 @@ def evaluate(config: Config, data: Dataset, generator: Generator, device: torch.
         moments.update(net.extract(samples))
         if data.modes is not None:
             kept.append(samples.cpu())
-    real = _reference(config.dataset, config.feature_net, device)
+    real = _reference(config.dataset, config.feature_net, device, torch.get_num_threads())
     values = {
         "fid": frechet_distance(real.mean, real.covariance, moments.mean, moments.covariance, root1=real.root)
         if moments.covariance.isfinite().all()
@@ -144,7 +144,7 @@ def evaluate(config: Config, data: Dataset, generator: Generator, device: torch.
 
 def _point_metrics(dataset: str, data: Dataset, points: Tensor) -> dict[str, float]:
     assert data.modes is not None
-    real, within = _real_points(dataset)
+    real, within = _real_points(dataset, torch.get_num_threads())
     shares = mode_shares(points, data.modes, MODE_RADIUS * data.mode_std)
     return {
         "energy_distance": energy_distance(points, real, within),

@@ -6,6 +6,7 @@ import copy
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -23,16 +24,24 @@ MAX_LOGIT = 1e4  # a mean |D(x)| beyond it counts as diverged
 
 
 class Statistics:
-    """Running means of step statistics with a memory of about 100 steps, whatever the evaluation schedule is."""
+    """Running means of step statistics with a memory of about 100 steps, whatever the evaluation schedule is.
 
-    DECAY = 0.99
+    What no step of that memory had (the cooperative losses, long after the switch) is forgotten.
+    """
+
+    MEMORY = 100
+    DECAY = 1 - 1 / MEMORY
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
         self.weights: dict[str, float] = {}
+        self.ages: dict[str, int] = {}  # steps since the last value
 
     def update(self, values: dict[str, Tensor]) -> None:
         """Take one step's 0-d tensors in; nothing leaves the device."""
+        self.ages = {name: age + 1 for name, age in self.ages.items()} | dict.fromkeys(values, 0)
+        for name in [name for name, age in self.ages.items() if age >= self.MEMORY]:
+            del self.sums[name], self.weights[name], self.ages[name]
         for name, value in values.items():
             before = self.sums.get(name, torch.zeros_like(value))
             self.sums[name] = self.DECAY * before + (1 - self.DECAY) * value
@@ -54,8 +63,7 @@ class State:
         self.device = device
         self.data: Dataset = load_dataset(config.dataset)
         self.sampler = Sampler(self.data, config.n_train, config.seed, device)
-        loss: Any = resolve(LOSSES, config.loss)
-        self.loss: Loss = loss
+        self.loss: Loss = resolve(LOSSES, config.loss, Loss)
         self.generator, self.discriminator = build_networks(config, self.data)
         self.generator.to(device)
         self.discriminator.to(device)
@@ -63,6 +71,7 @@ class State:
         self.fresh_optimizers()
         self.images = 0
         self.steps = 0
+        self.seconds = 0.0  # of training, evaluations left out
         self.statistics = Statistics()
         self.diverged_at = torch.tensor(-1, device=device)  # images; stays there so that no step waits for the host
 
@@ -80,7 +89,7 @@ class State:
         self.opt_g.param_groups[0]["lr"] = (self.config.lr_g or self.config.lr) * share
 
     @property
-    def best_generator(self) -> Generator:
+    def evaluated_generator(self) -> Generator:
         """The generator that is evaluated: the running average where there is one."""
         return self.average or self.generator
 
@@ -128,35 +137,35 @@ class State:
         return {
             "images": self.images,
             "steps": self.steps,
+            "seconds": self.seconds,
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
             "average": self.average.state_dict() if self.average else None,
             "opt_g": self.opt_g.state_dict(),
             "opt_d": self.opt_d.state_dict(),
-            "statistic_sums": self.statistics.sums,
-            "statistic_weights": self.statistics.weights,
+            "statistics": vars(self.statistics),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from what state_dict gave."""
         self.images = saved["images"]
         self.steps = saved["steps"]
+        self.seconds = saved["seconds"]
         self.generator.load_state_dict(saved["generator"])
         self.discriminator.load_state_dict(saved["discriminator"])
         if self.average:
             self.average.load_state_dict(saved["average"])
         self.opt_g.load_state_dict(saved["opt_g"])
         self.opt_d.load_state_dict(saved["opt_d"])
-        self.statistics.sums = saved["statistic_sums"]
-        self.statistics.weights = saved["statistic_weights"]
+        vars(self.statistics).update(saved["statistics"])
 
 
 def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]:
     """The generator and the discriminator of a Config. Raises ValueError for options that its `build` does not take."""
-    build = resolve(BACKBONES, config.backbone)
+    build = resolve(BACKBONES, config.backbone, FunctionType)
     options = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
     try:
-        generator, discriminator = validate_call(config={"arbitrary_types_allowed": True})(build)(
+        generator, discriminator = validate_call(config={"arbitrary_types_allowed": True, "strict": True})(build)(
             config, data.shape, data.n_classes, **config.backbone_options
         )
     except ValidationError as error:

@@ -42,6 +42,7 @@ def make_runs(values, **changed):
                     "code_version": "1",
                     "data_digest": "d",
                     "features_digest": "f",
+                    "evaluations": 11,
                     "fid_final": math.nan if fid is None else fid,
                     "fid_best": math.nan if fid is None else fid - 1,
                     **changed,
@@ -77,14 +78,16 @@ def test_stopped_and_failed_runs_never_enter(study):
 
 def test_marks_are_computed_on_numbers(study):
     """ "10.10" sorts before "9.80" as text; and who lost a seed takes no mark, however good the survivors."""
-    marks = ranks(ablation_table(RUNS, study))["fid_final"]
+    marks = ranks(ablation_table(RUNS, study), 3)["fid_final"]
     assert list(marks) == [2, 1, 0, 0]
+    assert set(ranks(ablation_table(RUNS, study), 3)["fid_best"]) == {0}  # flatters noisy runs
+    assert set(ranks(ablation_table(RUNS, study), 4)["fid_final"]) == {0}  # a seed is missing everywhere
 
 
 def test_higher_is_better_where_the_metric_says_so():
     study = Study("s", "ring8_gan", rows={"a": {}, "b": {"lr": 1.0}}, metrics=("modes_final",))
     runs = pd.concat([make_runs({"a": [1.0]}, modes_final=7.0), make_runs({"b": [1.0]}, modes_final=8.0)])
-    assert list(ranks(ablation_table(runs, study))["modes_final"]) == [2, 1]
+    assert list(ranks(ablation_table(runs, study), 1)["modes_final"]) == [2, 1]
 
 
 def test_texts(study):
@@ -141,6 +144,7 @@ def test_csv_is_raw_and_leads_to_the_runs(study):
     assert float(lines[0]["fid_final_mean"]) == np.mean([10.0, 10.2, 10.1])
     assert lines[0]["run_ids"] == "G0;G1;G2"
     assert lines[2]["row"] == "'=2+3"  # no formula in a spreadsheet
+    assert spreadsheet_safe(pd.DataFrame({"row": ["+ both", "-1+2"]}))["row"].tolist() == ["+ both", "'-1+2"]
     assert lines[3]["fid_final_diverged"] == "3"
 
 
@@ -150,6 +154,20 @@ def test_markdown(study):
     assert "<u>10.10 ± 0.10</u>" in lines[2]
     assert "**9.80 ± 0.30**" in lines[3]
     assert len({line.count("|") for line in lines[:6]}) == 1
+
+
+def test_markdown_keeps_its_columns_whatever_the_labels():
+    study = Study("s", Config(), rows={"a|b": {}}, columns={"x|y": {}})
+    lines = to_markdown(as_text(make_runs({"a|b": [1.0]}, column="x|y"), study)).splitlines()[:3]
+    assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
+
+
+def test_sources_are_the_runs_behind_the_number(study):
+    """A failed or diverged run stands behind no mean."""
+    runs = make_runs({"GAN": [10.0, None, 12.0]})
+    runs.loc[2, "state"] = "failed"
+    assert to_csv(runs, study).loc[0, "run_ids"] == "G0"
+    assert "% GAN / : n = 1; runs G0; code 1" in to_latex(as_text(runs, study), runs, study)
 
 
 def test_latex(study, tmp_path):
@@ -172,7 +190,7 @@ def test_escape_latex_leaves_plain_text():
 
 
 def test_columns_are_ranked_apart():
-    study = Study("s", Config(), rows={"a": {}, "b": {"lr": 1.0}}, columns={"x": {}, "y": {"n_train": 100}})
+    study = Study("s", Config(), rows={"a": {}, "b": {"lr": 1.0}}, columns={"x": {}, "y": {"n_train": 100}}, seeds=1)
     parts = [make_runs({"a": [1.0], "b": [2.0]}, column="x"), make_runs({"a": [9.0], "b": [8.0]}, column="y")]
     text = as_text(pd.concat(parts), study)
     assert list(text.marks["x: FID ↓"]) == [1, 2]

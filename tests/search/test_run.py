@@ -112,11 +112,40 @@ def test_a_failed_run_is_told_and_made_again_on_demand(store, tiny_study):
     assert store.client.get_run(run_id).info.status == "FINISHED"
 
 
-@pytest.mark.parametrize(("asked", "words"), [({"gpus_per_trial": 64}, "64 GPUs"), ({"cpus_per_trial": 99}, "99 CPUs")])
+def test_a_study_of_runs_that_others_made_has_its_experiment(store, make_runs, tiny_study):
+    """Nothing is to run, yet its parents hold the aggregates."""
+    make_runs(tiny_study)
+    other = Study("other", tiny_study.base, rows={"the base": {}}, seeds=2, metrics=tiny_study.metrics)
+    assert run(other, store) == {}
+    experiment = store.client.get_experiment_by_name("other")
+    (parent,) = store.client.search_runs([experiment.experiment_id])
+    assert parent.data.tags["row"] == "the base"
+    assert parent.data.metrics["energy_distance_final_n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"gpus_per_trial": 64}, "64 GPUs"),
+        ({"cpus_per_trial": 99}, "99 CPUs"),
+        ({"gpus_per_trial": -1}, "gpus-per-trial = -1"),
+        ({"gpus_per_trial": 1.5}, "gpus-per-trial = 1.5"),
+        ({"cpus_per_trial": 0}, "cpus-per-trial = 0"),
+        ({"cpus_per_trial": math.nan}, "cpus-per-trial = nan"),
+    ],
+)
 def test_resources_that_do_not_exist_are_refused(store, tiny_study, asked, words):
     with pytest.raises(ValueError, match=words):
         run(tiny_study, store, **asked)
     assert load_runs(tiny_study, store=store).empty
+
+
+def test_modules_that_hide_ours_are_refused(store, tiny_study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reports").mkdir()  # a folder without code is no harm
+    (tmp_path / "search.py").write_text("")
+    with pytest.raises(ValueError, match=r"search\.py in this folder"):
+        run(tiny_study, store)
 
 
 def test_changed_data_are_refused_before_anything_starts(store, make_runs, tiny_study):

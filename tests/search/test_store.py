@@ -1,5 +1,6 @@
 """The MLflow store holds each run once, whatever is delivered how often."""
 
+import contextlib
 import json
 import math
 from collections import Counter
@@ -101,6 +102,51 @@ def test_delivering_again_changes_nothing(store, tiny_study):
     again.deliver(run_id)
     again.finish(run_id, "done")
     assert content() == before
+
+
+@pytest.mark.parametrize("call", ["log_batch", "log_dict", "set_terminated"])
+def test_a_crash_while_a_run_is_opened_leaves_nothing_out(store, tiny_study, monkeypatch, call):
+    """Whichever call to MLflow is the last one, the next driver completes run and parent."""
+    cell = tiny_study.cells()[0]
+
+    def dies(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.client, call, dies)
+        with contextlib.suppress(KeyboardInterrupt):
+            store.finish(store.create(tiny_study, cell, 0), "failed")
+    held = store.records([cell.config]).get((cell.config.cell_key, 0))
+    if held:
+        store.begin(held.run_id, cell.config)
+    run_id = held.run_id if held else store.create(tiny_study, cell, 0)
+    list(train(cell.config, store.folder(run_id)))
+    store.deliver(run_id)
+    store.finish(run_id, "done")
+    store.update_parents(tiny_study, [cell])
+    (run,), (parent,) = seed_runs(store), parents(store)
+    expected = {name: str(value) for name, value in cell.config.changed().items()}
+    assert run.data.params == parent.data.params == expected
+    assert run.info.status == parent.info.status == "FINISHED"
+    assert "config.json" in {a.path for a in store.client.list_artifacts(run_id)}
+
+
+def test_a_crash_between_checkpoint_and_rows_repeats_no_step(store, tiny_study):
+    """Two drivers die around it; every step stays once."""
+    cell = tiny_study.cells()[0]
+    run_id = store.create(tiny_study, cell, 0)
+    run = train(cell.config, store.folder(run_id))
+    next(run)
+    held = (store.folder(run_id) / "rows.jsonl").read_bytes()
+    next(run)
+    run.close()
+    store.deliver(run_id)
+    (store.folder(run_id) / "rows.jsonl").write_bytes(held)
+    for _ in range(2):
+        again = Store(storage=store.storage)
+        for _row in train(cell.config, store.folder(run_id)):
+            again.deliver(run_id)
+    assert [m.step for m in store.client.get_metric_history(run_id, "fid")] == [0, 256, 512]
 
 
 def test_rows_carry_their_own_time(store, tiny_study):

@@ -27,6 +27,17 @@ def test_quick_is_the_recipes():
     assert keys == {RECIPES[f"digits_{kind}"].cell_key for kind in ("gan", "coop", "aw", "coop_aw")}
 
 
+def test_options_of_the_backbone_change_one_by_one():
+    base = Config(backbone_options={"width": 24})
+    study = Study("s", base, rows={"a": {"backbone_options": {"d_norm": "none"}}}, columns={"x": {}, "y": {"lr": 1.0}})
+    assert {cell.config.backbone_options["width"] for cell in study.cells()} == {24}
+    assert {cell.config.backbone_options["d_norm"] for cell in study.cells()} == {"none"}
+    both = Study(
+        "s", base, rows={"a": {"backbone_options": {"latent": 5}}}, columns={"x": {"backbone_options": {"width": 8}}}
+    )
+    assert both.cells()[0].config.backbone_options == {"width": 8, "latent": 5}
+
+
 def test_a_varied_study_shows_its_variant():
     study = STUDIES["quick"]
     assert study.varied(seeds=9).title == "quick"
@@ -45,6 +56,10 @@ def test_a_varied_study_shows_its_variant():
         ({"metrics": ("fid_fnal",)}, "did you mean 'fid_final'"),
         ({"seeds": 0}, "seeds = 0"),
         ({"settings": {"aw": "off"}}, "aw cannot be set"),
+        ({"settings": {"seed": 3}}, "seed cannot be set"),
+        ({"rows": {"a": {"seed": 3}}}, "seed cannot be set"),
+        ({"metrics": ("modes_final",)}, "digits has no modes_final"),
+        ({"rows": {"a": {}, "b": {"eval_samples": 10}}}, "cannot mix protocols"),
     ],
 )
 def test_mistakes_are_named(change, words):

@@ -101,20 +101,52 @@ def test_average_has_its_half_life(tiny_images):
         assert torch.equal(now, new)
 
 
-def test_methods_leave_the_other_streams_alone(tiny_points):
-    """Equal seeds are fair pairs: first batch, z and weights are those of the plain GAN, whatever is switched on."""
-    plain = State(tiny_points, CPU)
-    other = State(tiny_points.replace(n_coop=64, aw="normalized", gp_weight=1.0, r1_gamma=1.0), CPU)
-    for a, b in zip(plain.generator.parameters(), other.generator.parameters(), strict=True):
-        assert torch.equal(a, b)
-    (real, labels), (same, _) = plain.real_batch(), other.real_batch()
-    assert torch.equal(real, same)
-    assert torch.equal(plain.generate("z", labels), other.generate("z", labels))
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"n_coop": 96},
+        {"n_coop": 1, "coop": "joint"},
+        {"aw": "normalized"},
+        {"gp_weight": 1.0},
+        {"r1_gamma": 1.0},
+        {"loss": "hinge"},
+    ],
+    ids=str,
+)
+def test_methods_leave_the_other_streams_alone(tiny_points, monkeypatch, method):
+    """Equal seeds are fair pairs: data and z of every step are the plain GAN's, whatever is switched on."""
+    from trainers.coopinit import cooperative_step, is_cooperative
+
+    def seen(config):
+        state, values = State(config, CPU), []
+        source = state.generator.sample_source
+        monkeypatch.setattr(
+            state.generator, "sample_source", lambda n, rng: values.append(source(n, rng)) or values[-1]
+        )
+        batch = state.real_batch
+        monkeypatch.setattr(state, "real_batch", lambda: values.append((b := batch())[0]) or b)
+        for _ in range(5):
+            (cooperative_step if is_cooperative(config, state.images) else adversarial_step)(state)
+        return values
+
+    plain, other = seen(tiny_points), seen(tiny_points.replace(**method))
+    if (
+        "n_coop" in method
+    ):  # one z a cooperative step, and a joint one looks at its z twice: those of equal step are equal
+        assert all(any(torch.equal(a, b) for b in plain) for a in other)
+    else:
+        assert all(torch.equal(a, b) for a, b in zip(plain, other, strict=True))
 
 
 def test_g_and_d_have_streams_of_their_own():
-    """A wider D leaves G's first weights as they were, and the reverse."""
-    narrow = State(Config(dataset="ring8", backbone="mlp", backbone_options={"latent": 3}), CPU)
-    wide = State(Config(dataset="ring8", backbone="mlp", backbone_options={"latent": 300}), CPU)
-    for a, b in zip(narrow.discriminator.parameters(), wide.discriminator.parameters(), strict=True):
+    """More parameters in one network leave the other's first weights as they were."""
+
+    def weights(network, **options):
+        state = State(Config(dataset="ring8", backbone="mlp", backbone_options=options), CPU)
+        return list(getattr(state, network).parameters())
+
+    for a, b in zip(weights("discriminator", latent=3), weights("discriminator", latent=300), strict=True):
         assert torch.equal(a, b)
+    first = weights("generator"), weights("discriminator")
+    assert first[0][2].shape == first[1][2].shape
+    assert not torch.equal(first[0][2], first[1][2])  # equal shapes, other streams

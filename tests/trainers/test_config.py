@@ -1,11 +1,13 @@
 import math
+from types import FunctionType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces import RECIPES
-from trainers.config import DATASETS, FEATURES, LOSSES, METRICS, Config, resolve
+from trainers.config import DATASETS, FEATURES, LOSSES, METRICS, REFERENCES, Config, resolve
+from trainers.data import load_dataset
 from trainers.networks import BACKBONES
 
 
@@ -26,6 +28,7 @@ from trainers.networks import BACKBONES
         ({"dataset": "ring8"}, ["dcgan", "ring8", "mlp"]),
         ({"dataset": "ring8", "backbone": "mlp", "features": "digits"}, ["features", "ring8", "raw"]),
         ({"seed": -1}, ["seed", "-1"]),
+        ({"dataset": "mine:faces"}, ["features", "mine:faces"]),
     ],
 )
 def test_a_mistake_is_one_sentence(fields, words):
@@ -107,6 +110,21 @@ def test_replace_checks_anew():
 def test_every_name_resolves(table):
     for name in table:
         assert resolve(table, name) is not None
+
+
+def test_references_are_the_data():
+    for name, size in REFERENCES.items():
+        assert len(load_dataset(name).examples) == size
+        config = Config(dataset=name, backbone="mlp")
+        assert f"all {size:,} training examples of {name}" in config.protocol
+        assert "10,000 generated" in config.protocol
+
+
+def test_objects_of_the_wrong_kind_are_refused():
+    with pytest.raises(ValueError, match="'os:sep' should be a function, not a str"):
+        resolve(DATASETS, "os:sep", FunctionType)
+    with pytest.raises(ValueError, match="should return a Dataset, not a str"):
+        load_dataset("tempfile:gettempdir")
 
 
 def test_a_name_that_does_not_load_is_told():

@@ -135,9 +135,56 @@ def test_a_cooperative_step_lowers_both_of_its_losses(tiny_points):
     assert float(teaching.detach()) < float(before.teaching.detach())
 
 
-def test_joint_adds_both_objectives_at_every_step(tiny_points, tmp_path):
+def test_joint_adds_both_objectives(tiny_points, monkeypatch):
+    """D's and G's gradients are the adversarial ones plus Algorithm 1's, at weight 1."""
+    import trainers.adversarial as adversarial
+
+    def step(config):
+        caught = []
+        monkeypatch.setattr(adversarial, "update", lambda _o, _n, gradients: caught.append(flat(gradients)))
+        state = State(config, CPU)
+        adversarial.adversarial_step(state)
+        return caught
+
+    def flat(gradients):
+        return torch.cat([g.flatten() for g in gradients])
+
+    config = tiny_points.replace(n_coop=1, coop="joint", eta=0.3)
+    same = State(config, CPU)
+    learned = cooperate(same, *same.real_batch())
+    extra = [
+        flat(torch.autograd.grad(loss, list(network.parameters()), materialize_grads=True))
+        for loss, network in ((learned.energy, same.discriminator), (learned.teaching, same.generator))
+    ]
+    plain, joint = step(tiny_points), step(config)
+    for with_both, adversarial_alone, cooperative in zip(joint, plain, extra, strict=True):
+        assert float(cooperative.norm()) > 0
+        assert torch.allclose(with_both, adversarial_alone + cooperative, rtol=1e-4, atol=1e-6)
+
+
+def test_joint_acts_at_every_step(tiny_points, tmp_path):
     rows = list(train(tiny_points.replace(n_coop=1, coop="joint"), tmp_path))
     assert {"loss_teaching", "loss_real", "loss_g"} <= rows[-1].keys()
+
+
+def test_the_chain_has_the_fields_of_the_config(tiny_images, monkeypatch):
+    """Images are clamped to [-1, 1] after it; ramp, noise, steps and eta arrive."""
+    import trainers.coopinit as coopinit
+
+    config = tiny_images.replace(n_coop=16, eta=1e4, langevin_steps=3, langevin_noise=0.2, langevin_noise_ramp=True)
+    given, ends = [], []
+
+    def spy(critic, x, **options):
+        given.append(options)
+        ends.append(langevin(critic, x, **options))
+        return ends[-1]
+
+    monkeypatch.setattr(coopinit, "langevin", spy)
+    state = State(config, CPU)
+    cooperate(state, *state.real_batch())
+    expected = {"step_size": 1e4, "steps": 3, "noise": 0.2, "ramp": True, "clamp": (-1.0, 1.0)}
+    assert expected.items() <= given[0].items()
+    assert float(ends[0].abs().max()) == 1.0
 
 
 @pytest.mark.parametrize("kind", ["keep", "fresh"])

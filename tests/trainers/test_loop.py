@@ -54,7 +54,7 @@ def test_rows_and_folder(tiny_images, tmp_path):
 
 def test_an_ended_run_yields_its_rows_again_and_trains_nothing(tiny_points, tmp_path, monkeypatch):
     rows = list(train(tiny_points, tmp_path))
-    monkeypatch.setattr("trainers.loop._advance", None)
+    monkeypatch.setattr("trainers.loop._evaluate", None)
     assert list(train(tiny_points, tmp_path)) == rows
 
 
@@ -176,23 +176,56 @@ def test_changed_data_are_refused(tiny_points, tmp_path):
         list(train(tiny_points, tmp_path))
 
 
-def test_a_row_without_its_checkpoint_is_made_again(tiny_points, tmp_path):
-    """Killed between the two: the row was not yielded, so it does not count."""
-    whole = list(train(tiny_points, tmp_path / "whole"))
-    runs = train(tiny_points, tmp_path / "cut")
-    next(runs)
-    saved = (tmp_path / "cut" / "checkpoint.pt").read_bytes()
-    next(runs)
-    runs.close()
-    (tmp_path / "cut" / "checkpoint.pt").write_bytes(saved)
-    assert numbers(train(tiny_points, tmp_path / "cut")) == numbers(whole)
+def test_a_checkpoint_decides_which_rows_count(tiny_points, tmp_path):
+    """Killed between checkpoint and rows: the row is yielded from the checkpoint, and not made a second time."""
+    run = train(tiny_points, tmp_path)
+    first = next(run)
+    rows_of_one = (tmp_path / "rows.jsonl").read_bytes()
+    second = next(run)
+    run.close()
+    (tmp_path / "rows.jsonl").write_bytes(rows_of_one)
+    rows = list(train(tiny_points, tmp_path))
+    assert rows[:2] == [first, second]  # with their times
+    assert [row["images"] for row in rows] == [0, 256, 512]
+    assert [json.loads(line) for line in (tmp_path / "rows.jsonl").open()] == rows
+
+
+def test_a_stopped_run_goes_on_from_the_very_step(tmp_path):
+    """stop() writes a checkpoint between two rows; what follows is bit-identical, and no step is repeated."""
+    config = everything()
+    whole = list(train(config, tmp_path / "whole"))
+    steps = []
+    parts = [
+        list(train(config, tmp_path / "parts", stop=lambda: steps.append(0) or len(steps) % 6 == 0)) for _ in range(3)
+    ]
+    assert [len(rows) for rows in parts] == [2, 3, 4]
+    rows = list(train(config, tmp_path / "parts", stop=lambda: steps.append(0) or False))
+    assert numbers(rows) == numbers(whole)
+    assert len(steps) == 16 + 3  # 16 steps, and three questions that were answered with yes
+
+
+def test_statistics_forget_the_stage_that_is_over(tiny_points, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainers.state.Statistics.MEMORY", 10)
+    rows = list(train(tiny_points.replace(n_coop=96), tmp_path))
+    assert "loss_teaching" in rows[1]  # 5 steps after the switch
+    assert "loss_teaching" not in rows[2]  # 13 steps after it
+    assert "loss_g" in rows[2]
+
+
+def test_code_versions_that_go_on_are_added(tiny_points, tmp_path, monkeypatch):
+    next(iter(train(tiny_points, tmp_path)))
+    monkeypatch.setattr("trainers.checkpoint.code_version", lambda: "later")
+    list(train(tiny_points, tmp_path))
+    list(train(tiny_points, tmp_path))
+    version = json.loads((tmp_path / "provenance.json").read_text())["code_version"]
+    assert version.split(", ")[1:] == ["later"]
 
 
 def test_a_second_process_waits_for_the_first(tiny_points, tmp_path, monkeypatch):
     monkeypatch.setattr("trainers.checkpoint.LOCK_WAIT", 0.5)
     first = train(tiny_points, tmp_path)
     next(first)
-    with pytest.raises(RuntimeError, match="another process"):
+    with pytest.raises(ValueError, match="another process"):
         next(train(tiny_points, tmp_path))
     first.close()
     assert len(list(train(tiny_points, tmp_path))) == 3

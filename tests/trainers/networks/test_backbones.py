@@ -37,6 +37,7 @@ def test_dcgan_refuses_other_shapes(shape):
     [
         ({"widht": 4}, ["widht", "width"]),
         ({"width": 0}, ["width", "0", "greater than 0"]),
+        ({"width": 24.0}, ["width", "24.0", "integer"]),  # 24 and 24.0 would be two cells of one training
         ({"d_norm": "layer"}, ["d_norm", "layer", "batch"]),
     ],
 )
