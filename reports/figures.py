@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
 from search.store import Store
 from spaces import Study
@@ -47,6 +48,10 @@ def draw_curves(data: pd.DataFrame, study: Study) -> Figure:
             low = (line["mean"] - spread).clip(lower=line["mean"] / 10)
             axis.fill_between(line["images"], low, line["mean"] + spread, color=colour, alpha=0.15, linewidth=0)
         axis.set(title=column or study.title, xlabel="training images", yscale="log")
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3, which="both", linewidth=0.5)
     axes[0][0].set_ylabel(metric.label)
     axes[0][0].legend(frameon=False)
