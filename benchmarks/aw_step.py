@@ -4,8 +4,7 @@ python benchmarks/aw_step.py
 
 The two run in turn, A B A B ..., so that a drift of the machine's speed touches both; the ratio is of medians. Beside
 it stand D's update alone, and a D update written with one joint backward pass, which is what a GAN without this
-project would do. Exits with
-1 if a step with aw-loss costs more than 1.10 times one without.
+project would do. Exits with 1 if a step with aw-loss costs more than 1.10 times one without.
 """
 
 from __future__ import annotations
