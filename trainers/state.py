@@ -138,6 +138,7 @@ class State:
             "images": self.images,
             "steps": self.steps,
             "seconds": self.seconds,
+            "diverged_at": self.diverged_at,
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
             "average": self.average.state_dict() if self.average else None,
@@ -151,6 +152,7 @@ class State:
         self.images = saved["images"]
         self.steps = saved["steps"]
         self.seconds = saved["seconds"]
+        self.diverged_at = saved["diverged_at"]
         self.generator.load_state_dict(saved["generator"])
         self.discriminator.load_state_dict(saved["discriminator"])
         if self.average:
