@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
+    from search.optimize import Outcome
     from search.store import Store
     from spaces import Study
+
+T = TypeVar("T")
+USAGE: Any = typer.BadParameter.__base__  # what typer raises for a command line that it cannot read
 
 app = typer.Typer(
     help="Hyper-parameter searches and ablation studies of GAN training.",
@@ -22,12 +28,19 @@ app = typer.Typer(
     add_completion=False,
 )
 
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="a study's name; see `ganablate list`")]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="a study of `ganablate list`, or file.py[:NAME]")]
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="a recipe of `ganablate list`, or file.py[:NAME]")]
 Seeds = Annotated[int | None, typer.Option(help="seeds of each cell, 0 to N - 1")]
 Budget = Annotated[float | None, typer.Option(help="factor on all budgets in images")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="change the recipe")]
+Tiny = Annotated[bool, typer.Option("--tiny", help="seconds a run: narrow networks, digits, 2,048 images")]
 TrackingUri = Annotated[str | None, typer.Option(help="MLflow store [default: SQLite under the storage folder]")]
-Storage = Annotated[Path, typer.Option(help="folder of run folders, artifacts and the default store")]
+Storage = Annotated[Path, typer.Option(help="folder of run folders, artifacts, caches and the default store")]
+CpusPerTrial = Annotated[float, typer.Option(help="CPU cores of a trial; fractions share one")]
+GpusPerTrial = Annotated[float, typer.Option(help="GPUs of a trial; fractions share one")]
+Address = Annotated[str | None, typer.Option(help="Ray cluster [default: this machine]")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="also run what failed before")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="show Ray's own log")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 STORAGE = Path("runs")
 
@@ -59,6 +72,7 @@ def plan(
     seeds: Seeds = None,
     budget: Budget = None,
     set_: Set = None,
+    tiny: Tiny = False,
     tracking_uri: TrackingUri = None,
     storage: Storage = STORAGE,
     as_json: Json = False,
@@ -67,7 +81,7 @@ def plan(
     from search.plan import make_plan
     from search.progress import clock
 
-    chosen, store = _select(study, seeds, budget, set_), _store(tracking_uri, storage)
+    chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
     made = make_plan(chosen, store)
     if as_json:
         print(json.dumps(made.to_json()))
@@ -85,40 +99,82 @@ def run(
     seeds: Seeds = None,
     budget: Budget = None,
     set_: Set = None,
+    tiny: Tiny = False,
     tracking_uri: TrackingUri = None,
     storage: Storage = STORAGE,
-    cpus_per_trial: Annotated[float, typer.Option(help="CPU cores of a trial; fractions share one")] = 1.0,
-    gpus_per_trial: Annotated[float, typer.Option(help="GPUs of a trial; fractions share one")] = 0.0,
-    address: Annotated[str | None, typer.Option(help="Ray cluster [default: this machine]")] = None,
-    retry_failed: Annotated[bool, typer.Option(help="also run what failed before")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="show Ray's own log")] = False,
+    cpus_per_trial: CpusPerTrial = 1.0,
+    gpus_per_trial: GpusPerTrial = 0.0,
+    address: Address = None,
+    retry_failed: RetryFailed = False,
+    verbose: Verbose = False,
 ) -> None:
     """Make a study's missing runs on Ray Tune; the same command after a crash finishes the rest."""
+    chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
+    _run(chosen, store, cpus_per_trial, gpus_per_trial, address, retry_failed, verbose)
+
+
+@app.command()
+def search(
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="recipes, searched one after the other")],
+    samples: Annotated[int, typer.Option(help="trials in all; more of them later go on with the same search")],
+    space: Annotated[str, typer.Option(help="a space of `ganablate list`, or file.py:NAME")] = "all",
+    sampler: Annotated[str, typer.Option(help="who proposes: tpe, random, gp or cmaes")] = "tpe",
+    scheduler: Annotated[str, typer.Option(help="who stops: asha, hyperband, median or none")] = "asha",
+    seeds: Annotated[int, typer.Option(help="fresh seeds of each winner, 0 to N - 1")] = 5,
+    budget: Budget = None,
+    set_: Set = None,
+    tiny: Tiny = False,
+    out: Annotated[Path | None, typer.Option(help="folder for the report [default: STORAGE/reports/...]")] = None,
+    tracking_uri: TrackingUri = None,
+    storage: Storage = STORAGE,
+    cpus_per_trial: CpusPerTrial = 1.0,
+    gpus_per_trial: GpusPerTrial = 0.0,
+    address: Address = None,
+    retry_failed: RetryFailed = False,
+    verbose: Verbose = False,
+) -> None:
+    """Search a recipe's hyper-parameters, then train the winner on fresh seeds; the same command goes on."""
+    from spaces import Search, find_space
+
+    searches = []
+    for name in recipes:
+        chosen = _one_cell(name, budget, set_, tiny)
+        base, found = chosen.cells()[0].config, find_space(space)
+        searches.append(Search(chosen.name, base, space, found, sampler, scheduler, chosen.variant))
     from rich.console import Console
 
-    from search.run import run_study
+    from reports.report import show, write_report
+    from reports.searches import show_outcome, write_trials
+    from search.optimize import check_search, check_table, run_search, tuned_study
 
-    chosen, store = _select(study, seeds, budget, set_), _store(tracking_uri, storage)
-    try:
-        states = run_study(
-            chosen,
-            store,
-            cpus_per_trial=cpus_per_trial,
-            gpus_per_trial=gpus_per_trial,
-            address=address,
-            retry_failed=retry_failed,
-            console=Console(),
-            verbose=verbose,
+    for each in searches:
+        check_search(each, samples)
+    check_table(searches, seeds)
+    store, console = _store(tracking_uri, storage), Console()
+    outcomes: list[Outcome] = []
+    for each in searches:
+        outcomes.append(
+            _interruptible(
+                run_search,
+                each,
+                store,
+                samples=samples,
+                cpus_per_trial=cpus_per_trial,
+                gpus_per_trial=gpus_per_trial,
+                address=address,
+                retry_failed=retry_failed,
+                console=console,
+                verbose=verbose,
+            )
         )
-    except KeyboardInterrupt as interrupt:
-        print(f"interrupted: {interrupt or 'the same command goes on'}", file=sys.stderr)
-        raise typer.Exit(130) from None
-    failed = {name: state for name, state in states.items() if state.startswith("failed")}
-    for name, state in failed.items():
-        print(f"{name}: {state}", file=sys.stderr)
-    if failed:
-        print("run again with --retry-failed once the cause is mended", file=sys.stderr)
-        raise typer.Exit(1)
+        show_outcome(outcomes[-1], console)
+    study = tuned_study(outcomes, seeds)
+    _run(study, store, cpus_per_trial, gpus_per_trial, address, retry_failed, verbose)
+    folder = out or storage / "reports" / study.title
+    text, paths = write_report(study, store, folder)
+    show(text, console)
+    for path in [*(write_trials(outcome, folder) for outcome in outcomes), *paths]:
+        print(path)
 
 
 @app.command()
@@ -128,6 +184,7 @@ def report(
     seeds: Seeds = None,
     budget: Budget = None,
     set_: Set = None,
+    tiny: Tiny = False,
     tracking_uri: TrackingUri = None,
     storage: Storage = STORAGE,
 ) -> None:
@@ -136,11 +193,43 @@ def report(
 
     from reports.report import show, write_report
 
-    chosen, store = _select(study, seeds, budget, set_), _store(tracking_uri, storage)
+    chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
     text, paths = write_report(chosen, store, out or storage / "reports" / chosen.title)
     show(text, Console())
     for path in paths:
         print(path)
+
+
+@app.command()
+def why(
+    study: StudyName,
+    row: Annotated[str, typer.Argument(help="label of a row")],
+    column: Annotated[str | None, typer.Argument(help="label of a column [default: all]")] = None,
+    seeds: Seeds = None,
+    budget: Budget = None,
+    set_: Set = None,
+    tiny: Tiny = False,
+    tracking_uri: TrackingUri = None,
+    storage: Storage = STORAGE,
+) -> None:
+    """Print the runs behind a cell: seed, state, values, run id, code version, machine, folder."""
+    from reports.why import explain
+
+    chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
+    print("\n".join(explain(chosen, store, row, column)))
+
+
+@app.command("import")
+def import_(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="run folders, or folders that hold some")],
+    tracking_uri: TrackingUri = None,
+    storage: Storage = STORAGE,
+) -> None:
+    """Take in run folders that `ganablate train` made elsewhere, each once."""
+    from search.importing import import_runs
+
+    for line in import_runs(folders, _store(tracking_uri, storage)):
+        print(line, flush=True)
 
 
 @app.command()
@@ -150,8 +239,6 @@ def ui(
     port: Annotated[int, typer.Option(help="port on this machine")] = 5000,
 ) -> None:
     """Serve the MLflow UI on what was run, at http://127.0.0.1:PORT."""
-    import os
-
     store = _store(tracking_uri, storage)
     address = f"http://127.0.0.1:{port}"
     for study, link in store.links(address).items():
@@ -163,18 +250,15 @@ def ui(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="a recipe's name; see `ganablate list`")],
+    recipe: RecipeName,
     out: Annotated[Path, typer.Option(help="run folder; training goes on from what it holds")],
     seed: Annotated[int, typer.Option(help="training seed")] = 0,
     budget: Budget = None,
     set_: Set = None,
+    tiny: Tiny = False,
 ) -> None:
     """Train one recipe in a folder, without Ray or MLflow; Ctrl-C and SIGTERM finish a checkpoint first."""
-    from spaces import Study
-
-    factor = 1.0 if budget is None else budget
-    chosen = Study(recipe, recipe, rows={recipe: {}}, settings=_settings(set_), budget=factor)
-    config = chosen.cells()[0].config.replace(seed=seed)
+    config = _one_cell(recipe, budget, set_, tiny).cells()[0].config.replace(seed=seed)
 
     from trainers.loop import train as train_config
 
@@ -191,15 +275,63 @@ def train(
     print(f"{state}: {out}")
 
 
-def _select(name: str, seeds: int | None, budget: float | None, pairs: list[str] | None) -> Study:
+def _select(name: str, seeds: int | None, budget: float | None, pairs: list[str] | None, tiny: bool) -> Study:
     """The study that the selectors stand for. Raises ValueError."""
-    from spaces import STUDIES
-    from trainers.config import choose
+    from spaces import find_study
 
-    if name not in STUDIES:
-        raise ValueError(f"study {name!r} is unknown; {choose(name, STUDIES)}")
-    study = STUDIES[name]
-    return study.varied(seeds=seeds, budget=budget, settings=_settings(pairs))
+    return find_study(name).varied(seeds=seeds, budget=budget, settings=_settings(pairs), tiny=tiny)
+
+
+def _one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: bool) -> Study:
+    """A recipe as a study of one cell, its variant in the title. Raises ValueError."""
+    from spaces import Study, find_recipe
+
+    label, recipe = find_recipe(name)
+    metrics = (f"{recipe.replace(**_settings(pairs)).metric}_final",)
+    study = Study(label, recipe, rows={label: {}}, metrics=metrics, settings=_settings(pairs))
+    return study.varied(budget=budget, tiny=tiny)
+
+
+def _run(
+    study: Study,
+    store: Store,
+    cpus_per_trial: float,
+    gpus_per_trial: float,
+    address: str | None,
+    retry_failed: bool,
+    verbose: bool,
+) -> None:
+    """Make a study's missing runs; exit code 1 if some failed."""
+    from rich.console import Console
+
+    from search.run import run_study
+
+    states = _interruptible(
+        run_study,
+        study,
+        store,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        address=address,
+        retry_failed=retry_failed,
+        console=Console(),
+        verbose=verbose,
+    )
+    failed = {name: state for name, state in states.items() if state.startswith("failed")}
+    for name, state in failed.items():
+        print(f"{name}: {state}", file=sys.stderr)
+    if failed:
+        print("run again with --retry-failed once the cause is mended", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _interruptible(make: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    """What make returns; exit code 130 with a sentence if Ctrl-C ended it."""
+    try:
+        return make(*arguments, **options)
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted: {interrupt or 'the same command goes on'}", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 def _settings(pairs: list[str] | None) -> dict[str, Any]:
@@ -224,16 +356,25 @@ def _settings(pairs: list[str] | None) -> dict[str, Any]:
 def _store(tracking_uri: str | None, storage: Path) -> Store:
     from search.store import Store
 
+    os.environ.setdefault("GANABLATE_CACHE", str(storage.absolute() / "cache"))
     return Store(tracking_uri, storage)
 
 
 def main() -> None:
     """Entry point: a user's mistake, or a file that cannot be used, is one sentence and exit code 2."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("trainers").setLevel(logging.INFO)
+    sys.path.append(str(Path.cwd()))  # where a user's own modules are found, after ours
     try:
-        app()
-    except (ValueError, OSError) as error:
+        sys.exit(app(standalone_mode=False))
+    except USAGE as error:
+        print(f"ganablate: {error.format_message()}", file=sys.stderr)
+    except ValueError as error:
         print(f"ganablate: {error}", file=sys.stderr)
-        sys.exit(2)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"ganablate: {place}{error.strerror or error}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -35,9 +35,9 @@ def _write_csv(frame: pd.DataFrame, path: Path) -> None:
 def show(text: Text, console: Console) -> None:
     """Print a table on the screen."""
     table = Table(title=str(text.cells.index.name))
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for column in text.cells.columns:
-        table.add_column(str(column), justify="right")
+        table.add_column(str(column), justify="right", overflow="fold")
     styles = {0: "{}", 1: "[bold]{}[/bold]", 2: "[underline]{}[/underline]"}
     for row in text.cells.index:
         fields = zip(text.cells.loc[row], text.marks.loc[row], strict=True)

@@ -116,15 +116,23 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
             arrow = "↓" if METRICS[metric].lower_is_better else "↑"
             texts = [_value(part.loc[row, metric], metric) for row in study.rows]
             put(column, f"{METRICS[metric].label} {arrow}", texts, list(marks.xs(column, level="column")[metric]))
+        if study.searched:
+            decimals = METRICS[first_metric].decimals
+            put(column, "search value", [_searched(study, row, decimals) for row in study.rows])
         reference = _done(runs, (first_row, column), first_metric)
         differences = [
             "" if row == first_row else _difference(_done(runs, (row, column), first_metric), reference, first_metric)
             for row in study.rows
         ]
-        put(column, f"{METRICS[first_metric].label} − {first_row}", differences)
+        if len(study.rows) > 1:
+            put(column, f"{METRICS[first_metric].label} − {first_row}", differences)
         put(column, "n", [_count(part.loc[row, first_metric], study.seeds) for row in study.rows])
     index = pd.Index(list(study.rows), name=study.title)
     return Text(pd.DataFrame(cells, index=index), pd.DataFrame(best, index=index), caption(runs, study))
+
+
+def _searched(study: Study, row: str, decimals: int) -> str:
+    return f"{study.searched[row]:.{decimals}f}" if row in study.searched else "–"
 
 
 def _done(runs: pd.DataFrame, cell: tuple[str, str], metric: str) -> pd.Series:
@@ -162,14 +170,20 @@ def caption(runs: pd.DataFrame, study: Study) -> str:
     configs = [cell.config for cell in study.cells()]
     budgets = sorted({config.n_images for config in configs})
     evaluations = sorted({int(n) for n in runs["evaluations"].dropna()})
+    marks = "; best bold, second underlined"
+    marks += f"; differences to {next(iter(study.rows))} with Welch's 95% interval"
     lines = [
-        f"{study.title}: mean ± sample standard deviation over n training seeds; best bold, second underlined; "
-        f"differences to {next(iter(study.rows))} with Welch's 95% interval.",
+        f"{study.title}: mean ± sample standard deviation over n training seeds{marks if len(study.rows) > 1 else ''}.",
         "Protocol: " + " | ".join(sorted({config.protocol for config in configs})) + ".",
         f"Budget: {_counts(budgets)} training images a run.",
     ]
     if evaluations and any(METRICS[metric].when == "best" for metric in study.metrics):
         lines.append(f"Best values are the lowest of {_counts(evaluations)} scheduled evaluations.")
+    if study.searched:
+        lines.append(
+            "Search value: the one for which a search chose the row, of one seed; being the best of many, "
+            "it flatters, and the seeds of the mean are others."
+        )
     versions = sorted(set(runs["code_version"])) if len(runs) else []
     if len(versions) > 1:
         lines.append(f"Runs of several code versions: {', '.join(versions)}.")
@@ -254,6 +268,8 @@ def to_csv(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
     found = [difference(_done(runs, cell, metric), _done(runs, (first_row, cell[1]), metric)) for cell in cells]
     for name in Difference._fields:
         flat[f"{metric}_difference_{name}"] = [getattr(d, name) for d in found]
+    if study.searched:
+        flat["search_value"] = [study.searched.get(row, math.nan) for row, _ in cells]
     done = runs[runs["state"] == "done"]
     for name in ("run_id", "code_version", "protocol"):
         flat[f"{name}s"] = [";".join(_distinct(_of_cell(done, cell)[name])) for cell in cells]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
-import pandas as pd
-
 from search.locks import Claims, is_claimed
-from search.store import Store, load_runs
+from search.records import Record
+from search.store import Store
 from spaces import Cell, Study
+from trainers.config import Config
 
 ENDED = ("done", "diverged", "stopped", "failed")
 
@@ -23,6 +25,11 @@ class Job:
     seed: int
     state: str
     run_id: str | None
+
+    @property
+    def config(self) -> Config:
+        """What it trains."""
+        return self.cell.config.replace(seed=self.seed)
 
     @property
     def key(self) -> tuple[str, int]:
@@ -71,16 +78,29 @@ def make_plan(study: Study, store: Store, *, retry_failed: bool = False, claims:
             jobs.append(Job(cell, seed, state, record.run_id if record else None))
     wanted = ("missing", "stopped", "failed") if retry_failed else ("missing", "stopped")
     missing = list({job.key: job for job in reversed(jobs) if job.state in wanted}.values())[::-1]
-    return Plan(study, jobs, missing, _seconds_left(missing, load_runs(study, store=store)))
+    return Plan(study, jobs, missing, _seconds_left(missing, records))
 
 
-def _seconds_left(missing: list[Job], runs: pd.DataFrame) -> float | None:
-    """Seconds of a done run of the same cell, else of any, for each missing one, with a run on each core."""
-    done = runs[runs["state"] == "done"].dropna(subset="seconds")
+def _seconds_left(missing: list[Job], records: Mapping[tuple[str, int], Record]) -> float | None:
+    """Images left of the missing runs by the measured seconds an image of their cells, else of all, a run on each core.
+
+    None while no run of the study has shown an image.
+    """
     if not missing:
         return 0.0
-    if done.empty:
+    seconds: dict[str, list[float]] = {}
+    for (key, _), record in records.items():
+        if record.metrics.get("images", 0) > 0:
+            spent = record.metrics["seconds"] + record.metrics["eval_seconds"]
+            seconds.setdefault(key, []).append(spent / record.metrics["images"])
+    if not seconds:
         return None
-    by_cell = done.groupby(["row", "column"])["seconds"].mean()
-    total = sum(by_cell.get((job.cell.row, job.cell.column), done["seconds"].mean()) for job in missing)
-    return float(total / min(len(os.sched_getaffinity(0)), len(missing)))
+    by_cell = {key: fmean(values) for key, values in seconds.items()}
+    total = 0.0
+    for job in missing:
+        held = records.get(job.key)
+        resumed = held is not None and held.state != "stopped"
+        shown = held.metrics.get("images", 0) if held and resumed else 0
+        pace = by_cell.get(job.cell.config.cell_key, fmean(by_cell.values()))
+        total += pace * max(0, job.cell.config.n_images - shown)
+    return total / min(len(os.sched_getaffinity(0)), len(missing))

@@ -1,4 +1,4 @@
-"""What `run` shows while trials go on: runs done, the best value so far, time left."""
+"""What `run` and `search` show while trials go on: runs done, the best value so far, time left."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from trainers.config import METRICS
 
 
 class Display:
-    """A bar over all images of the missing runs; off a terminal, one line for each run that ends."""
+    """A bar over all images of the runs to make; off a terminal, one line for each run that ends."""
 
-    def __init__(self, jobs: list[Job], console: Console) -> None:
+    def __init__(self, runs: int, images: int, console: Console) -> None:
         self.console = console
-        self.total = sum(job.cell.config.n_images for job in jobs)
+        self.total = images
         self.first: dict[str, int] = {}  # images that a run had when this driver took it up
         self.latest: dict[str, int] = {}
         self.best: tuple[float, str] | None = None
         self.running: set[str] = set()
-        self.jobs, self.done = len(jobs), 0
+        self.runs = runs
+        self.states: dict[str, str] = {}  # of the runs that ended
         self.started = time.monotonic()
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -57,9 +58,14 @@ class Display:
         self.latest[name] = job.cell.config.n_images
         if not self.console.is_terminal:
             shown = "" if math.isnan(value) else f", {self._metric(job)} {value:.4g}"
-            self.console.print(f"{name}: {state}{shown}", highlight=False)
-        self.done += 1
+            self.console.print(f"{name}: {state}{shown}", highlight=False, soft_wrap=True)
+        self.states[name] = state
         self._refresh()
+
+    @property
+    def done(self) -> int:
+        """Runs that ended."""
+        return len(self.states)
 
     def _consider(self, job: Job, value: float) -> None:
         if math.isfinite(value) and (self.best is None or value < self.best[0]):
@@ -78,7 +84,7 @@ class Display:
     def _refresh(self) -> None:
         left = self.seconds_left()
         parts = [
-            f"{self.done}/{self.jobs} done",
+            f"{self.done}/{self.runs} done",
             f"{len(self.running)} running",
             self.best[1] if self.best else "",
             f"{clock(left)} left" if left else "",

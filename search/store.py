@@ -1,8 +1,8 @@
-"""The MLflow store: an experiment a study, a parent run a cell, a child run a seed.
+"""The MLflow store: an experiment a study or a search, a parent run a cell, a child run a seed.
 
-The only module that knows MLflow. A seed's run is found by its tags (cell_key, seed) over the whole store, whatever
-study made it, and is filled from its run folder: rows and grids that MLflow already has are not stored twice, so
-delivering a folder again, after a crash of either side, changes nothing.
+A seed's run is found by its tags (cell_key, seed) over the whole store, whatever study made it, and is filled from its
+run folder: rows and grids that MLflow already has are not stored twice, so delivering a folder again, after a crash of
+either side, changes nothing. MLflow is imported when it is first needed, since that takes two seconds.
 """
 
 from __future__ import annotations
@@ -13,67 +13,81 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterable
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import pandas as pd
-from PIL import Image
 
 from search.aggregate import aggregate
 from search.locks import exclusive
-from spaces import STUDIES, Cell, Study
+from search.records import Record, from_database, is_database
+from spaces import STUDIES, Cell, Search, Study
 from trainers.checkpoint import read_rows
 from trainers.config import METRICS, Config, choose
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default takes minutes to give up
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-import mlflow
-from mlflow.entities import Metric, Param, Run, RunTag, ViewType
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
-
-logging.getLogger("mlflow").setLevel(logging.WARNING)
-logging.getLogger("alembic").setLevel(logging.WARNING)
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
 STORAGE = Path("runs")
+ANSWER_WITHIN = 5  # seconds that a tracking server has for its first answer
 VIEW = "table"  # key of the experiments' shared view in the MLflow UI
 FINISHED = {"done": "FINISHED", "diverged": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
 
-class Record(NamedTuple):
-    """What the store holds of one seed's run."""
-
-    run_id: str
-    cell_key: str
-    seed: int
-    state: str
-    metrics: dict[str, float]
-    tags: dict[str, str]
-
-
 class Store:
-    """One MLflow store, by default the SQLite file under the storage folder.
+    """One MLflow store, by default the SQLite file under the storage folder, which is made when it is first written to.
 
-    Raises ValueError if it does not answer.
+    Its methods raise ValueError if it does not answer.
     """
 
     def __init__(self, tracking_uri: str | None = None, storage: Path | str = STORAGE) -> None:
         self.storage = Path(storage).absolute()
         self.uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.storage}/mlflow.db"
+        self._delivered: dict[str, int] = {}  # rows of a run that this process has delivered
+        self._pictures: dict[str, set[int]] = {}  # steps of a run that have their grid
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's client of this store."""
+        if self.uri.startswith("http"):
+            self._probe()
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default takes minutes to give up
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        import mlflow
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         if self.uri.startswith("sqlite:"):
             Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         try:
-            self.client = mlflow.MlflowClient(self.uri)
-            self.client.search_experiments(max_results=1)
+            client = mlflow.MlflowClient(self.uri)
+            client.search_experiments(max_results=1)
         except (MlflowException, SQLAlchemyError) as error:
-            parts = urlsplit(self.uri)
-            place = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # without a password
-            raise ValueError(f"the MLflow store {place} does not answer: {type(error).__name__}") from None
-        self._delivered: dict[str, int] = {}  # rows of a run that this process has delivered
-        self._pictures: dict[str, set[int]] = {}  # steps of a run that have their grid
+            raise self._silent(error) from None
+        return client
+
+    def _probe(self) -> None:
+        """Ask a server for any answer: MLflow itself would wait for minutes."""
+        try:
+            with urllib.request.urlopen(self.uri.rstrip("/") + "/health", timeout=ANSWER_WITHIN):
+                pass
+        except urllib.error.HTTPError:
+            pass  # an answer
+        except (OSError, ValueError) as error:
+            raise self._silent(error) from None
+
+    def _silent(self, error: Exception) -> ValueError:
+        parts = urlsplit(self.uri)
+        place = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # without a password
+        return ValueError(f"the MLflow store {place} does not answer: {type(error).__name__}")
 
     def folder(self, run_id: str) -> Path:
         """The run folder of a run, named by its MLflow id."""
@@ -81,36 +95,56 @@ class Store:
 
     # finding
 
+    def find(self, tag: str, values: Iterable[str]) -> list[Record]:
+        """The active runs whose tag has one of the values, oldest first."""
+        if not is_database(self.uri):
+            return self._from_server(tag, values)
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            return from_database(self.uri, tag, values)
+        except (SQLAlchemyError, ImportError) as error:  # a database's driver may be missing
+            raise self._silent(error) from None
+
+    def _from_server(self, tag: str, values: Iterable[str]) -> list[Record]:
+        """The same by MLflow's client."""
+        from mlflow.entities import ViewType
+
+        experiments = [e.experiment_id for e in self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
+        records = []
+        for value in values:
+            token: str | None = None
+            while True:
+                page = self.client.search_runs(experiments, f"tags.`{tag}` = '{value}'", page_token=token)
+                for run in page:
+                    info, data = run.info, run.data
+                    times = info.start_time, info.end_time
+                    records.append(Record(info.run_id, info.experiment_id, *times, data.tags, data.metrics))
+                token = page.token
+                if not token:
+                    break
+        return sorted(records, key=lambda record: (record.start, record.run_id))
+
     def records(self, configs: Iterable[Config]) -> dict[tuple[str, int], Record]:
         """The seed runs of these cells, of any study, by (cell_key, seed); of several a done one, then the oldest."""
-        experiments = [e.experiment_id for e in self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
         found: dict[tuple[str, int], Record] = {}
-        for key in {config.cell_key for config in configs}:
-            for run in self._search(experiments, f"tags.cell_key = '{key}' and tags.seed != ''"):
-                tags = run.data.tags
-                record = Record(run.info.run_id, key, int(tags["seed"]), tags["state"], run.data.metrics, tags)
-                before = found.get((key, record.seed))
-                if before is None or (before.state != "done" and record.state == "done"):
-                    found[key, record.seed] = record
+        for record in self.find("cell_key", {config.cell_key for config in configs}):
+            if "seed" not in record.tags:  # a parent
+                continue
+            key = record.cell_key, record.seed
+            if key not in found or (found[key].state != "done" and record.state == "done"):
+                found[key] = record
         return found
 
-    def _search(self, experiments: list[str], filter_string: str) -> list[Run]:
-        """All runs that the filter finds, oldest first."""
-        runs: list[Run] = []
-        token: str | None = None
-        while True:
-            page = self.client.search_runs(
-                experiments, filter_string, ViewType.ACTIVE_ONLY, order_by=["attributes.start_time"], page_token=token
-            )
-            runs += page
-            token = page.token
-            if not token:
-                return runs
+    def trials(self, search: Search) -> list[Record]:
+        """The trials of a search in the order of their numbers."""
+        records = self.find("mlflow.parentRunId", [self.parent(search, search.cell)])
+        return sorted(records, key=lambda record: int(record.tags["trial"]))
 
     # writing
 
-    def experiment(self, study: Study) -> str:
-        """Id of the study's experiment, made if there is none. Raises ValueError if it was deleted in MLflow."""
+    def experiment(self, study: Study | Search) -> str:
+        """Id of the experiment of a study or search, made if there is none. Raises ValueError if it was deleted."""
         held = self.client.get_experiment_by_name(study.title)
         if held is None:
             served = self.uri.startswith("http")  # a server knows where its artifacts lie
@@ -123,15 +157,24 @@ class Store:
             )
         return str(held.experiment_id)
 
-    def create(self, study: Study, cell: Cell, seed: int) -> str:
-        """A new run of one seed of a cell, below the cell's parent; returns its id."""
-        tags = {
+    def create(
+        self,
+        study: Study | Search,
+        cell: Cell,
+        seed: int,
+        *,
+        parent: Cell | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """A new run of one seed of a cell, below the cell's parent or another's; returns its id."""
+        held = {
             **_cell_tags(study, cell),
+            **(tags or {}),
             "seed": str(seed),
             "state": "running",
-            "mlflow.parentRunId": self.parent(study, cell),
+            "mlflow.parentRunId": self.parent(study, parent or cell),
         }
-        run = self.client.create_run(self.experiment(study), tags=tags, run_name=f"{cell.label}, seed {seed}")
+        run = self.client.create_run(self.experiment(study), tags=held, run_name=f"{cell.label}, seed {seed}")
         self.begin(run.info.run_id, cell.config.replace(seed=seed))
         return str(run.info.run_id)
 
@@ -143,6 +186,8 @@ class Store:
         self.client.log_dict(run_id, config.model_dump(mode="json"), "config.json")
 
     def _log_params(self, run_id: str, config: Config) -> None:
+        from mlflow.entities import Param
+
         params = [Param(name, str(value)) for name, value in config.changed().items()]
         self.client.log_batch(run_id, params=params)
 
@@ -165,12 +210,16 @@ class Store:
             self._pictures[run_id] = set(self._grids(run_id))
         path = self.folder(run_id) / "samples" / f"{row['images']:012d}.png"
         if path.exists() and row["images"] not in self._pictures[run_id]:
+            from PIL import Image
+
             with Image.open(path) as picture:
                 self.client.log_image(run_id, picture, key="samples", step=row["images"])
             self._pictures[run_id].add(row["images"])
 
     def finish(self, run_id: str, state: str, error: str = "") -> None:
         """Close a run: finals and bests of its rows, its MLflow status, and last its state, by which it counts."""
+        from mlflow.entities import Metric, RunTag
+
         rows = read_rows(self.folder(run_id))
         if rows and state in ("done", "diverged"):
             stamp = int(rows[-1]["logged_at"] * 1000)
@@ -180,7 +229,7 @@ class Store:
         self.client.set_terminated(run_id, FINISHED[state])
         self.client.log_batch(run_id, tags=[RunTag("error", error), RunTag("state", state)])
 
-    def parent(self, study: Study, cell: Cell) -> str:
+    def parent(self, study: Study | Search, cell: Cell) -> str:
         """Id of the cell's closed parent run in the study's experiment, made if there is none."""
         with exclusive(self.storage):  # two drivers must not make two
             experiment = self.experiment(study)
@@ -193,34 +242,42 @@ class Store:
         return run_id
 
     def _find_parent(self, experiment: str, cell: Cell) -> str | None:
-        for run in self._search([experiment], f"tags.cell_key = '{cell.config.cell_key}'"):
-            held = run.data.tags
-            if "seed" not in held and (held["row"], held["column"]) == (cell.row, cell.column):
-                return str(run.info.run_id)
+        for record in self.find("cell_key", [cell.config.cell_key]):
+            held, place = record.tags, (record.experiment_id, record.tags["row"], record.tags["column"])
+            if "seed" not in held and place == (experiment, cell.row, cell.column):
+                return record.run_id
         return None
 
     def update_parents(self, study: Study, cells: Iterable[Cell]) -> None:
         """Write the aggregates of these cells over the study's seeds into their parents, in place of older ones."""
         cells = list(cells)
         runs = _frame(self, study, cells)
-        stamp = time.time_ns() // 1_000_000
         for cell in cells:
             of_cell = runs[(runs["row"] == cell.row) & (runs["column"] == cell.column)]
             values: dict[str, float] = {}
             for metric in study.metrics:
                 mean, std, n, diverged = aggregate(of_cell, metric)
                 values |= {f"{metric}_mean": mean, f"{metric}_std": std, f"{metric}_n": n, "diverged": diverged}
-            metrics = [Metric(name, value, stamp, 0) for name, value in values.items()]
             ids = ",".join(of_cell.loc[of_cell["state"] == "done", "run_id"])
             parent = self.parent(study, cell)
-            self.client.log_batch(parent, metrics=metrics, tags=[RunTag("run_ids", ids)])
+            self.summarize(parent, values, {"run_ids": ids})
             self._log_params(parent, cell.config)
             self.client.set_terminated(parent, "FINISHED")
+
+    def summarize(self, parent: str, values: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Write what a parent says of the runs below it, in place of what it said before."""
+        from mlflow.entities import Metric, RunTag
+
+        stamp = time.time_ns() // 1_000_000
+        metrics = [Metric(name, value, stamp, 0) for name, value in values.items()]
+        self.client.log_batch(parent, metrics=metrics, tags=[RunTag(name, value) for name, value in tags.items()])
 
     # reading back
 
     def links(self, address: str) -> dict[str, str]:
         """Where the MLflow UI at an address shows each study as its ablation table, by title."""
+        from mlflow.entities import ViewType
+
         page = f"runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
         return {
             e.name: f"{address}/#/experiments/{e.experiment_id}/{page}"
@@ -241,8 +298,15 @@ class Store:
 
     def history(self, run_id: str, metric: str) -> pd.DataFrame:
         """A run's values of one row metric against images: columns images, value."""
-        points = sorted((m.step, m.value) for m in self.client.get_metric_history(run_id, metric))
+        import pandas as pd
+
+        points = sorted((images, value) for _, images, value in self.points(run_id, metric))
         return pd.DataFrame(points, columns=["images", "value"]).drop_duplicates("images", keep="last")
+
+    def points(self, run_id: str, metric: str) -> list[tuple[int, int, float]]:
+        """A run's values of one row metric as (milliseconds since 1970, images, value), by images."""
+        held = self.client.get_metric_history(run_id, metric)
+        return sorted(((m.timestamp, m.step, m.value) for m in held), key=lambda point: point[1])
 
 
 def load_runs(study: Study | str, tracking_uri: str | None = None, *, store: Store | None = None) -> pd.DataFrame:
@@ -261,6 +325,8 @@ def load_runs(study: Study | str, tracking_uri: str | None = None, *, store: Sto
 
 def _frame(store: Store, study: Study, cells: list[Cell]) -> pd.DataFrame:
     """The runs of some cells of a study, one a line."""
+    import pandas as pd
+
     records = store.records(cell.config for cell in cells)
     lines = []
     for cell in cells:
@@ -298,14 +364,16 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 def _metrics(row: dict[str, Any]) -> list[Metric]:
     """A row's numbers as MLflow metrics against images, at the time they were made."""
+    from mlflow.entities import Metric
+
     stamp = int(row["logged_at"] * 1000)
-    names = [name for name in row if name not in ("images", "state", "logged_at")]
+    names = [name for name in row if name not in ("state", "logged_at")]
     # MLflow would store infinity as 1.8e308
     values = {name: row[name] if math.isfinite(row[name]) else math.nan for name in names}
     return [Metric(name, value, stamp, row["images"]) for name, value in values.items()]
 
 
-def _cell_tags(study: Study, cell: Cell) -> dict[str, str]:
+def _cell_tags(study: Study | Search, cell: Cell) -> dict[str, str]:
     return {
         "cell_key": cell.config.cell_key,
         "study": study.title,
@@ -315,13 +383,7 @@ def _cell_tags(study: Study, cell: Cell) -> dict[str, str]:
     }
 
 
-def _view(study: Study) -> str:
-    """A shared view of the MLflow UI whose columns are the cells' aggregates, so that its table is the study's."""
-    columns = [f"metrics.`{metric}_{name}`" for metric in study.metrics for name in ("mean", "std", "n")]
-    return json.dumps(
-        {
-            "selectedColumns": [*columns, "metrics.`diverged`"],
-            "orderByKey": "attributes.start_time",
-            "orderByAsc": True,
-        }
-    )
+def _view(study: Study | Search) -> str:
+    """A shared view of the MLflow UI whose columns are what the parents say, so that its table is the study's."""
+    columns = [f"metrics.`{name}`" for name in study.summary]
+    return json.dumps({"selectedColumns": columns, "orderByKey": "attributes.start_time", "orderByAsc": True})

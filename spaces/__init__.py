@@ -1,8 +1,20 @@
 """What varies: recipes (named Configs), search spaces, studies (ablation tables to be)."""
 
+from spaces.names import find_recipe, find_space, find_study
 from spaces.recipes import RECIPES
+from spaces.search import Search
 from spaces.spaces import SPACES
 from spaces.studies import STUDIES
 from spaces.study import Cell, Study
 
-__all__ = ["RECIPES", "SPACES", "STUDIES", "Cell", "Study"]
+__all__ = [
+    "RECIPES",
+    "SPACES",
+    "STUDIES",
+    "Cell",
+    "Search",
+    "Study",
+    "find_recipe",
+    "find_space",
+    "find_study",
+]

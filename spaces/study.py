@@ -11,6 +11,7 @@ from spaces.recipes import RECIPES
 from trainers.config import METRICS, Config, choose
 
 Overrides = Mapping[str, Any]
+FIRST_SEARCH_SEED = 10_000  # table seeds end below it, so that no table holds a trial of a search
 
 
 def _merged(by_row: Overrides, by_column: Overrides) -> dict[str, Any]:
@@ -39,7 +40,9 @@ class Study:
 
     `recipe` is a name in RECIPES or a Config; `rows` and `columns` map labels to overrides, a column's on top of a
     row's; `metrics` are names in METRICS, the first of which orders and compares; `published` names the published
-    table it stands beside. `budget` scales the budgets in images, `settings` change the recipe; both show in the title.
+    table it stands beside. `budget` scales the budgets in images, `settings` change the recipe, `tiny` makes every cell
+    a matter of seconds; all three show in the title. `searched` gives rows the value of the first metric by which a
+    search chose them, to stand beside their fresh seeds.
 
     Raises ValueError, with the label, for overrides that do not make a Config.
     """
@@ -53,12 +56,14 @@ class Study:
     published: str | None = None
     budget: float = 1.0
     settings: Overrides = field(default_factory=dict)
+    tiny: bool = False
+    searched: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.rows or not self.columns or not self.metrics:
             raise ValueError(f"study {self.name!r} needs at least one row, one column and one metric")
-        if self.seeds < 1:
-            raise ValueError(f"seeds = {self.seeds} should be 1 or more")
+        if not 1 <= self.seeds <= FIRST_SEARCH_SEED:
+            raise ValueError(f"seeds = {self.seeds} should be 1 or more, and at most {FIRST_SEARCH_SEED}")
         for metric in self.metrics:
             if metric not in METRICS:
                 raise ValueError(f"metric {metric!r} of study {self.name!r} is unknown; {choose(metric, METRICS)}")
@@ -100,6 +105,7 @@ class Study:
                 try:
                     config = base.replace(**_merged(by_row, by_column))
                     config = config if self.budget == 1 else config.scaled(self.budget)
+                    config = config.tiny() if self.tiny else config
                 except ValueError as error:
                     place = Cell(row, column, base).label
                     raise ValueError(f"study {self.name!r}, {place}: {error}") from None
@@ -109,17 +115,33 @@ class Study:
     @property
     def title(self) -> str:
         """The name, with what was varied in brackets: the name of its experiment."""
+        return f"{self.name} ({self.variant})" if self.variant else self.name
+
+    @property
+    def variant(self) -> str:
+        """What was varied: settings, budget, tiny."""
         parts = [f"{name} {value}" for name, value in self.settings.items()]
         parts += [f"budget {self.budget:g}"] if self.budget != 1 else []
-        return f"{self.name} ({', '.join(parts)})" if parts else self.name
+        return ", ".join([*parts, "tiny"] if self.tiny else parts)
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """What the cells' parent runs say of their seeds."""
+        return (*(f"{metric}_{name}" for metric in self.metrics for name in ("mean", "std", "n")), "diverged")
 
     def varied(
-        self, *, seeds: int | None = None, budget: float | None = None, settings: Overrides | None = None
+        self,
+        *,
+        seeds: int | None = None,
+        budget: float | None = None,
+        settings: Overrides | None = None,
+        tiny: bool = False,
     ) -> Study:
-        """This study with more or fewer seeds, another budget, a changed recipe. Raises ValueError."""
+        """This study with more or fewer seeds, another budget, a changed recipe, or tiny. Raises ValueError."""
         return dataclasses.replace(
             self,
             seeds=self.seeds if seeds is None else seeds,
             budget=self.budget if budget is None else budget,
             settings={**self.settings, **(settings or {})},
+            tiny=self.tiny or tiny,
         )

@@ -57,7 +57,9 @@ def empty_database(tmp_path_factory):
     """An SQLite store without runs: MLflow takes two seconds to make one."""
     from search.store import Store
 
-    return Store(storage=tmp_path_factory.mktemp("empty")).storage / "mlflow.db"
+    store = Store(storage=tmp_path_factory.mktemp("empty"))
+    assert store.client
+    return store.storage / "mlflow.db"
 
 
 @pytest.fixture

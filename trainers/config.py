@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from trainers.networks import BACKBONES
+from trainers.networks import BACKBONES, NARROW
 
 DATASETS = {
     "ring8": "trainers.data:ring8",
@@ -38,6 +38,7 @@ FEATURES = {
     "raw": "trainers.features:raw",
     "digits": "trainers.features:digits",
 }
+TINY_IMAGES = 2_048  # budget of Config.tiny
 MODE_RADIUS = 10.0  # standard deviations of a mode within which a 2-D sample counts as its own
 
 
@@ -215,6 +216,29 @@ class Config(BaseModel):
             raise ValueError(f"budget = {factor} should be a finite number greater than 0")
         budgets = {name: getattr(self, name) for name in ("n_coop", "n_images", "eval_every")}
         return self.replace(**{name: max(1, round(n * factor)) if n else 0 for name, n in budgets.items()})
+
+    def tiny(self) -> Config:
+        """This Config as a matter of seconds, by one rule for all. Raises ValueError.
+
+        2,048 images in batches of at most 32 and n_coop in proportion, four evaluations of 500 samples, narrow networks,
+        digits in place of larger data sets, 500 examples of a data set from a user's module.
+        """
+        share = TINY_IMAGES / self.n_images
+        overrides: dict[str, Any] = {
+            "n_images": TINY_IMAGES,
+            "n_coop": max(1, round(self.n_coop * share)) if self.n_coop else 0,
+            "ema_halflife": self.ema_halflife * share,
+            "batch_size": min(self.batch_size, 32),
+            "eval_every": TINY_IMAGES // 4,
+            "eval_samples": 500,
+        }
+        if self.backbone in NARROW:
+            overrides["backbone_options"] = NARROW[self.backbone]
+        if self.dataset not in (*POINT_DATASETS, "digits"):
+            named = self.dataset in DATASETS or self.dataset.startswith(("folder:", "zip:"))
+            small = {"dataset": "digits", "features": "auto", "n_train": None, "resolution": None, "center_crop": True}
+            overrides |= small if named else {"n_train": min(self.n_train or 500, 500)}
+        return self.replace(**overrides)
 
     @property
     def row_metrics(self) -> tuple[str, ...]:

@@ -11,3 +11,5 @@ BACKBONES = {
     "mlp": "trainers.networks.mlp:build",
     "dcgan": "trainers.networks.dcgan:build",
 }
+
+NARROW = {"mlp": {"width": 16}, "dcgan": {"width": 8}}  # options of Config.tiny

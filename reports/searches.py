@@ -1,0 +1,57 @@
+"""What a search found: on the screen, and its trials as CSV."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from reports.table import spreadsheet_safe
+from search.optimize import Outcome
+from trainers.config import METRICS
+
+
+def show_outcome(outcome: Outcome, console: Console) -> None:
+    """Print how the trials ended, what stopping saved, and the winner."""
+    states = Counter(trial.state for trial in outcome.trials)
+    full = sum(trial.config.n_images for trial in outcome.trials)
+    lines = [
+        f"{outcome.search.title}: {len(outcome.trials)} trials, "
+        + ", ".join(f"{count} {state}" for state, count in states.items()),
+        f"  stopping saved {outcome.images_saved:,} of {full:,} images ({outcome.images_saved / full:.0%})",
+    ]
+    if states["done"]:
+        metric, winner = METRICS[outcome.search.metric], outcome.winner
+        values = ", ".join(f"{name} {value:.4g}" for name, value in _varied(outcome).items())
+        lines.append(f"  winner: trial {winner.number}, {metric.label} {winner.value:.{metric.decimals}f}: {values}")
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _varied(outcome: Outcome) -> dict[str, float]:
+    """The fields of the winner that the search chose."""
+    base = outcome.search.base.model_dump()
+    won = outcome.winner.config.model_dump()
+    return {name: value for name, value in won.items() if value != base[name] and name != "seed"}
+
+
+def write_trials(outcome: Outcome, folder: Path) -> Path:
+    """Write all trials, a line each, with what Optuna drew, as `trials RECIPE.csv`; returns the path."""
+    lines = [
+        {
+            "trial": trial.number,
+            "seed": trial.config.seed,
+            "state": trial.state,
+            outcome.search.metric: trial.value,
+            "images": trial.images,
+            **trial.params,
+            "run_id": trial.run_id,
+        }
+        for trial in outcome.trials
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"trials {outcome.search.recipe}.csv"
+    spreadsheet_safe(pd.DataFrame(lines)).to_csv(path, index=False)
+    return path

@@ -1,0 +1,83 @@
+"""Takes in run folders that `ganablate train` made elsewhere: on a GPU machine, in a SLURM array."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from search.locks import Claims
+from search.store import Store
+from spaces import Cell, Study
+from trainers.checkpoint import read_rows
+from trainers.config import Config
+
+
+def import_runs(folders: Iterable[Path], store: Store) -> Iterator[str]:
+    """Copy run folders into the store, an MLflow run each; yields a line a folder.
+
+    A run that the store has, by its cell and seed, is left alone, so that importing twice changes nothing. A run that
+    has not ended is taken in with its checkpoint, and `run` goes on with it. Raises ValueError, before anything is
+    copied, for a folder that is, and holds, no run.
+    """
+    runs = {path: _config(path) for folder in folders for path in _run_folders(folder)}
+    claims = Claims(store.storage)
+    try:
+        for path, config in runs.items():
+            yield f"{path}: {_take_in(path, config, store, claims)}"
+    finally:
+        claims.release()
+
+
+def _run_folders(folder: Path) -> list[Path]:
+    """The run folders at or below a folder. Raises ValueError if there are none."""
+    if not folder.is_dir():
+        raise ValueError(f"folder {folder} does not exist")
+    found = sorted(path.parent for path in folder.rglob("config.json") if (path.parent / "rows.jsonl").exists())
+    if not found:
+        raise ValueError(f"{folder} holds no run folder, which has a config.json and a rows.jsonl")
+    return found
+
+
+def _config(path: Path) -> Config:
+    """The Config of a run folder. Raises ValueError if its files cannot be read."""
+    try:
+        config = Config(**json.loads((path / "config.json").read_text()))
+        if not all({"images", "state", "logged_at", config.metric} <= row.keys() for row in read_rows(path)):
+            raise ValueError("rows.jsonl has a row that lacks its images, state, time or metric")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no run folder that can be read: {error}") from None
+    return config
+
+
+def _take_in(path: Path, config: Config, store: Store, claims: Claims) -> str:
+    """Copy one folder; returns what became of it."""
+    rows = read_rows(path)
+    if not rows:
+        return "no rows yet, left alone"
+    if not claims.claim(config.cell_key, config.seed):
+        return "is being made by another process, left alone"
+    held = store.records([config]).get((config.cell_key, config.seed))
+    if held and read_rows(store.folder(held.run_id)):
+        return f"the store has this run ({held.state}), left alone"
+    label = f"{config.dataset} {config.backbone} {config.cell_key}"
+    study = Study(
+        "imported", config, rows={label: {}}, seeds=min(config.seed + 1, 10_000), metrics=(f"{config.metric}_final",)
+    )
+    cell = Cell(label, "", config.replace(seed=0))
+    store.storage.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=store.storage, prefix="import-") as scratch:
+        copy = Path(shutil.copytree(path, Path(scratch) / "run", ignore=shutil.ignore_patterns("lock", "*.tmp")))
+        run_id = held.run_id if held else store.create(study, cell, config.seed)
+        shutil.rmtree(store.folder(run_id), ignore_errors=True)
+        store.folder(run_id).parent.mkdir(parents=True, exist_ok=True)
+        copy.rename(store.folder(run_id))
+    store.deliver(run_id)
+    state = rows[-1]["state"]
+    if state == "running":
+        return f"taken in as run {run_id}, to be gone on with from {rows[-1]['images']:,} images"
+    store.finish(run_id, state)
+    store.update_parents(study, [cell])
+    return f"taken in as run {run_id} ({state})"

@@ -1,0 +1,337 @@
+"""Hyper-parameter search: Optuna proposes, a stopping rule ends what falls behind, and the store remembers.
+
+Neither Optuna's study nor the rule is saved: both are rebuilt from the trials' runs, by going through what happened in
+the order in which it did. Each proposal comes from a sampler seeded by the trial's number, so that a search that was
+killed proposes what it would have proposed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+import zlib
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
+from optuna.trial import TrialState
+from rich.console import Console
+
+from search.locks import Claims
+from search.plan import Job
+from search.progress import Display
+from search.records import Record
+from search.run import check_cells
+from search.stopping import SCHEDULERS, Stopper
+from search.store import Store
+from search.tuning import DONE, WAIT, Work, check_resources, start_cluster, tune_runs
+from spaces import Cell, Search, Study
+from spaces.spaces import COOP_SHARE
+from trainers.config import METRICS, POINT_DATASETS, Config, choose
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+SAMPLERS = ("tpe", "random", "gp", "cmaes")
+STATES = {
+    "done": TrialState.COMPLETE,
+    "stopped": TrialState.PRUNED,
+    "diverged": TrialState.FAIL,
+    "failed": TrialState.FAIL,
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of a search: `value` is at the full budget, else NaN; `images` were shown to D."""
+
+    number: int
+    state: str
+    value: float
+    images: int
+    config: Config
+    params: dict[str, Any]
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search found."""
+
+    search: Search
+    trials: list[Trial]
+
+    @property
+    def winner(self) -> Trial:
+        """The best trial at the full budget. Raises ValueError if none got there."""
+        done = [trial for trial in self.trials if trial.state == "done"]
+        if not done:
+            raise ValueError(f"{self.search.title}: no trial reached its full budget, so there is no winner")
+        sign = 1 if self.search.lower_is_better else -1
+        return min(done, key=lambda trial: (sign * trial.value, trial.number))
+
+    def count(self, state: str) -> int:
+        """Trials in a state."""
+        return sum(trial.state == state for trial in self.trials)
+
+    @property
+    def images(self) -> int:
+        """Images shown in all trials."""
+        return sum(trial.images for trial in self.trials)
+
+    @property
+    def images_saved(self) -> int:
+        """Images that stopped trials did not take."""
+        return sum(trial.config.n_images - trial.images for trial in self.trials if trial.state == "stopped")
+
+    def summary(self) -> dict[str, float]:
+        """What the search's parent run says."""
+        values = {"trials": float(len(self.trials))}
+        values |= {state: float(self.count(state)) for state in STATES}
+        values |= {
+            "images": float(sum(trial.images for trial in self.trials)),
+            "images_saved": float(self.images_saved),
+        }
+        return {**values, "best_value": self.winner.value} if self.count("done") else values
+
+
+def run_search(
+    search: Search,
+    store: Store,
+    *,
+    samples: int,
+    cpus_per_trial: float = 1.0,
+    gpus_per_trial: float = 0.0,
+    address: str | None = None,
+    retry_failed: bool = False,
+    console: Console | None = None,
+    verbose: bool = False,
+) -> Outcome:
+    """Bring a search to `samples` trials; those that the store holds count, and interrupted ones go on.
+
+    Raises ValueError, before anything starts, for names, spaces or resources that do not exist, or while another
+    process makes the same search; KeyboardInterrupt if Ctrl-C ended it.
+    """
+    console = console or Console()
+    check_search(search, samples)
+    check_resources(cpus_per_trial, gpus_per_trial)
+    check_cells([search.cell], store)
+    claims = Claims(store.storage)
+    if not claims.claim(f"search-{zlib.crc32(search.title.encode()):08x}", 0):
+        raise ValueError(f"{search.title} is being made by another process; wait for it, or end it")
+    try:
+        work = Trials(search, store, samples, retry_failed)
+        left = max(0, samples - len(work.asked)) + len(work.interrupted)
+        if left == 0:
+            console.print(f"{search.title}: nothing to run.", highlight=False)
+            return load_outcome(search, store)
+        work.slots = start_cluster(address, cpus_per_trial, gpus_per_trial, verbose)
+        console.print(f"{search.title}: {left} trials to make.", highlight=False)
+        with Display(left, left * search.base.n_images, console) as display:
+            tune_runs(work, store, display, cpus=cpus_per_trial, gpus=gpus_per_trial, verbose=verbose)
+        if display.done < left:
+            raise KeyboardInterrupt(f"{left - display.done} trials are left, and the same command goes on with them")
+        return load_outcome(search, store)
+    finally:
+        claims.release()
+
+
+def check_search(search: Search, samples: int) -> None:
+    """Raise ValueError for a search that cannot be made: names, a space that varies nothing or leaves the Config."""
+    for kind, name, names in (("sampler", search.sampler, SAMPLERS), ("scheduler", search.scheduler, SCHEDULERS)):
+        if name not in names:
+            raise ValueError(f"{kind} {name!r} is unknown; {choose(name, names)}")
+    if samples < 1:
+        raise ValueError(f"samples = {samples} should be 1 or more")
+    Stopper(search)
+    drawn = optuna.create_study(sampler=RandomSampler(seed=0))
+    for _ in range(8):
+        trial = drawn.ask()
+        _propose(search, trial)
+        if not trial.params:
+            raise ValueError(f"space {search.space_name!r} varies nothing of {search.recipe}")
+
+
+def _propose(search: Search, trial: optuna.Trial) -> Config:
+    """The Config of a trial, which a rule may stop after n_images/4. Raises ValueError if the space gives none such."""
+    try:
+        config = search.propose(trial)
+    except Exception as error:
+        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"space {search.space_name!r} on {search.recipe}: {said}") from None
+    varied = "n_coop" in trial.params and config.n_coop < config.n_images
+    if search.scheduler != "none" and varied and config.n_coop > config.n_images // COOP_SHARE:
+        raise ValueError(
+            f"space {search.space_name!r} gives n_coop = {config.n_coop}, more than a quarter of n_images = "
+            f"{config.n_images}: {search.scheduler} could not compare trials soon enough; use --scheduler none"
+        )
+    return config
+
+
+def sampler(search: Search, number: int) -> BaseSampler:
+    """The sampler of one proposal, without memory of its own."""
+    seed = zlib.crc32(f"{search.title} {number}".encode())
+    if search.sampler == "tpe":
+        return TPESampler(seed=seed, constant_liar=True)  # a running trial is taken for a bad one: others go elsewhere
+    if search.sampler == "gp":
+        return GPSampler(seed=seed)
+    if search.sampler == "cmaes":
+        return CmaEsSampler(seed=seed, warn_independent_sampling=False)
+    return RandomSampler(seed=seed)
+
+
+def load_study(search: Search, store: Store) -> optuna.Study:
+    """Optuna's study of what the store holds of a search: COMPLETE, PRUNED, FAIL and RUNNING trials with their rows."""
+    return Trials(search, store, samples=0, retry_failed=False).study
+
+
+def load_outcome(search: Search, store: Store) -> Outcome:
+    """The trials of a search that the store holds, with the search's parent run brought up to date."""
+    records = store.trials(search)
+    outcome = Outcome(search, [_trial(search, record) for record in records])
+    tags = {"winner": outcome.winner.run_id} if outcome.count("done") else {}
+    store.summarize(store.parent(search, search.cell), outcome.summary(), tags)
+    return outcome
+
+
+def _trial(search: Search, record: Record) -> Trial:
+    params = json.loads(record.tags["params"])
+    value = record.metrics.get(search.metric, math.nan)
+    config = search.propose(optuna.trial.FixedTrial(params)).replace(seed=record.seed)
+    images = int(record.metrics.get("images", 0))
+    return Trial(int(record.tags["trial"]), record.state, value, images, config, params, record.run_id)
+
+
+class Trials(Work):
+    """The trials of a search: those that were interrupted, then new ones, never more at a time than there are slots.
+
+    A proposal is made when a slot is free and not before, so that it knows all trials that ended.
+    """
+
+    def __init__(self, search: Search, store: Store, samples: int, retry_failed: bool) -> None:
+        self.search, self.store, self.samples = search, store, samples
+        self.slots = 1
+        self.running = 0
+        self.stopper = Stopper(search)
+        self.study = optuna.create_study(direction="minimize" if search.lower_is_better else "maximize")
+        self.asked: dict[int, optuna.Trial] = {}
+        self.configs: dict[int, Config] = {}
+        self.values: dict[int, float] = {}  # of the latest row
+        records = store.trials(search)
+        ended = STATES.keys() - ({"failed"} if retry_failed else set())
+        self.interrupted = [record for record in records if record.state not in ended]
+        self._rebuild(records, ended)
+
+    def _rebuild(self, records: list[Record], ended: Set[str]) -> None:
+        """Go through what happened, proposals, rows and ends, in the order of its times.
+
+        Within a trial the order is certain, whatever the clocks of the workers said; between trials an end comes
+        before a proposal of the same millisecond, since it is what freed the slot.
+        """
+        events: list[tuple[float, int, int, Callable[[], object]]] = []
+        for record in records:
+            number, time = int(record.tags["trial"]), float(record.start)
+            events.append((time, 2, number, partial(self._ask, number, record)))
+            for stamp, images, value in self.store.points(record.run_id, self.search.base.metric):
+                time = max(stamp, time + 1e-3)
+                events.append((time, 1, number, partial(self._row, number, images, value)))
+            if record.state in ended:
+                time = max(record.end or 0, time + 1e-3)
+                events.append((time, 0, number, partial(self._tell, number, record.state)))
+        for *_, happen in sorted(events, key=lambda event: event[:3]):
+            happen()
+
+    def _ask(self, number: int, record: Record | None = None) -> Config:
+        """Propose trial `number`, or take the stored proposal as Optuna's. Raises ValueError if the space changed."""
+        # CMA-ES keeps its state in the trials it proposes, so it proposes again; others have none
+        remembers = self.search.sampler == "cmaes"
+        self.study.sampler = RandomSampler(0) if record and not remembers else sampler(self.search, number)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of samplers that Optuna calls experimental
+            if record:
+                self.study.enqueue_trial(json.loads(record.tags["params"]))
+            trial = self.study.ask()
+            config = _propose(self.search, trial)
+        if record and config.cell_key != record.cell_key:
+            raise ValueError(
+                f"space {self.search.space_name!r} makes another run of trial {number} than it made before: the space "
+                f"changed; undo that, or give the new space another name"
+            )
+        self.asked[number], self.configs[number] = trial, config
+        return config
+
+    def _row(self, number: int, images: int, value: float) -> bool:
+        """Take a row in; whether the rule stops the trial there."""
+        if not math.isfinite(value):
+            return False
+        if (number, images) not in self.stopper.decided:
+            self.asked[number].report(value, images)
+        self.values[number] = value
+        return self.stopper.stops(number, images, value, self.configs[number].n_coop)
+
+    def _tell(self, number: int, state: str) -> None:
+        self.study.tell(self.asked[number], self.values[number] if state == "done" else None, STATES[state])
+
+    def next(self) -> tuple[str, Job] | str:
+        if self.running >= self.slots:
+            return WAIT
+        if self.interrupted:
+            record = self.interrupted.pop(0)
+            job = self._job(int(record.tags["trial"]), record.run_id)
+            self.store.begin(record.run_id, job.config)
+        elif len(self.asked) < self.samples:
+            number = next(n for n in range(self.samples) if n not in self.asked)
+            self._ask(number)
+            job = self._job(number, None)
+            tags = {"trial": str(number), "params": json.dumps(self.asked[number].params)}
+            run_id = self.store.create(self.search, job.cell, job.seed, parent=self.search.cell, tags=tags)
+            job = self._job(number, run_id)
+        else:
+            return DONE
+        self.running += 1
+        assert job.run_id is not None
+        return job.run_id, job
+
+    def _job(self, number: int, run_id: str | None) -> Job:
+        return Job(Cell(f"trial {number}", "", self.configs[number]), self.search.seed(number), "running", run_id)
+
+    def stops(self, job: Job, images: int, value: float) -> bool:
+        return self._row(job.seed - self.search.seed(0), images, value)
+
+    def ended(self, job: Job, run_id: str, state: str) -> None:
+        self.running -= 1
+        self._tell(job.seed - self.search.seed(0), state)
+        load_outcome(self.search, self.store)
+
+
+def tuned_study(outcomes: list[Outcome], seeds: int) -> Study:
+    """The table of the winners: a row a search, trained on seeds that no trial had, its search value beside.
+
+    Raises ValueError if the searches were not scored alike.
+    """
+    return _table(
+        [outcome.search for outcome in outcomes],
+        [outcome.winner.config for outcome in outcomes],
+        seeds,
+        {outcome.search.recipe: outcome.winner.value for outcome in outcomes},
+    )
+
+
+def check_table(searches: list[Search], seeds: int) -> None:
+    """Raise ValueError if the winners of these searches could not stand in one table."""
+    _table(searches, [search.base for search in searches], seeds, {})
+
+
+def _table(searches: list[Search], configs: list[Config], seeds: int, searched: dict[str, float]) -> Study:
+    point = searches[0].base.dataset in POINT_DATASETS
+    metrics = [searches[0].metric, *(("modes_final", "high_quality_final") if point else ("fid_best",))]
+    assert all(metric in METRICS for metric in metrics)
+    rows = {search.recipe: config.changed() for search, config in zip(searches, configs, strict=True)}
+    recipes = ", ".join(search.recipe for search in searches)
+    if len(rows) < len(searches):
+        raise ValueError(f"a recipe is named twice: {recipes}")
+    name = f"tuned {recipes}{searches[0].variant}"
+    return Study(name, Config(), rows, seeds=seeds, metrics=tuple(metrics), searched=searched)

@@ -1,0 +1,81 @@
+"""What a store holds of runs: found by a tag, read without MLflow where the store is a database.
+
+Importing MLflow and opening a database through it takes 2.5 s, which `plan` and `why` should not. The tables that are
+read here (experiments, runs, tags, latest_metrics) are the same in every MLflow since 1.0; tests hold both ways equal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+
+
+class Record(NamedTuple):
+    """What the store holds of one run; times in milliseconds since 1970, `end` None while it was never ended."""
+
+    run_id: str
+    experiment_id: str
+    start: int
+    end: int | None
+    tags: dict[str, str]
+    metrics: dict[str, float]  # the latest values
+
+    @property
+    def cell_key(self) -> str:
+        return self.tags["cell_key"]
+
+    @property
+    def seed(self) -> int:
+        return int(self.tags["seed"])
+
+    @property
+    def state(self) -> str:
+        return self.tags["state"]
+
+
+def is_database(uri: str) -> bool:
+    """Whether a tracking URI names a database rather than a server."""
+    return uri.split(":", 1)[0].split("+", 1)[0] in DATABASES
+
+
+def from_database(uri: str, tag: str, values: Iterable[str]) -> list[Record]:
+    """The active runs whose tag has one of the values, oldest first; none if there is no SQLite file yet.
+
+    Raises sqlalchemy.exc.SQLAlchemyError if the database does not answer, or is none of MLflow's.
+    """
+    if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists():
+        return []
+    from sqlalchemy import bindparam, create_engine, text
+    from sqlalchemy.pool import NullPool
+
+    found = (
+        "SELECT r.run_uuid FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid JOIN experiments e "
+        "ON e.experiment_id = r.experiment_id WHERE t.key = :tag AND t.value IN :wanted "
+        "AND r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active'"
+    )
+    columns = {
+        "runs": "run_uuid, experiment_id, start_time, end_time",
+        "tags": "run_uuid, key, value",
+        "latest_metrics": "run_uuid, key, value, is_nan",
+    }
+    with create_engine(uri, poolclass=NullPool).connect() as connection:
+
+        def rows(table: str, order: str = "") -> Iterable[tuple]:
+            query = f"SELECT {columns[table]} FROM {table} WHERE run_uuid IN ({found}) {order}"
+            parameters = {"tag": tag, "wanted": list(values)}
+            return connection.execute(text(query).bindparams(bindparam("wanted", expanding=True)), parameters)
+
+        records = {
+            run_id: Record(run_id, str(experiment), start, end, {}, {})
+            for run_id, experiment, start, end in rows("runs", "ORDER BY start_time, run_uuid")
+        }
+        for run_id, key, value in rows("tags"):
+            records[run_id].tags[key] = value
+        for run_id, key, value, is_nan in rows("latest_metrics"):
+            records[run_id].metrics[key] = math.nan if is_nan else value
+    return list(records.values())
+

@@ -1,0 +1,91 @@
+"""What a user types for a study, a recipe or a space: a name of ours, or a file of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from spaces.recipes import RECIPES
+from spaces.spaces import SPACES, Space
+from spaces.studies import STUDIES
+from spaces.study import Study
+from trainers.config import Config, choose
+
+
+def find_study(name: str) -> Study:
+    """The study of that name, or of `file.py` or `file.py:NAME`. Raises ValueError."""
+    study: Study = _find("study", name, STUDIES, Study)
+    return study
+
+
+def find_recipe(name: str) -> tuple[str, Config]:
+    """The recipe of that name, or of `file.py` or `file.py:NAME`, and what to call it. Raises ValueError."""
+    recipe: Config = _find("recipe", name, RECIPES, Config)
+    path, _, attribute = name.rpartition(".py")
+    return (attribute.removeprefix(":") or Path(path).name) if path else name, recipe
+
+
+def find_space(name: str) -> Space:
+    """The space of that name, or the function NAME of `file.py:NAME`. Raises ValueError."""
+    path, _, attribute = name.partition(".py:")
+    if not attribute:
+        if name not in SPACES:
+            raise ValueError(f"space {name!r} is unknown; {choose(name, SPACES)}, or file.py:NAME")
+        return SPACES[name]
+    space: Space = _member(_load(Path(path + ".py")), attribute, object)
+    if not callable(space):
+        raise ValueError(f"{name} should be a function space(trial, base), not a {type(space).__name__}")
+    return space
+
+
+def _find(kind: str, name: str, table: Mapping[str, Any], wanted: type) -> Any:
+    path, suffix, attribute = name.partition(".py")
+    if not suffix or (attribute and not attribute.startswith(":")):
+        if name not in table:
+            raise ValueError(f"{kind} {name!r} is unknown; {choose(name, table)}, or a file.py of your own")
+        return table[name]
+    module = _load(Path(path + suffix))
+    if attribute:
+        return _member(module, attribute[1:], wanted)
+    found = {key: value for key, value in vars(module).items() if isinstance(value, wanted)}
+    if len(found) != 1:
+        names = f"; name one of them: {', '.join(f'{path}.py:{key}' for key in found)}" if found else ""
+        raise ValueError(f"{name} holds {len(found)} of what should be one {wanted.__name__}{names}")
+    return next(iter(found.values()))
+
+
+def _member(module: ModuleType, name: str, wanted: type) -> Any:
+    held = {key for key, value in vars(module).items() if isinstance(value, wanted) and not key.startswith("_")}
+    if name not in held:
+        raise ValueError(f"{module.__file__} has no {wanted.__name__} {name!r}; {choose(name, held)}")
+    return vars(module)[name]
+
+
+def _load(path: Path) -> ModuleType:
+    """Run a user's file. Its folder is where it finds modules of its own, after ours.
+
+    Raises ValueError, with the line, for whatever goes wrong in it.
+    """
+    if not path.is_file():
+        raise ValueError(f"file {path} does not exist")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    spec = importlib.util.spec_from_file_location(f"ganablate_user_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise ValueError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path}, line {lines[-1] if lines else '?'}: {said}") from None
+    return module
