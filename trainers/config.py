@@ -12,7 +12,11 @@ import hashlib
 import importlib
 import json
 import math
-from collections.abc import Iterable
+import sysconfig
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FunctionType
 from typing import Any, Literal, NamedTuple, Self
 
@@ -24,9 +28,21 @@ DATASETS = {
     "ring8": "trainers.data:ring8",
     "grid25": "trainers.data:grid25",
     "digits": "trainers.data:digits",
+    "mnist": "trainers.images:mnist",
+    "fashion_mnist": "trainers.images:fashion_mnist",
+    "cifar10": "trainers.images:cifar10",
 }
 POINT_DATASETS = ("ring8", "grid25")  # 2-D points; every other data set holds images
-REFERENCES = {"ring8": 100_000, "grid25": 100_000, "digits": 1_797}  # training examples that a Frechet distance uses
+EMBEDDED = (*POINT_DATASETS, "digits")  # travel with the package
+TORCHVISION = ("mnist", "fashion_mnist", "cifar10")  # fetched by torchvision
+REFERENCES = {  # training examples that a Frechet distance uses
+    "ring8": 100_000,
+    "grid25": 100_000,
+    "digits": 1_797,
+    "mnist": 60_000,
+    "fashion_mnist": 60_000,
+    "cifar10": 50_000,
+}
 LOSSES = {
     "nonsaturating": "trainers.losses:nonsaturating",
     "minimax": "trainers.losses:minimax",
@@ -37,7 +53,9 @@ LOSSES = {
 FEATURES = {
     "raw": "trainers.features:raw",
     "digits": "trainers.features:digits",
+    "lite0": "trainers.features:lite0",
 }
+INPUT_RESIZES = {"lite0": "resized to 64x64"}  # what a feature net does to its images first
 TINY_IMAGES = 2_048  # budget of Config.tiny
 MODE_RADIUS = 10.0  # standard deviations of a mode within which a 2-D sample counts as its own
 
@@ -68,7 +86,13 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     dataset: str = "digits"
-    """Data set: a name in DATASETS or `module:object`."""
+    """Data set: a name in DATASETS, `folder:PATH` or `zip:PATH` of images (relative to the working directory; folders
+    at the top are classes), or `module:object`."""
+    resolution: int | None = Field(None, ge=1)
+    """Side in pixels that images of a folder, a zip or torchvision are resized to (Lanczos); None: they stay as they
+    are, and must be of equal size."""
+    center_crop: bool = True
+    """True: the shorter side is resized to `resolution` and the centre cropped; False: stretched to a square."""
     n_train: int | None = Field(None, ge=1)
     """Training examples used, a seeded subset nested in every larger one; None: all."""
     backbone: str = "dcgan"
@@ -168,6 +192,8 @@ class Config(BaseModel):
         }[info.field_name]
         if value not in table and ":" not in value:
             raise ValueError(choose(value, table))
+        if value in ("folder:", "zip:"):
+            raise ValueError(f"should name a path, as {value}photos")
         return value
 
     @model_validator(mode="after")
@@ -180,8 +206,18 @@ class Config(BaseModel):
             raise ValueError(
                 f"aw_alpha1 = {self.aw_alpha1} is more than aw_alpha2 = {self.aw_alpha2}; it must be at most that"
             )
-        if self.dataset not in DATASETS and self.features == "auto":
-            raise ValueError(f"features = 'auto' is for built-in data sets; name a feature net for {self.dataset!r}")
+        if self.resolution is not None and not self.holds_image_files:
+            raise ValueError(
+                f"resolution = {self.resolution} does nothing for dataset = {self.dataset!r}; it resizes folder:PATH, "
+                f"zip:PATH, mnist, fashion_mnist and cifar10"
+            )
+        if not self.center_crop and self.resolution is None:
+            raise ValueError("center_crop = False does nothing without a resolution; set resolution too")
+        if self.dataset not in EMBEDDED and self.features == "auto":
+            raise ValueError(
+                f"features = 'auto' is for {', '.join(EMBEDDED)}; name a feature net for dataset = {self.dataset!r}: "
+                f"features=lite0 for natural images"
+            )
         if self.dataset in POINT_DATASETS and self.backbone == "dcgan":
             raise ValueError(f"backbone = 'dcgan' needs images, and {self.dataset} holds 2-D points; use 'mlp'")
         if self.dataset in POINT_DATASETS and self.features not in ("auto", "raw"):
@@ -220,8 +256,8 @@ class Config(BaseModel):
     def tiny(self) -> Config:
         """This Config as a matter of seconds, by one rule for all. Raises ValueError.
 
-        2,048 images in batches of at most 32 and n_coop in proportion, four evaluations of 500 samples, narrow networks,
-        digits in place of larger data sets, 500 examples of a data set from a user's module.
+        2,048 images in batches of at most 32 and n_coop in proportion, four evaluations of 500 samples, narrow
+        networks, digits in place of larger data sets, 500 examples of a data set from a user's module.
         """
         share = TINY_IMAGES / self.n_images
         overrides: dict[str, Any] = {
@@ -261,11 +297,19 @@ class Config(BaseModel):
         return "raw" if self.dataset in POINT_DATASETS else self.dataset
 
     @property
+    def holds_image_files(self) -> bool:
+        """Whether the data set is of image files, or torchvision's, which `resolution` can resize."""
+        return self.dataset.startswith(("folder:", "zip:")) or self.dataset in TORCHVISION
+
+    @property
     def protocol(self) -> str:
         """What a metric's value depends on beside the model, in words."""
         samples = f"{self.eval_samples:,} generated"
         reference = f"all {REFERENCES[self.dataset]:,}" if self.dataset in REFERENCES else "all"
-        frechet = f"{samples} samples against {reference} training examples of {self.dataset}, no resize"
+        fit = "centre crop" if self.center_crop else "stretched"
+        size = f" at {self.resolution}x{self.resolution} (Lanczos, {fit})" if self.resolution else ""
+        resize = INPUT_RESIZES.get(self.feature_net, "no resize")
+        frechet = f"{samples} samples against {reference} training examples of {self.dataset}{size}, {resize}"
         if self.dataset in POINT_DATASETS:
             return (
                 f"energy distance of {samples} points and 10,000 fresh ones of {self.dataset}; a mode is covered by 1% "
@@ -293,21 +337,63 @@ def sentence(error: ValidationError, allowed: Iterable[str] = ()) -> str:
 
 
 def resolve(table: dict[str, str], name: str, kind: type = object) -> Any:
-    """The object that a name of a table, or `module:object`, stands for. Raises ValueError if there is none such."""
+    """The object that a name of a table, or `module:object`, stands for.
+
+    Raises ValueError if there is none such, or its module raises anything while it is imported.
+    """
     path = table.get(name, name)
     module, _, attribute = path.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"cannot load {path!r}: {error}") from None
+    except (Exception, SystemExit) as error:  # a script run by its import may end in sys.exit
+        raise ValueError(f"cannot load {path!r}: {told(error)}") from None
     if not isinstance(found, kind):
         raise ValueError(f"{path!r} should be a {kind.__name__}, not a {type(found).__name__}")
     return found
 
 
-def made_by(table: dict[str, str], name: str, kind: type) -> Any:
-    """What the function that a name stands for returns. Raises ValueError if that is not of the kind."""
-    made = resolve(table, name, FunctionType)()
+def made_by(field: str, table: dict[str, str], name: str, kind: type) -> Any:
+    """What the function that a name stands for, as a Config field's value, returns.
+
+    Raises ValueError if that is not of the kind, or the function is a user's own and raises.
+    """
+    function = resolve(table, name, FunctionType)
+    with users_code(field, name, table):
+        made = function()
     if not isinstance(made, kind):
         raise ValueError(f"{table.get(name, name)!r} should return a {kind.__name__}, not a {type(made).__name__}")
     return made
+
+
+@contextmanager
+def users_code(field: str, name: str, table: Iterable[str]) -> Iterator[None]:
+    """Within it an exception of a user's own `module:object` becomes a ValueError of one sentence that tells where it
+    arose; what the names of the table raise passes as it is."""
+    try:
+        yield
+    except Exception as error:
+        if name in table:
+            raise
+        raise ValueError(f"{field} {name!r} raised {told(error)}") from error
+
+
+def told(error: BaseException) -> str:
+    """Type and text of an exception in one line, with the file and line of the user's code it comes from, if any."""
+    text = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:
+        frames.append((error.filename, error.lineno))
+    places = [f" ({_short(file)}, line {line})" for file, line in frames if _is_users(file)]
+    return type(error).__name__ + (f": {text}" if text else "") + (places[-1] if places else "")
+
+
+def _is_users(file: str) -> bool:
+    """Whether a frame's file is neither Python's, nor an installed package's, nor of this package."""
+    installed = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return not file.startswith("<") and not any(Path(file).is_relative_to(path) for path in (*installed, Path(__file__).parent))
+
+
+def _short(file: str) -> str:
+    """A path as seen from the working directory, if it lies below it."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

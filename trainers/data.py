@@ -1,6 +1,7 @@
 """Data sets, and the endless sampler that batches come from.
 
-A data set is a function without arguments that gives a Dataset; `DATASETS` in config.py names them.
+A data set is a function without arguments that gives a Dataset, or a Source of images that are decoded once;
+`DATASETS` in config.py names them.
 """
 
 from __future__ import annotations
@@ -9,23 +10,25 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from trainers.config import DATASETS, made_by
+from trainers.config import DATASETS, TORCHVISION, Config, made_by
+from trainers.images import Source, from_folder, from_zip, open_images
 from trainers.streams import stream
 
 POINTS = 100_000  # points of a 2-D data set
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
-    """Examples and what the metrics need to know of them."""
+    """Examples and what the metrics need to know of them. Raises ValueError if the parts do not fit."""
 
     examples: Tensor  # [N, *shape]: uint8 images 0..255 or float32 points
     labels: Tensor  # [N] int64
@@ -33,6 +36,22 @@ class Dataset:
     modes: Tensor | None = None  # [n_modes, 2] centres of 2-D modes
     mode_std: float = 0.0
     fresh: Callable[[int, torch.Generator], Tensor] | None = None  # draws new real points from the distribution
+    stored_digest: str | None = None  # the digest, if at hand
+
+    def __post_init__(self) -> None:
+        n = len(self.examples)
+        if n == 0 or self.examples.dtype not in (torch.uint8, torch.float32):
+            raise ValueError(
+                f"a data set's examples should be one or more of uint8 (images) or float32 (points), not {n} of "
+                f"{self.examples.dtype}"
+            )
+        if self.labels.shape != (n,) or self.labels.dtype != torch.int64:
+            raise ValueError(
+                f"a data set's labels should be int64 of shape [{n}], one an example, not {self.labels.dtype} of shape "
+                f"{list(self.labels.shape)}"
+            )
+        if not 0 <= int(self.labels.min()) <= int(self.labels.max()) < self.n_classes:
+            raise ValueError(f"a data set's labels should lie in 0..n_classes - 1, and n_classes is {self.n_classes}")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -44,11 +63,13 @@ class Dataset:
         """Range of the data as the networks see them; None: unbounded points."""
         return (-1.0, 1.0) if self.examples.dtype == torch.uint8 else None
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """16 hex digits of SHA-256 over examples and labels."""
-        content = hashlib.sha256(self.examples.numpy().tobytes())
-        content.update(self.labels.numpy().tobytes())
+        if self.stored_digest:
+            return self.stored_digest
+        content = hashlib.sha256(self.examples.flatten().numpy().data)
+        content.update(self.labels.numpy().data)
         return content.hexdigest()[:16]
 
     def scaled(self, indices: Tensor) -> Tensor:
@@ -94,11 +115,25 @@ class Sampler:
         return self._order
 
 
+def load_dataset(config: Config) -> Dataset:
+    """The data set of a Config, loaded once a process. Raises ValueError if there is none, or it cannot be read."""
+    return _load(config.dataset, config.resolution, config.center_crop, Path.cwd())
+
+
 @cache
-def load_dataset(name: str) -> Dataset:
-    """The data set of that name or `module:object`. Raises ValueError if there is none."""
-    data: Dataset = made_by(DATASETS, name, Dataset)
-    return data
+def _load(name: str, resolution: int | None, center_crop: bool, folder: Path) -> Dataset:
+    """`folder` is what relative paths mean."""
+    if name.startswith("folder:"):
+        source = from_folder(name)
+    elif name.startswith("zip:"):
+        source = from_zip(name)
+    elif name in TORCHVISION:
+        source = made_by("dataset", DATASETS, name, Source)
+    else:
+        data: Dataset = made_by("dataset", DATASETS, name, Dataset)
+        return data
+    examples, labels, classes, digest = open_images(source, resolution, center_crop)
+    return Dataset(examples, labels, max(1, len(classes)), stored_digest=digest)
 
 
 def ring8() -> Dataset:

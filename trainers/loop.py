@@ -22,11 +22,12 @@ from trainers.checkpoint import (
     write_atomically,
     write_rows,
 )
-from trainers.config import Config
+from trainers.config import FEATURES, Config, users_code
 from trainers.coopinit import cooperative_step, is_cooperative, is_switch
 from trainers.data import Dataset, load_dataset
 from trainers.features import load_features
 from trainers.metrics import evaluate, generate
+from trainers.networks import BACKBONES
 from trainers.state import State
 
 WATCH_EVERY = 32  # steps between two looks at whether the run diverged, each of which waits for the device
@@ -66,15 +67,36 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
             yield rows[-1]
 
 
+@torch.no_grad()
 def check(config: Config) -> dict[str, str]:
-    """The digests of a Config's data and feature weights. Raises ValueError if its parts do not fit together."""
-    State(config, torch.device("cpu"))
+    """The digests of a Config's data and feature weights.
+
+    Raises ValueError if its parts do not fit together, which includes what shows only once the networks and the feature
+    net have seen two examples, and if code of the user's own raises.
+    """
+    state = State(config, torch.device("cpu"))
+    shape, labels = state.data.shape, torch.zeros(2, dtype=torch.int64)
+    with users_code("backbone", config.backbone, BACKBONES):
+        samples = state.generate("check", labels)
+        logits = state.discriminator(state.data.scaled(labels), labels)
+    if samples.shape != (2, *shape):
+        raise ValueError(
+            f"backbone {config.backbone!r}: two samples of its generator should have the shape {(2, *shape)} of two "
+            f"examples of {config.dataset}, not {tuple(samples.shape)}"
+        )
+    if logits.dim() == 0 or len(logits) != 2:
+        raise ValueError(
+            f"backbone {config.backbone!r}: its discriminator's logits of two examples should have 2 as their first "
+            f"dimension, not the shape {tuple(logits.shape)}"
+        )
+    with users_code("features", config.feature_net, FEATURES):
+        load_features(config.feature_net).extract(samples)
     return _digests(config)
 
 
 def _digests(config: Config) -> dict[str, str]:
     return {
-        "data_digest": load_dataset(config.dataset).digest,
+        "data_digest": load_dataset(config).digest,
         "features_digest": load_features(config.feature_net).digest,
     }
 

@@ -5,22 +5,29 @@ Each function takes plain tensors; `evaluate` says which of them a Config's rows
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from trainers.cache import cache_folder, key_of, made_once
 from trainers.config import MODE_RADIUS, Config
-from trainers.data import Dataset, load_dataset
+from trainers.data import Dataset
 from trainers.features import load_features
 from trainers.networks.layers import Generator
 from trainers.streams import stream
 
 BATCH = 500  # examples generated or scored at a time
 REAL_POINTS = 10_000  # fresh real points that 2-D samples are held against
+STATISTICS_FORMAT = 1  # of the files of real statistics; another number makes all of them anew
 MODE_SHARE = 0.01  # of all samples that a mode needs near it to count as covered
+
+log = logging.getLogger(__name__)
 
 
 class Moments:
@@ -103,19 +110,41 @@ class _Reference(NamedTuple):
 
 
 @cache
-def _reference(dataset: str, features: str, device: torch.device, threads: int) -> _Reference:
-    """Moments of all training examples of a data set, taken once a process; sums depend on the number of threads."""
-    data, net = load_dataset(dataset), load_features(features)
-    moments = Moments()
+def _reference(data: Dataset, features: str, device: torch.device, threads: int) -> _Reference:
+    """Moments of all training examples, taken once a process; sums depend on the number of threads.
+
+    Those of a slow feature net are taken once a machine: a file of the cache folder holds them.
+    """
+    net = load_features(features)
+    if not net.slow:
+        moments = _real_moments(data, features, device)
+        mean, covariance = moments.mean, moments.covariance
+    else:
+        on = (threads, device.type, torch.__version__)
+        key = key_of(STATISTICS_FORMAT, data.digest, features, net.digest, BATCH, *on)
+        path = cache_folder() / "statistics" / f"{key}.npz"
+        made_once(path, lambda aside: _save_moments(aside, _real_moments(data, features, device)))
+        with np.load(path, allow_pickle=False) as stored:
+            mean, covariance = (torch.from_numpy(stored[name]).to(device) for name in ("mean", "covariance"))
+    return _Reference(mean, covariance, symmetric_root(covariance))
+
+
+def _real_moments(data: Dataset, features: str, device: torch.device) -> Moments:
+    log.info("taking %s features of %s training examples once", features, f"{len(data.examples):,}")
+    net, moments = load_features(features), Moments()
     for indices in torch.arange(len(data.examples)).split(BATCH):
         moments.update(net.extract(data.scaled(indices).to(device)))
-    return _Reference(moments.mean, moments.covariance, symmetric_root(moments.covariance))
+    return moments
+
+
+def _save_moments(path: Path, moments: Moments) -> None:
+    with path.open("wb") as file:
+        np.savez(file, mean=moments.mean.cpu().numpy(), covariance=moments.covariance.cpu().numpy())
 
 
 @cache
-def _real_points(dataset: str, threads: int) -> tuple[Tensor, float]:
+def _real_points(data: Dataset, threads: int) -> tuple[Tensor, float]:
     """Fresh real points of a 2-D data set and their mean distance to each other, drawn once a process."""
-    data = load_dataset(dataset)
     assert data.fresh is not None
     points = data.fresh(REAL_POINTS, stream(0, "real points"))
     return points, mean_distance(points, points)
@@ -131,20 +160,20 @@ def evaluate(config: Config, data: Dataset, generator: Generator, device: torch.
         moments.update(net.extract(samples))
         if data.modes is not None:
             kept.append(samples.cpu())
-    real = _reference(config.dataset, config.feature_net, device, torch.get_num_threads())
+    real = _reference(data, config.feature_net, device, torch.get_num_threads())
     values = {
         "fid": frechet_distance(real.mean, real.covariance, moments.mean, moments.covariance, root1=real.root)
         if moments.covariance.isfinite().all()
         else float("nan")
     }
     if data.modes is not None:
-        values |= _point_metrics(config.dataset, data, torch.cat(kept))
+        values |= _point_metrics(data, torch.cat(kept))
     return values
 
 
-def _point_metrics(dataset: str, data: Dataset, points: Tensor) -> dict[str, float]:
+def _point_metrics(data: Dataset, points: Tensor) -> dict[str, float]:
     assert data.modes is not None
-    real, within = _real_points(dataset, torch.get_num_threads())
+    real, within = _real_points(data, torch.get_num_threads())
     shares = mode_shares(points, data.modes, MODE_RADIUS * data.mode_std)
     return {
         "energy_distance": energy_distance(points, real, within),

@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError, validate_call
 from torch import Tensor, nn
 
-from trainers.config import LOSSES, Config, resolve, sentence
+from trainers.config import LOSSES, Config, resolve, sentence, users_code
 from trainers.data import Dataset, Sampler, load_dataset
 from trainers.losses import Loss
 from trainers.networks import BACKBONES
@@ -61,7 +61,7 @@ class State:
     def __init__(self, config: Config, device: torch.device) -> None:
         self.config = config
         self.device = device
-        self.data: Dataset = load_dataset(config.dataset)
+        self.data: Dataset = load_dataset(config)
         self.sampler = Sampler(self.data, config.n_train, config.seed, device)
         self.loss: Loss = resolve(LOSSES, config.loss, Loss)
         self.generator, self.discriminator = build_networks(config, self.data)
@@ -163,16 +163,22 @@ class State:
 
 
 def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]:
-    """The generator and the discriminator of a Config. Raises ValueError for options that its `build` does not take."""
+    """The generator and the discriminator of a Config.
+
+    Raises ValueError for options that its `build` does not take, and if a user's own `build` raises or does not return
+    two modules.
+    """
     build = resolve(BACKBONES, config.backbone, FunctionType)
     options = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    guarded = users_code("backbone", config.backbone, BACKBONES)(build)
+    checked = validate_call(config={"arbitrary_types_allowed": True, "strict": True})(guarded)
     try:
-        generator, discriminator = validate_call(config={"arbitrary_types_allowed": True, "strict": True})(build)(
-            config, data.shape, data.n_classes, **config.backbone_options
-        )
+        networks = checked(config, data.shape, data.n_classes, **config.backbone_options)
     except ValidationError as error:
         raise ValueError(f"backbone_options of {config.backbone!r}: {sentence(error, options)}") from None
-    return generator, discriminator
+    if not (isinstance(networks, tuple) and [isinstance(n, nn.Module) for n in networks] == [True, True]):
+        raise ValueError(f"backbone {config.backbone!r} should return (generator, discriminator), two torch modules")
+    return networks
 
 
 def update(optimizer: torch.optim.Optimizer, network: nn.Module, gradients: Sequence[Tensor]) -> None:

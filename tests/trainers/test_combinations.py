@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from trainers.config import DATASETS, LOSSES, POINT_DATASETS, Config
+from trainers.config import DATASETS, LOSSES, POINT_DATASETS, TORCHVISION, Config
 from trainers.loop import train
 from trainers.networks import BACKBONES
 from trainers.regularizers import REGULARIZERS
@@ -84,9 +84,12 @@ def test_the_full_product_trains(combination, tmp_path):
 
 @pytest.mark.parametrize("dataset", DATASETS)
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_every_backbone_meets_every_data_set(dataset, backbone, tmp_path):
+@pytest.mark.usefixtures("torchvision_data")
+def test_every_backbone_meets_every_data_set(dataset, backbone, tmp_path, monkeypatch):
     """It trains, or Config refuses it in one sentence."""
+    monkeypatch.chdir(tmp_path)  # data are loaded once a working directory: these, and not those of another test
     fields = {"dataset": dataset, "backbone": backbone, "backbone_options": {"width": 2, "latent": 4}}
+    fields |= {"resolution": 16, "features": "raw"} if dataset in TORCHVISION else {}
     if dataset in POINT_DATASETS and backbone != "mlp":
         with pytest.raises(ValueError, match=backbone):
             Config(**fields)

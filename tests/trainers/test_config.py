@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces import RECIPES
-from trainers.config import DATASETS, FEATURES, LOSSES, METRICS, REFERENCES, Config, resolve
+from trainers.config import DATASETS, EMBEDDED, FEATURES, LOSSES, METRICS, REFERENCES, TORCHVISION, Config, resolve
 from trainers.data import load_dataset
 from trainers.networks import BACKBONES
 
@@ -28,7 +28,19 @@ from trainers.networks import BACKBONES
         ({"dataset": "ring8"}, ["dcgan", "ring8", "mlp"]),
         ({"dataset": "ring8", "backbone": "mlp", "features": "digits"}, ["features", "ring8", "raw"]),
         ({"seed": -1}, ["seed", "-1"]),
-        ({"dataset": "mine:faces"}, ["features", "mine:faces"]),
+        ({"dataset": "mine:faces"}, ["features", "mine:faces", "features=lite0"]),
+        ({"dataset": "mnist"}, ["features", "'auto'", "mnist", "features=lite0"]),
+        ({"dataset": "folder:photos"}, ["features", "folder:photos", "features=lite0"]),
+        ({"dataset": "folder:"}, ["dataset", "'folder:'", "path"]),
+        ({"resolution": 32}, ["resolution", "32", "digits", "folder:PATH"]),
+        ({"dataset": "ring8", "backbone": "mlp", "resolution": 32}, ["resolution", "ring8", "zip:PATH"]),
+        ({"dataset": "a:b", "features": "raw", "resolution": 32}, ["resolution", "a:b", "cifar10"]),
+        ({"dataset": "mnist", "features": "raw", "resolution": 0}, ["resolution", "0", "greater"]),
+        ({"dataset": "mnist", "features": "raw", "center_crop": False}, ["center_crop", "False", "resolution"]),
+        (
+            {"dataset": "mnist", "features": "raw", "resolution": 32, "center_crop": "no!"},
+            ["center_crop", "no!", "boolean"],
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(fields, words):
@@ -113,23 +125,90 @@ def test_every_name_resolves(table):
 
 
 def test_references_are_the_data():
-    for name, size in REFERENCES.items():
-        assert len(load_dataset(name).examples) == size
+    for name in EMBEDDED:
         config = Config(dataset=name, backbone="mlp")
+        assert len(load_dataset(config).examples) == REFERENCES[name]
+    for name, size in REFERENCES.items():
+        config = Config(dataset=name, backbone="mlp", features="raw")
         assert f"all {size:,} training examples of {name}" in config.protocol
         assert "10,000 generated" in config.protocol
+
+
+def test_protocols_of_the_embedded_data_stay():
+    assert Config().protocol == (
+        "FID on digits features, 10,000 generated samples against all 1,797 training examples of digits, no resize"
+    )
+    assert Config(dataset="ring8", backbone="mlp").protocol == (
+        "energy distance of 10,000 generated points and 10,000 fresh ones of ring8; a mode is covered by 1% of the "
+        "generated within 10 of its standard deviations, high quality is within that of any mode; Frechet distance on "
+        "raw features, 10,000 generated samples against all 100,000 training examples of ring8, no resize"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "against all training examples of folder:photos, no resize"),
+        ({"resolution": 32}, "training examples of folder:photos at 32x32 (Lanczos, centre crop), no resize"),
+        ({"resolution": 32, "center_crop": False}, "folder:photos at 32x32 (Lanczos, stretched), no resize"),
+        ({"resolution": 32, "features": "lite0"}, "at 32x32 (Lanczos, centre crop), resized to 64x64"),
+        ({"dataset": "cifar10", "features": "lite0"}, "all 50,000 training examples of cifar10, resized to 64x64"),
+    ],
+)
+def test_a_protocol_tells_every_resize(fields, words):
+    assert Config(**{"dataset": "folder:photos", "features": "raw", **fields}).protocol.endswith(words)
+
+
+def test_a_network_that_needs_another_size_says_how(photos):
+    from trainers.networks.dcgan import build
+
+    with pytest.raises(ValueError, match=r"power-of-two side from 16, not \(1, 28, 28\); set resolution"):
+        build(Config(dataset="mnist", features="raw"), (1, 28, 28), 10)
 
 
 def test_objects_of_the_wrong_kind_are_refused():
     with pytest.raises(ValueError, match="'os:sep' should be a function, not a str"):
         resolve(DATASETS, "os:sep", FunctionType)
     with pytest.raises(ValueError, match="should return a Dataset, not a str"):
-        load_dataset("tempfile:gettempdir")
+        load_dataset(Config(dataset="tempfile:gettempdir", features="raw"))
 
 
-def test_a_name_that_does_not_load_is_told():
-    with pytest.raises(ValueError, match="no_such_module"):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import torch\n\ndef build(:\n", ["SyntaxError", "line 3"]),
+        ("x = 1\ny = undefined\n", ["NameError: name 'undefined' is not defined", "line 2"]),
+        ("import math\nmath.sqrt(-1)\n", ["ValueError: ", "line 2"]),
+        ("import no_such_thing\n", ["ModuleNotFoundError", "no_such_thing", "line 1"]),
+        ("def f():\n    raise KeyError\n\nf()\n", ["KeyError (", "line 2"]),
+        ("import sys\nsys.exit(3)\n", ["SystemExit: 3", "line 2"]),
+        ("raise RuntimeError('two\\nlines')\n", ["RuntimeError: two lines ("]),
+        ("other = 1\n", ["AttributeError", "thing"]),
+    ],
+)
+def test_a_module_that_does_not_load_is_told_with_its_line(text, words, user_module, tmp_path, monkeypatch):
+    name = user_module(text)
+    for folder in (tmp_path, tmp_path.parent):
+        monkeypatch.chdir(folder)
+        with pytest.raises(ValueError) as caught:
+            resolve(DATASETS, f"{name}:thing")
+        sentence = str(caught.value)
+        assert "\n" not in sentence
+        assert all(word in sentence for word in (f"cannot load '{name}:thing'", *words)), sentence
+        where = f"({(tmp_path / (name + '.py')).relative_to(folder)}, line"
+        assert "line" not in "".join(words) or where in sentence, sentence
+
+
+def test_a_name_that_does_not_exist_is_told():
+    with pytest.raises(ValueError, match=r"cannot load 'no_such_module:thing': ModuleNotFoundError: .*$"):
         resolve(DATASETS, "no_such_module:thing")
+    for name in (":thing", ".mine:thing", "math:"):
+        with pytest.raises(ValueError, match="cannot load"):
+            resolve(DATASETS, name)
+
+
+def test_every_data_set_of_the_table_is_embedded_or_torchvisions():
+    assert set(DATASETS) == {*EMBEDDED, *TORCHVISION} == set(REFERENCES)
 
 
 def test_metrics_are_named_after_their_row():

@@ -1,11 +1,13 @@
+import hashlib
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers.config import DATASETS
-from trainers.data import Dataset, Sampler, load_dataset
+from trainers.config import EMBEDDED, Config
+from trainers.data import Dataset, Sampler, digits, grid25, load_dataset, ring8
 
 CPU = torch.device("cpu")
 
@@ -43,9 +45,9 @@ def test_subsets_are_nested_and_seeded():
         Sampler(counting(100), 101, 0, CPU)
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", EMBEDDED)
 def test_data_sets_are_well_formed(name):
-    data = load_dataset(name)
+    data = load_dataset(Config(dataset=name, backbone="mlp"))
     assert len(data.examples) == len(data.labels)
     assert int(data.labels.max()) == data.n_classes - 1
     x = data.scaled(torch.arange(100))
@@ -53,19 +55,63 @@ def test_data_sets_are_well_formed(name):
     if data.bounds:
         assert float(x.min()) == -1
         assert float(x.max()) == 1
-    assert len(data.digest) == 16
-    assert data.digest == load_dataset.__wrapped__(name).digest
+
+
+def test_digests_stay():
+    """Runs are tagged with them: another digest would refuse to go on."""
+    assert ring8().digest == "b9a445a3692f2ad8"
+    assert grid25().digest == "1d29146f707df0f9"
+    assert digits().digest == "54a6ec0531e4a61a"
+
+
+def test_a_digest_tells_examples_and_labels():
+    examples, labels = torch.arange(24, dtype=torch.uint8).reshape(2, 1, 3, 4), torch.tensor([0, 1])
+    digest = Dataset(examples, labels, 2).digest
+    assert digest == hashlib.sha256(bytes(range(24)) + np.array([0, 1]).tobytes()).hexdigest()[:16]
+    assert Dataset(examples.transpose(2, 3), labels, 2).digest != digest  # by content, however it lies in memory
+    assert Dataset(examples, labels.flip(0), 2).digest != digest
+
+
+@pytest.mark.parametrize(
+    ("examples", "labels", "words"),
+    [
+        (torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64), ["examples", "0"]),
+        (torch.zeros(3, 2, dtype=torch.float64), torch.zeros(3, dtype=torch.int64), ["examples", "float64", "uint8"]),
+        (torch.zeros(3, 2), torch.zeros(3), ["labels", "int64", "float32"]),
+        (torch.zeros(3, 2), torch.zeros(2, dtype=torch.int64), ["labels", "[3]", "[2]"]),
+        (torch.zeros(3, 2), torch.tensor([0, 1, 2]), ["labels", "n_classes is 2"]),
+        (torch.zeros(3, 2), torch.tensor([0, -1, 1]), ["labels", "n_classes is 2"]),
+    ],
+)
+def test_a_data_set_whose_parts_do_not_fit_is_refused(examples, labels, words):
+    with pytest.raises(ValueError) as caught:
+        Dataset(examples, labels, 2)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_data_are_loaded_once_a_process_and_option(photos, tmp_path, monkeypatch):
+    """Relative paths mean the working directory of the moment."""
+    monkeypatch.chdir(tmp_path)
+    config = Config(dataset="folder:photos", features="raw")
+    data = load_dataset(config)
+    assert load_dataset(config.replace(lr=1.0)) is data
+    assert load_dataset(config.replace(resolution=8)).shape == (3, 8, 8)
+    assert load_dataset(config.replace(dataset=f"folder:{photos}")).digest == data.digest
+    monkeypatch.chdir(photos)
+    with pytest.raises(ValueError, match="No such file"):
+        load_dataset(config)
+    assert load_dataset(config.replace(dataset="folder:.")).digest == data.digest
 
 
 def test_ring_has_eight_modes_on_the_unit_circle():
-    modes = load_dataset("ring8").modes
+    modes = ring8().modes
     assert len(torch.unique(modes.round(decimals=4), dim=0)) == 8
     assert torch.allclose(modes.norm(dim=1), torch.ones(8))
 
 
 def test_digits_are_scikit_learns():
     bunch = pytest.importorskip("sklearn.datasets").load_digits()
-    data = load_dataset("digits")
+    data = digits()
     assert np.array_equal(data.labels.numpy(), bunch.target)
     assert data.shape == (1, 16, 16)
     coarse = data.examples.float().reshape(-1, 8, 2, 8, 2).mean((2, 4)) / 255 * 16

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from PIL import Image
 
 from trainers.config import METRICS, Config
 from trainers.loop import check, train
@@ -237,6 +238,137 @@ def test_check_finds_what_config_cannot_see(tiny_images):
         check(tiny_images.replace(n_train=10**6))
     with pytest.raises(ValueError, match="widht"):
         check(tiny_images.replace(backbone_options={"widht": 3}))
+
+
+NETWORKS = """
+import torch
+from torch import nn
+from trainers.networks.layers import Generator
+
+
+class G(Generator):
+    def __init__(self, shape):
+        super().__init__(4)
+        self.shape = shape
+        self.layer = nn.Linear(4, 1)
+
+    def forward(self, source, labels):
+        return self.layer(source)[..., None, None].expand(-1, *self.shape)
+
+
+class D(nn.Module):
+    def __init__(self, flat):
+        super().__init__()
+        self.flat = flat
+        self.layer = nn.Linear(1, 1)
+
+    def forward(self, x, labels):
+        logits = self.layer(x.flatten(1).mean(1, keepdim=True))
+        return logits.mean() if self.flat else logits
+
+
+def build(config, shape, n_classes, *, wrong: str = ""):
+    if wrong == "build":
+        return G(shape), D("x" + 1)
+    if wrong == "pair":
+        return G(shape)
+    return G((3, 8, 8) if wrong == "shape" else 7 if wrong == "forward" else shape), D(wrong == "logits")
+"""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("build", [r"backbone 'MODULE:build' raised TypeError: can only concatenate str", "(MODULE.py, line 30)"]),
+        ("pair", ["backbone 'MODULE:build' should return (generator, discriminator)"]),
+        ("forward", ["backbone 'MODULE:build' raised TypeError", "(MODULE.py, line 14)"]),
+        ("shape", ["backbone 'MODULE:build'", "(2, 1, 16, 16)", "digits", "not (2, 3, 8, 8)"]),
+        ("logits", ["backbone 'MODULE:build'", "2 as their first dimension", "not the shape ()"]),
+        (3, ["backbone_options of 'MODULE:build'", "wrong", "3", "string"]),
+    ],
+)
+def test_check_tells_what_is_wrong_with_a_users_networks(wrong, words, user_module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = user_module(NETWORKS)
+    config = Config(backbone=f"{name}:build")
+    assert check(config) == check(Config())
+    with pytest.raises(ValueError) as caught:
+        check(config.replace(backbone_options={"wrong": wrong}))
+    text = str(caught.value)
+    assert "\n" not in text
+    assert all(word.replace("MODULE", name) in text for word in words), text
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "words"),
+    [
+        (
+            "dataset",
+            "def make():\n    return {}['faces']\n",
+            ["dataset 'MODULE:make' raised KeyError: 'faces'", "line 2"],
+        ),
+        (
+            "dataset",
+            "import torch\nfrom trainers.data import Dataset\ndef make():\n"
+            "    return Dataset(torch.zeros(3, 2), torch.zeros(3), 1)\n",
+            ["dataset 'MODULE:make' raised ValueError: a data set's labels should be int64", "line 4"],
+        ),
+        ("features", "def make():\n    raise OSError\n", ["features 'MODULE:make' raised OSError (MODULE.py, line 2)"]),
+        (
+            "features",
+            "from trainers.features import FeatureNet\ndef make():\n    return FeatureNet(lambda x: x.undone(), 'd')\n",
+            ["features 'MODULE:make' raised ", "(MODULE.py, line 3)"],
+        ),
+    ],
+)
+def test_check_tells_where_a_users_data_and_features_fail(field, text, words, user_module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = user_module(text)
+    with pytest.raises(ValueError) as caught:
+        check(Config(**{"features": "raw", field: f"{name}:make"}))
+    assert "\n" not in str(caught.value)
+    assert all(word.replace("MODULE", name) in str(caught.value) for word in words), caught.value
+
+
+def test_check_refuses_features_that_do_not_fit_the_data(photos):
+    config = Config(dataset=f"folder:{photos}", features="digits")
+    with pytest.raises(ValueError, match="features = 'digits' needs grey images of 16x16"):
+        check(config)
+    with pytest.raises(ValueError, match=r"power-of-two side from 16, not .3, 8, 8.; set resolution"):
+        check(config.replace(resolution=8))
+
+
+def test_check_changes_no_number(tiny_images, tmp_path):
+    before = numbers(train(tiny_images, tmp_path / "before"))
+    check(tiny_images)
+    assert numbers(train(tiny_images, tmp_path / "after")) == before
+
+
+def test_a_folder_of_images_trains_and_goes_on_bit_identically(photos, tmp_path):
+    config = everything(dataset=f"folder:{photos}", resolution=16, features="raw").replace(eval_every=128)
+    whole = list(train(config, tmp_path / "whole"))
+    assert whole[-1]["state"] == "done"
+    for _, _row in zip(range(2), train(config, tmp_path / "parts"), strict=False):
+        pass
+    assert numbers(train(config, tmp_path / "parts")) == numbers(whole)
+    picture = tmp_path / "whole" / "samples" / f"{256:012d}.png"
+    with Image.open(picture) as image:
+        assert image.mode == "RGB"
+
+
+def test_a_changed_folder_is_refused_on_resume(photos, tmp_path):
+    """By what the images hold, not by when they were written."""
+    from trainers import data
+
+    config = everything(dataset=f"folder:{photos}", features="raw")
+    next(iter(train(config, tmp_path / "run")))
+    (photos / "cat" / "01.png").touch()
+    data._load.cache_clear()
+    next(iter(train(config, tmp_path / "run")))
+    (photos / "cat" / "01.png").unlink()
+    data._load.cache_clear()
+    with pytest.raises(ValueError, match="data_digest"):
+        next(iter(train(config, tmp_path / "run")))
 
 
 GOLDEN = {

@@ -1,14 +1,18 @@
 """Distances against closed forms and reference implementations."""
 
 import math
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from trainers.data import grid25, ring8
+from trainers.config import Config
+from trainers.data import grid25, load_dataset, ring8
 from trainers.metrics import (
     Moments,
     energy_distance,
@@ -162,3 +166,119 @@ def test_generate_gives_the_asked_number(tiny_images):
     batches = list(generate(state.config, state.data, state.generator, CPU, 1234))
     assert [len(batch) for batch in batches] == [500, 500, 234]
     assert not math.isnan(float(torch.cat(batches).sum()))
+
+
+SLOW = """
+import torch
+from trainers.features import FeatureNet
+
+calls = []
+
+def net():
+    def extract(x):
+        calls.append(len(x))
+        print("extract", len(x))
+        return x.flatten(1)[:, :5]
+    return FeatureNet(extract, "{digest}", slow={slow})
+"""
+
+
+@pytest.fixture
+def slow_net(user_module):
+    """Makes a module with a feature net that counts its calls; returns the net's name and the list of calls."""
+
+    def make(slow=True, digest="d1"):
+        name = user_module(SLOW.format(slow=slow, digest=digest))
+        return f"{name}:net", __import__(name).calls
+
+    return make
+
+
+def reference(config):
+    """The real statistics as a fresh process would have them."""
+    from trainers import metrics
+
+    metrics._reference.cache_clear()
+    return metrics._reference(load_dataset(config), config.feature_net, CPU, torch.get_num_threads())
+
+
+def test_statistics_of_a_slow_net_are_taken_once(photos, slow_net, cache):
+    name, calls = slow_net()
+    config = Config(dataset=f"folder:{photos}", features=name)
+    first, second = reference(config), reference(config)
+    assert calls == [12]
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    (path,) = (cache / "statistics").iterdir()
+    with np.load(path, allow_pickle=False) as stored:
+        assert {n: stored[n].dtype for n in stored.files} == {"mean": np.float64, "covariance": np.float64}
+    x = load_dataset(config).scaled(torch.arange(12)).flatten(1)[:, :5].double()
+    assert torch.allclose(first.mean, x.mean(0))
+    assert torch.allclose(first.covariance, torch.cov(x.T))
+    assert torch.allclose(first.root @ first.root, first.covariance)
+
+
+def test_statistics_belong_to_data_net_and_threads(photos, slow_net, cache, picture):
+    name, calls = slow_net()
+    config = Config(dataset=f"folder:{photos}", features=name)
+    reference(config)
+    reference(config.replace(resolution=8))
+    reference(config.replace(features=slow_net()[0]))
+    torch.set_num_threads(2)
+    reference(config)
+    torch.set_num_threads(1)
+    assert len(list((cache / "statistics").iterdir())) == 4
+    reference(config.replace(dataset=f"folder:{photos}/../photos"))  # equal content
+    assert len(list((cache / "statistics").iterdir())) == 4
+    assert calls == [12] * 3
+
+
+def test_a_quick_net_and_embedded_data_need_no_cache_folder(photos, slow_net, cache, tiny_images, tiny_points):
+    for config in (tiny_images, tiny_points):
+        state = State(config, CPU)
+        evaluate(config, state.data, state.generator, CPU)
+    assert not cache.exists()
+    name, calls = slow_net(slow=False)
+    for _ in range(2):
+        reference(Config(dataset=f"folder:{photos}", features=name))
+    assert calls == [12, 12]
+    assert not (cache / "statistics").exists()
+
+
+def test_a_net_that_fails_leaves_nothing(photos, user_module, cache):
+    name = user_module(
+        "from trainers.features import FeatureNet\n"
+        "def net():\n    return FeatureNet(lambda x: x.no_such_method(), 'd', slow=True)\n"
+    )
+    with pytest.raises(AttributeError):
+        reference(Config(dataset=f"folder:{photos}", features=f"{name}:net"))
+    assert not list((cache / "statistics").iterdir())
+
+
+TWO = """
+import sys, torch
+sys.path.append(sys.argv[3])
+torch.set_num_threads(1)
+from trainers import metrics
+from trainers.config import Config
+from trainers.data import load_dataset
+config = Config(dataset=sys.argv[1], features=sys.argv[2])
+data = load_dataset(config)
+print("ready", flush=True)
+sys.stdin.readline()
+print(metrics._reference(data, config.feature_net, torch.device("cpu"), 1).mean.tolist())
+"""
+
+
+def test_two_processes_at_once_take_the_statistics_once(photos, slow_net):
+    config = Config(dataset=f"folder:{photos}", features=slow_net()[0])
+    load_dataset(config)
+    command = [sys.executable, "-c", TWO, config.dataset, config.features, str(photos.parent)]
+    both = [subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
+    for process in both:
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    out = [process.communicate()[0].splitlines() for process in both]
+    assert sorted(map(len, out)) == [1, 2]  # one of them says "extract 12" first
+    assert out[0][-1] == out[1][-1]

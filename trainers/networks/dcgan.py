@@ -87,7 +87,8 @@ def build(
     """
     side = shape[-1]
     if len(shape) != 3 or shape[1] != side or side < 16 or side.bit_count() != 1:
-        raise ValueError(f"backbone = 'dcgan' needs square images with a power-of-two side from 16, not {shape}")
+        hint = "; set resolution, to 32 say" if config.holds_image_files else ""
+        raise ValueError(f"backbone = 'dcgan' needs square images with a power-of-two side from 16, not {shape}{hint}")
     with seeded(config.seed, "init of G"):
         generator = DCGANGenerator(shape, latent, width)
     with seeded(config.seed, "init of D"):

@@ -1,0 +1,77 @@
+"""Pictures to train on, and a cache folder of each test's own."""
+
+import pickle
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("GANABLATE_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def picture():
+    """picture(seed): a random image."""
+    return make_picture
+
+
+def make_picture(seed, size=(16, 16), mode="RGB"):
+    rng = np.random.default_rng(seed)
+    small = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+    return small.resize(size, Image.Resampling.BICUBIC).convert(mode)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of 12 images of 16x16 in the classes bird, cat and dog."""
+    for index in range(12):
+        path = tmp_path / "photos" / ("dog", "cat", "bird")[index % 3] / f"{index:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_picture(index).save(path)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def torchvision_data(cache, monkeypatch):
+    """Twenty random images in place of each of torchvision's data sets, where torchvision looks for them."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(20, dtype=np.uint8) % 10
+    for kind in ("MNIST", "FashionMNIST"):
+        raw = cache / "torchvision" / kind / "raw"
+        raw.mkdir(parents=True)
+        for split in ("train", "t10k"):
+            pixels = rng.integers(0, 256, (20, 28, 28), dtype=np.uint8)
+            (raw / f"{split}-images-idx3-ubyte").write_bytes(
+                struct.pack(">4I", 0x803, *pixels.shape) + pixels.tobytes()
+            )
+            (raw / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, 20) + labels.tobytes())
+    batches = cache / "torchvision" / "cifar-10-batches-py"
+    batches.mkdir()
+    rows = rng.integers(0, 256, (4, 3072), dtype=np.uint8)
+    for index in range(5):
+        content = {"data": rows, "labels": labels[4 * index : 4 * index + 4].tolist()}
+        (batches / f"data_batch_{index + 1}").write_bytes(pickle.dumps(content))
+    (batches / "batches.meta").write_bytes(pickle.dumps({"label_names": [f"class {n}" for n in range(10)]}))
+    monkeypatch.setattr("torchvision.datasets.CIFAR10._check_integrity", lambda self: True)
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda path, md5=None: True)
+    return cache / "torchvision"
+
+
+@pytest.fixture
+def user_module(tmp_path, monkeypatch):
+    """Writes a module of the user's own, importable by its name, which no other test has."""
+    monkeypatch.syspath_prepend(tmp_path)
+    count = iter(range(10**6))
+
+    def write(text):
+        name = f"mine_{tmp_path.name.replace('-', '_')}_{next(count)}"
+        (tmp_path / f"{name}.py").write_text(text)
+        return name
+
+    return write
