@@ -389,8 +389,9 @@ def told(error: BaseException) -> str:
 
 def _is_users(file: str) -> bool:
     """Whether a frame's file is neither Python's, nor an installed package's, nor of this package."""
-    installed = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return not file.startswith("<") and not any(Path(file).is_relative_to(path) for path in (*installed, Path(__file__).parent))
+    homes = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    homes.append(Path(__file__).parent)
+    return not file.startswith("<") and not any(Path(file).is_relative_to(home) for home in homes)
 
 
 def _short(file: str) -> str:

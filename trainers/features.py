@@ -113,8 +113,9 @@ def lite0() -> FeatureNet:
     def extract(x: Tensor) -> Tensor:
         if x.dim() != 4 or x.shape[1] not in (1, 3):
             raise ValueError(f"features = 'lite0' needs images of 1 or 3 channels, not examples of {list(x.shape[1:])}")
-        parts = [_lite0_input(part) for part in x.split(LITE0_PART)]
-        return torch.cat([net.to(x.device).extract_features(part).mean(dim=(2, 3)) for part in parts])
+        net.to(x.device)
+        parts = (_lite0_input(part) for part in x.split(LITE0_PART))
+        return torch.cat([net.extract_features(part).mean(dim=(2, 3)) for part in parts])
 
     return FeatureNet(extract, hashlib.sha256(weights.read_bytes()).hexdigest()[:16], slow=True)
 

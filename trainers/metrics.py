@@ -6,6 +6,7 @@ Each function takes plain tensors; `evaluate` says which of them a Config's rows
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -140,6 +141,8 @@ def _real_moments(data: Dataset, features: str, device: torch.device) -> Moments
 def _save_moments(path: Path, moments: Moments) -> None:
     with path.open("wb") as file:
         np.savez(file, mean=moments.mean.cpu().numpy(), covariance=moments.covariance.cpu().numpy())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @cache
