@@ -200,7 +200,7 @@ def load_outcome(search: Search, store: Store) -> Outcome:
 def _trial(search: Search, record: Record) -> Trial:
     params = json.loads(record.tags["params"])
     value = record.metrics.get(search.metric, math.nan)
-    config = search.propose(optuna.trial.FixedTrial(params)).replace(seed=record.seed)
+    config = Config(**json.loads(record.tags["config"]), seed=record.seed)
     images = int(record.metrics.get("images", 0))
     return Trial(int(record.tags["trial"]), record.state, value, images, config, params, record.run_id)
 
@@ -246,7 +246,7 @@ class Trials(Work):
 
     def _ask(self, number: int, record: Record | None = None) -> Config:
         """Propose trial `number`, or take the stored proposal as Optuna's. Raises ValueError if the space changed."""
-        # CMA-ES keeps its state in the trials it proposes, so it proposes again; others have none
+        # what is stored needs no sampler, but CMA-ES, which keeps its state in the trials that it proposes
         remembers = self.search.sampler == "cmaes"
         self.study.sampler = RandomSampler(0) if record and not remembers else sampler(self.search, number)
         with warnings.catch_warnings():
@@ -254,6 +254,7 @@ class Trials(Work):
             if record:
                 self.study.enqueue_trial(json.loads(record.tags["params"]))
             trial = self.study.ask()
+            _ = trial.relative_params  # what it proposes, even where the stored values are taken
             config = _propose(self.search, trial)
         if record and config.cell_key != record.cell_key:
             raise ValueError(
@@ -286,7 +287,11 @@ class Trials(Work):
             number = next(n for n in range(self.samples) if n not in self.asked)
             self._ask(number)
             job = self._job(number, None)
-            tags = {"trial": str(number), "params": json.dumps(self.asked[number].params)}
+            tags = {
+                "trial": str(number),
+                "params": json.dumps(self.asked[number].params),
+                "config": json.dumps(self.configs[number].changed()),
+            }
             run_id = self.store.create(self.search, job.cell, job.seed, parent=self.search.cell, tags=tags)
             job = self._job(number, run_id)
         else:

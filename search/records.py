@@ -78,4 +78,3 @@ def from_database(uri: str, tag: str, values: Iterable[str]) -> list[Record]:
         for run_id, key, value, is_nan in rows("latest_metrics"):
             records[run_id].metrics[key] = math.nan if is_nan else value
     return list(records.values())
-

@@ -24,6 +24,7 @@ from search.plan import Job
 from search.progress import Display
 from search.store import Store
 from search.trial import train_trial
+from trainers.cache import cache_folder
 
 WAIT, DONE = "wait", "done"  # answers of a work that has no job now, or no more
 PARTS = ("trainers", "spaces", "search", "reports")
@@ -162,7 +163,7 @@ class StoreLog(_Unsaved, tune.Callback):
             "config": job.config.model_dump(mode="json"),
             "folder": str(Path.cwd()),
             "path": sys.path,
-            "cache": str(self.store.storage / "cache"),
+            "cache": str(cache_folder()),
         }
 
     def value(self, job: Job, result: dict[str, Any] | None) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +13,7 @@ from spaces.recipes import RECIPES
 from spaces.spaces import SPACES, Space
 from spaces.studies import STUDIES
 from spaces.study import Study
-from trainers.config import Config, choose
+from trainers.config import Config, choose, told
 
 
 def find_study(name: str) -> Study:
@@ -82,10 +81,6 @@ def _load(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise ValueError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
     except Exception as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        raise ValueError(f"{path}, line {lines[-1] if lines else '?'}: {said}") from None
+        raise ValueError(f"{path}: {told(error).removeprefix('ValueError: ')}") from None
     return module

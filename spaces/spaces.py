@@ -20,11 +20,11 @@ COOP_SHARE = 4  # n_coop is at most this part of n_images, so that all trials ca
 def optimizer(trial: Any, base: Config) -> dict[str, Any]:
     """lr within a factor of ten (G's in the base's ratio), and r1_gamma from 0.001 to 10 or off.
 
-    R1 is off below 0.001, a quarter of the log range: one number without a condition, as Gaussian processes and CMA-ES
-    need it.
+    R1 is off in the lower half of the log range: one number without a condition, as Gaussian processes and CMA-ES need
+    it.
     """
     lr = trial.suggest_float("lr", base.lr / 10, base.lr * 10, log=True)
-    gamma = trial.suggest_float("r1_gamma", 10**-4.33, 10, log=True)
+    gamma = trial.suggest_float("r1_gamma", 1e-7, 10, log=True)
     overrides = {"lr": lr, "r1_gamma": gamma if gamma >= 1e-3 else 0.0}
     return overrides if base.lr_g is None else {**overrides, "lr_g": lr * (base.lr_g / base.lr)}
 

@@ -388,9 +388,10 @@ def told(error: BaseException) -> str:
 
 
 def _is_users(file: str) -> bool:
-    """Whether a frame's file is neither Python's, nor an installed package's, nor of this package."""
+    """Whether a frame's file is neither Python's, nor an installed package's, nor ours."""
     homes = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    homes.append(Path(__file__).parent)
+    ours = Path(__file__).parent.parent
+    homes += [ours / part for part in ("trainers", "spaces", "search", "reports", "ganablate.py")]
     return not file.startswith("<") and not any(Path(file).is_relative_to(home) for home in homes)
 
 
