@@ -260,7 +260,10 @@ def train(
     """Train one recipe in a folder, without Ray or MLflow; Ctrl-C and SIGTERM finish a checkpoint first."""
     config = _one_cell(recipe, budget, set_, tiny).cells()[0].config.replace(seed=seed)
 
+    from trainers.loop import check
     from trainers.loop import train as train_config
+
+    check(config)
 
     signals: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,5 +1,14 @@
-"""Tables and figures, from the store alone."""
+"""Reads the store: statistics, tables, figures."""
 
-from reports.table import ablation_table
+from typing import Any
 
 __all__ = ["ablation_table"]
+
+
+def __getattr__(name: str) -> Any:
+    """ablation_table, imported when it is asked for: pandas and SciPy take a second."""
+    if name == "ablation_table":
+        from reports.table import ablation_table
+
+        return ablation_table
+    raise AttributeError(f"module 'reports' has no attribute {name!r}")

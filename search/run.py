@@ -69,8 +69,8 @@ def check_cells(cells: Iterable[Cell], store: Store) -> None:
                 held = record.tags.get(name, digest)
                 if key == cell.config.cell_key and held != digest:
                     raise ValueError(
-                        f"{name} of {cell.config.dataset} is {digest}, but run {record.run_id} has {held}: "
-                        f"the data set or the feature weights changed; restore them, or delete that run in MLflow"
+                        f"{name} of {cell.label} is {digest}, but run {record.run_id} has {held}: data, feature "
+                        f"weights or own code changed; restore them, or give them a new name, or delete that run"
                     )
 
 

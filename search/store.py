@@ -313,8 +313,8 @@ def load_runs(study: Study | str, tracking_uri: str | None = None, *, store: Sto
     """All runs of a study's cells and seeds that the store holds, one a row, in the study's order.
 
     Columns: row, column, seed, state, run_id, cell_key; the tags protocol, code_version, data_digest, features_digest,
-    device, torch; finals and bests by the names of METRICS, evaluations and seconds (NaN where a run has none). Raises
-    ValueError for a study that is not known.
+    own_code_digest, device, torch; finals and bests by the names of METRICS, evaluations and seconds (NaN where a run
+    has none). Raises ValueError for a study that is not known.
     """
     if isinstance(study, str):
         if study not in STUDIES:
@@ -338,7 +338,7 @@ def _frame(store: Store, study: Study, cells: list[Cell]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns)
 
 
-_TAGS = ("protocol", "code_version", "data_digest", "features_digest", "device", "torch")
+_TAGS = ("protocol", "code_version", "data_digest", "features_digest", "own_code_digest", "device", "torch")
 
 
 def _line(record: Record) -> dict[str, Any]:

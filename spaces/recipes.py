@@ -40,6 +40,17 @@ DIGITS = Config(
 )
 DIGITS_COOP = {"n_coop": 200 * 64, "coop_optimizer": "fresh"}
 
+# CIFAR-10, or images of the user's own by dataset=folder:PATH or zip:PATH: 3,000 steps of 64, of which 200 cooperative.
+IMAGES = DIGITS.replace(
+    dataset="cifar10",
+    resolution=32,
+    features="lite0",
+    backbone_options={"width": 32},
+    lr=2e-4,
+    n_images=3_000 * 64,
+    eval_every=600 * 64,
+)
+
 AW = {"aw": "normalized"}
 
 
@@ -57,4 +68,5 @@ RECIPES: dict[str, Config] = {
     **_crossed("ring8", RING8, POINTS_COOP),
     **_crossed("grid25", GRID25, POINTS_COOP),
     **_crossed("digits", DIGITS, DIGITS_COOP),
+    **_crossed("images", IMAGES, DIGITS_COOP),
 }

@@ -25,5 +25,12 @@ STUDIES: dict[str, Study] = {
             seeds=3,
             metrics=POINT_METRICS,
         ),
+        # DCGAN on CIFAR-10 or, by --set dataset=folder:PATH, on a user's own images.
+        Study(
+            "images",
+            "images_gan",
+            rows={"GAN": {}, "+ both": {**DIGITS_COOP, **AW}},
+            seeds=2,
+        ),
     ]
 }

@@ -73,9 +73,9 @@ def claim_provenance(run_dir: Path, digests: dict[str, str], made_with: dict[str
     path = run_dir / "provenance.json"
     held = json.loads(path.read_text()) if path.exists() else digests
     for name, digest in digests.items():
-        if held[name] != digest:
+        if held.setdefault(name, digest) != digest:
             raise ValueError(
-                f"{name} is {digest}, but {run_dir} began with {held[name]}: the data set or the feature weights "
+                f"{name} is {digest}, but {run_dir} began with {held[name]}: data, feature weights or own code "
                 f"changed; restore them, or start the run anew in another folder"
             )
     for name, value in {**made_with, "code_version": code_version()}.items():

@@ -236,13 +236,13 @@ class Config(BaseModel):
         return self.model_dump(mode="json", exclude_defaults=True, exclude={"seed"})
 
     def replace(self, **overrides: Any) -> Config:
-        """This Config with some fields changed, checked anew; of the same backbone's options only those given change.
-
-        Raises ValueError.
+        """This Config with some fields changed, checked anew. Of the same backbone's options only those given change;
+        another backbone starts from its own. Raises ValueError.
         """
-        options = overrides.get("backbone_options")
+        options = overrides.get("backbone_options", {})
         if isinstance(options, dict) and overrides.get("backbone", self.backbone) == self.backbone:
-            overrides["backbone_options"] = {**self.backbone_options, **options}
+            options = {**self.backbone_options, **options}
+        overrides["backbone_options"] = options
         return Config(**{**self.model_dump(), **overrides})
 
     def scaled(self, factor: float) -> Config:
@@ -300,6 +300,12 @@ class Config(BaseModel):
     def holds_image_files(self) -> bool:
         """Whether the data set is of image files, or torchvision's, which `resolution` can resize."""
         return self.dataset.startswith(("folder:", "zip:")) or self.dataset in TORCHVISION
+
+    @property
+    def own_names(self) -> list[str]:
+        """The fields that name a `module:object` of the user's own."""
+        names = (self.dataset, self.backbone, self.loss, self.features)
+        return sorted({name for name in names if ":" in name and not name.startswith(("folder:", "zip:"))})
 
     @property
     def protocol(self) -> str:

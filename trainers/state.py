@@ -18,7 +18,7 @@ from trainers.data import Dataset, Sampler, load_dataset
 from trainers.losses import Loss
 from trainers.networks import BACKBONES
 from trainers.networks.layers import Generator
-from trainers.streams import stream
+from trainers.streams import seeded, stream
 
 MAX_LOGIT = 1e4  # a mean |D(x)| beyond it counts as diverged
 
@@ -173,7 +173,8 @@ def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]
     guarded = users_code("backbone", config.backbone, BACKBONES)(build)
     checked = validate_call(config={"arbitrary_types_allowed": True, "strict": True})(guarded)
     try:
-        networks = checked(config, data.shape, data.n_classes, **config.backbone_options)
+        with seeded(config.seed, "init"):  # for a user's own networks; ours seed G and D apart
+            networks = checked(config, data.shape, data.n_classes, **config.backbone_options)
     except ValidationError as error:
         raise ValueError(f"backbone_options of {config.backbone!r}: {sentence(error, options)}") from None
     if not (isinstance(networks, tuple) and [isinstance(n, nn.Module) for n in networks] == [True, True]):

@@ -92,6 +92,10 @@ RECIPE_KEYS = {
     "digits_coop": "af7b996caedc7cd7",
     "digits_aw": "6e04482016eeb882",
     "digits_coop_aw": "8e99f908062f1018",
+    "images_gan": "9d8c1f0cf81c528a",
+    "images_coop": "d3ce9fa2461c68d0",
+    "images_aw": "10e539487a1a7888",
+    "images_coop_aw": "9dfbd2a54970c85b",
 }
 
 

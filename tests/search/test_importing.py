@@ -1,0 +1,95 @@
+"""Run folders made elsewhere are taken in once."""
+
+import json
+
+import pytest
+
+from search.importing import import_runs
+from search.plan import make_plan
+from search.store import load_runs
+from trainers.checkpoint import read_rows
+from trainers.loop import train
+
+
+@pytest.fixture
+def elsewhere(tmp_path, tiny_study):
+    """Folders of three runs of a study, one of which has not ended, as a SLURM array leaves them."""
+    folder = tmp_path / "elsewhere"
+    first, second = tiny_study.cells()
+    for name, cell, seed, rows in [("a", first, 0, 3), ("b/c", first, 1, 3), ("d", second, 0, 2)]:
+        run = train(cell.config.replace(seed=seed), folder / name)
+        for _ in range(rows):
+            next(run)
+        run.close()
+    return folder
+
+
+def states(study, store):
+    return [job.state for job in make_plan(study, store).jobs]
+
+
+def test_what_is_taken_in_counts_once(store, tiny_study, elsewhere):
+    assert states(tiny_study, store) == ["missing"] * 4
+    told = list(import_runs([elsewhere], store))
+    assert [line.split(": taken in as run ")[0] for line in told] == [str(elsewhere / n) for n in ("a", "b/c", "d")]
+    assert states(tiny_study, store) == ["done", "done", "missing", "missing"]
+    runs = load_runs(tiny_study, store=store)
+    assert len(runs) == 3
+    for path, run_id in zip(("a", "b/c"), runs["run_id"], strict=False):
+        rows = read_rows(elsewhere / path)
+        assert [(images, value) for _, images, value in store.points(run_id, "fid")] == [
+            (row["images"], row["fid"]) for row in rows
+        ]
+        assert runs.set_index("run_id").loc[run_id, "fid_best"] == min(row["fid"] for row in rows)
+
+    again = list(import_runs([elsewhere, elsewhere / "a"], store))
+    assert all("the store has this run" in line for line in again)
+    assert len(store.find("seed", ["0", "1"])) == 3
+
+
+def test_an_interrupted_run_goes_on(store, tiny_study, elsewhere):
+    list(import_runs([elsewhere / "d"], store))
+    (job,) = [job for job in make_plan(tiny_study, store).missing if job.run_id]
+    whole = [row["fid"] for row in train(job.config, elsewhere / "whole")]
+    assert [row["fid"] for row in train(job.config, store.folder(job.run_id))] == whole
+
+
+def test_a_crash_in_the_middle_takes_the_rest_in_later(store, tiny_study, elsewhere, monkeypatch):
+    def dies(*_, **__):
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.rename", dies)
+        with pytest.raises(RuntimeError):
+            list(import_runs([elsewhere / "a"], store))
+    list(import_runs([elsewhere / "a"], store))
+    assert states(tiny_study, store)[0] == "done"
+    assert len(store.find("seed", ["0"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        (None, None, "holds no run folder"),
+        ("config.json", "{", "a is no run folder that can be read"),
+        ("config.json", '{"lr": -1}', "lr = -1"),
+        ("config.json", '{"speed": 1}', "unknown field 'speed'"),
+        ("config.json", "[1]", "no run folder that can be read"),
+        ("rows.jsonl", '{"images": 3}\n', "a row that lacks"),
+        ("rows.jsonl", "nonsense\n", "no run folder that can be read"),
+        ("rows.jsonl", "3\n", "no run folder that can be read"),
+    ],
+)
+def test_folders_that_are_none_are_refused_before_any_is_copied(store, elsewhere, name, content, words):
+    if name is None:
+        target = elsewhere.parent / "empty"
+        target.mkdir()
+    else:
+        target = elsewhere / "a"
+        (target / name).write_text(content)
+    with pytest.raises(ValueError, match=words):
+        list(import_runs([elsewhere / "b", target], store))
+    with pytest.raises(ValueError, match="does not exist"):
+        list(import_runs([elsewhere / "b", elsewhere / "nowhere"], store))
+    assert store.find("seed", ["0", "1"]) == []
+    assert json.loads((elsewhere / "b/c/config.json").read_text())["seed"] == 1
