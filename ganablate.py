@@ -141,6 +141,7 @@ def search(
         chosen = _one_cell(name, budget, set_, tiny)
         base, found = chosen.cells()[0].config, find_space(space)
         searches.append(Search(chosen.name, base, space, found, sampler, scheduler, chosen.variant))
+    store = _store(tracking_uri, storage)
     from rich.console import Console
 
     from reports.report import show, write_report
@@ -150,7 +151,7 @@ def search(
     for each in searches:
         check_search(each, samples)
     check_table(searches, seeds)
-    store, console = _store(tracking_uri, storage), Console()
+    console = Console()
     outcomes: list[Outcome] = []
     for each in searches:
         outcomes.append(
@@ -360,7 +361,9 @@ def _store(tracking_uri: str | None, storage: Path) -> Store:
     from search.store import Store
 
     os.environ.setdefault("GANABLATE_CACHE", str(storage.absolute() / "cache"))
-    return Store(tracking_uri, storage)
+    store = Store(tracking_uri, storage)
+    store.probe()
+    return store
 
 
 def main() -> None:

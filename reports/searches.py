@@ -26,6 +26,8 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
         metric, winner = METRICS[outcome.search.metric], outcome.winner
         values = ", ".join(f"{name} {value:.4g}" for name, value in _varied(outcome).items())
         lines.append(f"  winner: trial {winner.number}, {metric.label} {winner.value:.{metric.decimals}f}: {values}")
+    lines += [f"  trial {trial.number} failed: {trial.error}" for trial in outcome.trials if trial.state == "failed"]
+    lines += ["  run again with --retry-failed once the cause is mended"] if states["failed"] else []
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 

@@ -55,6 +55,7 @@ class Trial:
     config: Config
     params: dict[str, Any]
     run_id: str
+    error: str
 
 
 @dataclass(frozen=True)
@@ -119,16 +120,16 @@ def run_search(
     check_search(search, samples)
     check_resources(cpus_per_trial, gpus_per_trial)
     check_cells([search.cell], store)
+    left = _left(search, store, samples, retry_failed)
+    if left == 0:
+        console.print(f"{search.title}: nothing to run.", highlight=False)
+        return load_outcome(search, store)
+    slots = start_cluster(address, cpus_per_trial, gpus_per_trial, verbose)
     claims = Claims(store.storage)
-    if not claims.claim(f"search-{zlib.crc32(search.title.encode()):08x}", 0):
+    if not claims.claim(search.key, 0):
         raise ValueError(f"{search.title} is being made by another process; wait for it, or end it")
     try:
-        work = Trials(search, store, samples, retry_failed)
-        left = max(0, samples - len(work.asked)) + len(work.interrupted)
-        if left == 0:
-            console.print(f"{search.title}: nothing to run.", highlight=False)
-            return load_outcome(search, store)
-        work.slots = start_cluster(address, cpus_per_trial, gpus_per_trial, verbose)
+        work = Trials(search, store, samples, retry_failed, slots)
         console.print(f"{search.title}: {left} trials to make.", highlight=False)
         with Display(left, left * search.base.n_images, console) as display:
             tune_runs(work, store, display, cpus=cpus_per_trial, gpus=gpus_per_trial, verbose=verbose)
@@ -137,6 +138,18 @@ def run_search(
         return load_outcome(search, store)
     finally:
         claims.release()
+
+
+def _ended(retry_failed: bool) -> Set[str]:
+    """The states of trials that are not made again."""
+    return STATES.keys() - ({"failed"} if retry_failed else set())
+
+
+def _left(search: Search, store: Store, samples: int, retry_failed: bool) -> int:
+    """How many trials are to be made: interrupted ones and new ones."""
+    records = store.trials(search)
+    ended = [record for record in records if record.state in _ended(retry_failed)]
+    return max(samples, len(records)) - len(ended)
 
 
 def check_search(search: Search, samples: int) -> None:
@@ -185,7 +198,7 @@ def sampler(search: Search, number: int) -> BaseSampler:
 
 def load_study(search: Search, store: Store) -> optuna.Study:
     """Optuna's study of what the store holds of a search: COMPLETE, PRUNED, FAIL and RUNNING trials with their rows."""
-    return Trials(search, store, samples=0, retry_failed=False).study
+    return Trials(search, store, samples=0).study
 
 
 def load_outcome(search: Search, store: Store) -> Outcome:
@@ -198,11 +211,17 @@ def load_outcome(search: Search, store: Store) -> Outcome:
 
 
 def _trial(search: Search, record: Record) -> Trial:
-    params = json.loads(record.tags["params"])
-    value = record.metrics.get(search.metric, math.nan)
-    config = Config(**json.loads(record.tags["config"]), seed=record.seed)
-    images = int(record.metrics.get("images", 0))
-    return Trial(int(record.tags["trial"]), record.state, value, images, config, params, record.run_id)
+    tags, metrics = record.tags, record.metrics
+    return Trial(
+        number=int(tags["trial"]),
+        state=record.state,
+        value=metrics.get(search.metric, math.nan),
+        images=int(metrics.get("images", 0)),
+        config=Config(**json.loads(tags["config"]), seed=record.seed),
+        params=json.loads(tags["params"]),
+        run_id=record.run_id,
+        error=tags.get("error", ""),
+    )
 
 
 class Trials(Work):
@@ -211,9 +230,8 @@ class Trials(Work):
     A proposal is made when a slot is free and not before, so that it knows all trials that ended.
     """
 
-    def __init__(self, search: Search, store: Store, samples: int, retry_failed: bool) -> None:
-        self.search, self.store, self.samples = search, store, samples
-        self.slots = 1
+    def __init__(self, search: Search, store: Store, samples: int, retry_failed: bool = False, slots: int = 1) -> None:
+        self.search, self.store, self.samples, self.slots = search, store, samples, slots
         self.running = 0
         self.stopper = Stopper(search)
         self.study = optuna.create_study(direction="minimize" if search.lower_is_better else "maximize")
@@ -221,7 +239,7 @@ class Trials(Work):
         self.configs: dict[int, Config] = {}
         self.values: dict[int, float] = {}  # of the latest row
         records = store.trials(search)
-        ended = STATES.keys() - ({"failed"} if retry_failed else set())
+        ended = _ended(retry_failed)
         self.interrupted = [record for record in records if record.state not in ended]
         self._rebuild(records, ended)
 
@@ -288,6 +306,7 @@ class Trials(Work):
             self._ask(number)
             job = self._job(number, None)
             tags = {
+                "search": self.search.key,
                 "trial": str(number),
                 "params": json.dumps(self.asked[number].params),
                 "config": json.dumps(self.configs[number].changed()),

@@ -35,17 +35,17 @@ def run_study(
     console = console or Console()
     check_resources(cpus_per_trial, gpus_per_trial)
     check_cells(study.cells(), store)
+    if make_plan(study, store, retry_failed=retry_failed).missing:
+        start_cluster(address, cpus_per_trial, gpus_per_trial, verbose)
     claims = Claims(store.storage)
     try:
         jobs, elsewhere = _claim(study, store, claims, retry_failed)
         if elsewhere:
             console.print(f"{elsewhere} runs are being made by another process; they are left to it.")
+        store.update_parents(study, study.cells())  # of runs that other studies, or a driver that died, made
         if not jobs:
-            store.update_parents(study, study.cells())  # of runs that other studies, or a driver that died, made
             console.print(f"{study.title}: nothing to run.", highlight=False)
             return {}
-        start_cluster(address, cpus_per_trial, gpus_per_trial, verbose)
-        store.update_parents(study, study.cells())
         console.print(f"{study.title}: {len(jobs)} runs to make.", highlight=False)
         images = sum(job.cell.config.n_images for job in jobs)
         with Display(len(jobs), images, console) as display:

@@ -54,8 +54,7 @@ class Store:
     @cached_property
     def client(self) -> MlflowClient:
         """MLflow's client of this store."""
-        if self.uri.startswith("http"):
-            self._probe()
+        self.probe()
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default takes minutes to give up
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -74,8 +73,10 @@ class Store:
             raise self._silent(error) from None
         return client
 
-    def _probe(self) -> None:
-        """Ask a server for any answer: MLflow itself would wait for minutes."""
+    def probe(self) -> None:
+        """Ask a server, if the store is one, for any answer: MLflow itself would wait for minutes."""
+        if not self.uri.startswith("http"):
+            return
         try:
             with urllib.request.urlopen(self.uri.rstrip("/") + "/health", timeout=ANSWER_WITHIN):
                 pass
@@ -138,7 +139,7 @@ class Store:
 
     def trials(self, search: Search) -> list[Record]:
         """The trials of a search in the order of their numbers."""
-        records = self.find("mlflow.parentRunId", [self.parent(search, search.cell)])
+        records = self.find("search", [search.key])
         return sorted(records, key=lambda record: int(record.tags["trial"]))
 
     # writing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,11 @@ class Search:
         return f"search {self.recipe}{self.variant}"
 
     @property
+    def key(self) -> str:
+        """What its trials are found by: 16 hex digits of title and base, so that a changed recipe starts anew."""
+        return hashlib.sha256(f"{self.title}/{self.base.cell_key}".encode()).hexdigest()[:16]
+
+    @property
     def cell(self) -> Cell:
         """Where its trials hang: the base."""
         return Cell("search", "", self.base)
@@ -54,8 +60,8 @@ class Search:
 
     @property
     def summary(self) -> tuple[str, ...]:
-        """What the parent run says of the trials."""
-        return ("trials", "done", "stopped", "diverged", "failed", "best_value", "images", "images_saved", self.metric)
+        """Columns of its table in the MLflow UI: what the parent says of the trials, and what each trial reached."""
+        return ("best_value", "done", "stopped", "diverged", "images_saved", self.metric, self.base.metric, "images")
 
     def seed(self, number: int) -> int:
         """The training seed of a trial."""

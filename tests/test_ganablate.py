@@ -3,15 +3,19 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 SMALL = ["--set", "backbone_options.width=4", "--set", "eval_samples=100", "--budget", "0.04", "--seeds", "1"]
 
@@ -34,39 +38,130 @@ def test_list(tmp_path):
     assert {"mlp", "dcgan"} <= set(names["backbones"])
 
 
+def image(path, side=8, mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, (side, side), side).save(path)
+
+
+@pytest.fixture
+def things(tmp_path, monkeypatch):
+    """A folder of what users get wrong, the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GANABLATE_CACHE", str(tmp_path / "runs" / "cache"))
+    (tmp_path / "bad.db").write_text("this is no database")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    for name, side in (("a", 8), ("b", 9)):
+        image(tmp_path / "mixed" / f"{name}.png", side)
+    image(tmp_path / "stray" / "cats" / "1.png")
+    image(tmp_path / "stray" / "x.png")
+    image(tmp_path / "torn" / "1.png")
+    (tmp_path / "torn" / "2.png").write_bytes((tmp_path / "torn" / "1.png").read_bytes()[:40])
+    (tmp_path / "broken.py").write_text("x = (\n")
+    (tmp_path / "two.py").write_text("from spaces import STUDIES\na = STUDIES['quick']\nb = STUDIES['ring']\n")
+    (tmp_path / "bad_net.py").write_text("def build(config, shape, n_classes):\n    return 1 / 0\n")
+    (tmp_path / "spaces_of_mine.py").write_text("def none(trial, base):\n    return {}\n")
+    return tmp_path
+
+
+IMAGES = ["run", "images", "--set"]
+SEARCH = ["search", "ring8_coop_aw", "--samples"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        # names
         (["plan", "quik"], ["quik", "did you mean 'quick'"]),
-        (["plan", "quick", "--set", "lr=-1"], ["lr = -1", "greater than 0"]),
-        (["plan", "quick", "--set", "lr"], ["--set", "field=value"]),
-        (["plan", "quick", "--set", "aw=off"], ["aw", "vary"]),
-        (["plan", "quick", "--budget", "0"], ["budget", "greater than 0"]),
-        (["plan", "quick", "--seeds", "0"], ["seeds = 0"]),
-        (["plan", "quick", "--set", "lr.x=3"], ["--set", "backbone_options.name=value"]),
-        (["plan", "quick", "--set", "seed=3"], ["seed cannot be set"]),
-        (["train", "digits_gan", "--out", "x", "--budget", "0"], ["budget", "greater than 0"]),
-        (["run", "quick", "--set", "loss=os:sep"], ["os:sep", "Loss"]),
         (["train", "digits_gn", "--out", "x"], ["digits_gn", "did you mean 'digits_gan'"]),
+        (["plan", "quick", "--set", "speed=3"], ["unknown field 'speed'", "did you mean 'seed'"]),
+        ([*SEARCH, "3", "--space", "coopini"], ["coopini", "did you mean 'coopinit'"]),
+        ([*SEARCH, "3", "--sampler", "tbe"], ["sampler 'tbe'", "did you mean 'tpe'"]),
+        ([*SEARCH, "3", "--scheduler", "sha"], ["scheduler 'sha'", "did you mean 'asha'"]),
+        (["why", "quick", "+ aw"], ["row '+ aw'", "did you mean '+ aw-loss'"]),
+        (["plan", "quick", "--set", "backbone=dcgann"], ["dcgann", "did you mean 'dcgan'"]),
+        (["run", "quick", "--set", "backbone_options.widht=3"], ["widht", "width"]),
+        (["plann", "quick"], ["plann", "plan"]),
+        (["plan", "quick", "--sed", "3"], ["--sed"]),
+        # values
+        (["plan", "quick", "--set", "lr=-1"], ["lr = -1", "greater than 0"]),
+        (["plan", "quick", "--set", "batch_size=many"], ["batch_size = 'many'", "integer"]),
+        (["plan", "quick", "--set", "lr"], ["--set", "field=value"]),
+        (["plan", "quick", "--set", "lr.x=3"], ["--set", "backbone_options.name=value"]),
+        (["plan", "quick", "--set", "aw_alpha2=0.1"], ["aw_alpha1 = 0.5", "aw_alpha2 = 0.1"]),
+        (["plan", "quick", "--set", "n_images=100"], ["n_coop = 12800", "n_images = 100"]),
+        (["plan", "quick", "--set", "aw=off"], ["aw", "vary"]),
+        (["plan", "quick", "--set", "seed=3"], ["seed cannot be set"]),
+        (["plan", "quick", "--budget", "0"], ["budget", "greater than 0"]),
+        (["plan", "quick", "--budget", "-1"], ["budget = -1.0", "greater than 0"]),
+        (["plan", "quick", "--seeds", "0"], ["seeds = 0"]),
+        (["plan", "quick", "--seeds", "three"], ["--seeds", "integer"]),
+        (["train", "digits_gan", "--out", "x", "--budget", "0"], ["budget", "greater than 0"]),
         (["train", "digits_gan", "--out", "x", "--seed", "-1"], ["seed", "-1"]),
+        ([*SEARCH, "0"], ["samples = 0"]),
+        ([*SEARCH, "3", "--seeds", "0"], ["seeds = 0"]),
+        ([*SEARCH, "3", "--set", "eval_every=12800000"], ["eval_every = 12800000", "asha", "--scheduler none"]),
+        ([*SEARCH, "3", "--space", "spaces_of_mine.py:none"], ["varies nothing of ring8_coop_aw"]),
+        (["search", "ring8_coop_aw"], ["--samples"]),
+        (["search", "ring8_gan", "digits_gan", "--samples", "3"], ["energy_distance_final"]),
+        # resources
+        (["run", "quick", "--gpus-per-trial", "1.5"], ["gpus-per-trial = 1.5"]),
+        (["run", "quick", "--cpus-per-trial", "0"], ["cpus-per-trial = 0"]),
+        # images
+        ([*IMAGES, "dataset=folder:nowhere"], ["folder:nowhere", "No such file"]),
+        ([*IMAGES, "dataset=folder:empty"], ["folder:empty", "no image"]),
+        ([*IMAGES, "dataset=folder:file"], ["folder:file"]),
+        ([*IMAGES, "dataset=zip:file"], ["zip:file"]),
+        ([*IMAGES, "dataset=folder:torn"], ["folder:torn", "2.png"]),
+        ([*IMAGES, "dataset=folder:mixed", "--set", "resolution=null"], ["8x8", "9x9", "resolution"]),
+        ([*IMAGES, "dataset=folder:stray"], ["labels missing", "x.png"]),
+        ([*IMAGES, "dataset=folder:mixed", "--set", "features=auto"], ["features = 'auto'", "lite0"]),
+        ([*IMAGES, "dataset=folder:mixed", "--set", "resolution=24"], ["dcgan", "power-of-two"]),
+        # own files and modules
+        (["plan", "absent.py"], ["absent.py does not exist"]),
+        (["plan", "broken.py"], ["broken.py", "line 1"]),
+        (["plan", "two.py"], ["2", "two.py:a", "two.py:b"]),
+        (["plan", "two.py:c"], ["'c'", "allowed: a, b"]),
+        (["run", "quick", "--set", "backbone=absent_net:build"], ["absent_net:build", "No module named"]),
+        (["run", "quick", "--set", "backbone=bad_net:build"], ["ZeroDivisionError", "bad_net.py, line 2"]),
+        (["run", "quick", "--set", "loss=os:sep"], ["os:sep", "Loss"]),
+        # places
+        (["report", "quick", "--out", "file"], ["file"]),
+        (["train", "digits_gan", "--out", "file"], ["file"]),
+        (["run", "quick", "--storage", "file"], ["file"]),
+        (["import", "empty"], ["empty holds no run folder"]),
+        (["import", "nowhere"], ["nowhere does not exist"]),
         (["plan", "quick", "--tracking-uri", "sqlite:///bad.db"], ["bad.db", "does not answer"]),
         (["plan", "quick", "--tracking-uri", "nonsense://u:secret@h"], ["nonsense://h", "does not answer"]),
         (["plan", "quick", "--tracking-uri", "http://u:secret@127.0.0.1:9"], ["http://127.0.0.1:9 does not answer"]),
-        (["run", "quick", "--set", "backbone_options.widht=3"], ["widht", "width"]),
     ],
 )
-def test_a_mistake_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, capsys, arguments, words):
+def test_a_mistake_is_one_sentence_and_exit_code_2(things, monkeypatch, capsys, arguments, words):
+    """And it leaves nothing behind."""
     from ganablate import main
 
-    (tmp_path / "bad.db").write_text("this is no database")
-    monkeypatch.chdir(tmp_path)
+    before = sorted(things.rglob("*"))
     monkeypatch.setattr(sys, "argv", ["ganablate", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
     told = capsys.readouterr().err
     assert ended.value.code == 2
-    assert len(told.strip().splitlines()) == 1, told
+    assert len([line for line in told.strip().splitlines() if not line.startswith("decoding ")]) == 1, told
     assert all(word in told for word in words), told
+    left = [path for path in things.rglob("*") if path.is_file() and path not in before]
+    assert [path for path in left if not (path.parent / "meta.json").exists()] == []  # whole caches may stay
+
+
+def test_a_server_that_accepts_and_says_nothing_is_told_within_15_seconds(tmp_path):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        started = time.monotonic()
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        done = ganablate(tmp_path, "run", "quick", "--tracking-uri", uri)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "does not answer" in done.stderr
+    assert time.monotonic() - started < 15
 
 
 def test_exit_code_and_sentence_in_a_process_of_its_own(tmp_path):
@@ -75,12 +170,125 @@ def test_exit_code_and_sentence_in_a_process_of_its_own(tmp_path):
     assert done.stderr.startswith("ganablate: study 'quik' is unknown; did you mean 'quick'?")
 
 
-def test_train_needs_no_store(tmp_path):
-    done = ganablate(tmp_path, "train", "digits_coop_aw", "--out", "run", *SMALL[:-2], "--seed", "3")
+BARE = """
+import sys
+blocked = {"ray", "mlflow", "optuna", "pandas", "matplotlib", "torch_fidelity", "sqlalchemy", "cmaes", "sklearn"}
+
+sys.modules.update(dict.fromkeys(blocked))  # importing these raises ImportError
+from ganablate import main
+main()
+"""
+
+
+def test_train_elsewhere_and_import(tmp_path):
+    """`train` works where only torch and its like are installed; what it made is taken in once, and counts."""
+    for seed in ("0", "1"):
+        arguments = ("train", "digits_gan", "--tiny", "--out", f"made/{seed}", "--seed", seed)
+        done = subprocess.run(
+            [sys.executable, "-c", BARE, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip().splitlines()[-1] == f"done: made/{seed}"
+    assert json.loads((tmp_path / "made" / "1" / "config.json").read_text())["seed"] == 1
+    assert {p.name for p in tmp_path.iterdir()} == {"made"}
+
+    first = ganablate(tmp_path, "import", "made").stdout.splitlines()
+    again = ganablate(tmp_path, "import", "made", "made/0").stdout.splitlines()
+    assert ["taken in" in line for line in first] == [True, True]
+    assert ["the store has this run (done)" in line for line in again] == [True, True]
+    plan = json.loads(ganablate(tmp_path, "plan", "quick", "--tiny", "--json").stdout)
+    states = [[run["state"] for run in cell["runs"]] for cell in plan["cells"]]
+    assert states == [["done", "done"], *[["missing", "missing"]] * 3]
+    assert len(plan["missing"]) == 6
+    assert plan["seconds_left"] > 0
+    assert "seed 1: done, FID" in ganablate(tmp_path, "why", "quick", "GAN", "--tiny").stdout
+
+
+def readme_blocks():
+    """The Python files that the README shows, by the order in which they stand."""
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_readmes_own_study_and_networks(tmp_path):
+    """From a folder outside the repository that holds folders named like parts of ours."""
+    study, network = readme_blocks()
+    for name, text in (("my_study.py", study), ("my_net.py", network)):
+        assert text.count("\n") < 25
+        (tmp_path / name).write_text(text)
+    for name in ("reports", "search"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notes.txt").write_text("mine")
+    done = ganablate(tmp_path, "run", "my_study.py", "--tiny", "--seeds", "1")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().splitlines()[-1] == "done: run"
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["seed"] == 3
-    assert {p.name for p in tmp_path.iterdir()} == {"run"}
+    report = ganablate(tmp_path, "report", "my_study.py", "--tiny", "--seeds", "1", "--out", "out")
+    assert report.returncode == 0, report.stderr
+    lines = (tmp_path / "out" / "table.md").read_text().splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:5]] == ["DCGAN", "dense", "dense + aw-loss"]
+    # changed code is not taken for what the stored runs were made with
+    (tmp_path / "my_net.py").write_text(network.replace("nn.ReLU()", "nn.Tanh()"))
+    changed = ganablate(tmp_path, "run", "my_study.py", "--tiny", "--seeds", "1")
+    assert changed.returncode == 2
+    assert "own code changed" in changed.stderr
+
+
+def test_own_images_make_a_table_by_three_commands(tmp_path):
+    """Class folders of mixed sizes and formats, made here; the README's commands, at a small budget."""
+    pytest.importorskip("efficientnet_lite_pytorch")
+    rng = np.random.default_rng(0)
+    for kind, colour in (("cats", 200), ("dogs", 60)):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for i in range(12):
+            pixels = rng.integers(0, colour, (40 + i, 36, 3), dtype=np.uint8)
+            suffix = ["png", "jpg", "bmp"][i % 3]
+            Image.fromarray(pixels).save(tmp_path / "photos" / kind / f"{i}.{suffix}")
+    chosen = ["images", "--set", "dataset=folder:photos", "--budget", "0.002", "--seeds", "1"]
+    chosen += ["--set", "eval_samples=50", "--set", "backbone_options.width=4"]
+    assert "2 runs, 2 to run" in ganablate(tmp_path, "plan", *chosen).stdout
+    done = ganablate(tmp_path, "run", *chosen)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("decoding 24 images") == 1
+    report = ganablate(tmp_path, "report", *chosen, "--out", "out")
+    assert report.returncode == 0, report.stderr
+    text = (tmp_path / "out" / "table.md").read_text()
+    assert [line.split("|")[1].strip() for line in text.splitlines()[2:4]] == ["GAN", "+ both"]
+    assert "lite0" in text
+    assert "folder:photos" in text
+
+
+@pytest.mark.slow
+def test_a_search_survives_the_death_of_its_driver(tmp_path):
+    """SIGKILL twice with one slot: the trials, decisions and winner of a search that was left alone."""
+    arguments = ["search", "ring8_coop_aw", "--samples", "5", "--seeds", "1", "--cpus-per-trial", str(os.cpu_count())]
+    arguments += ["--budget", "0.004", "--set", "backbone_options.width=16", "--set", "eval_samples=200"]
+    arguments += ["--set", "batch_size=64"]
+    tables = []
+    sessions = set()
+    for name, deaths in (("left alone", ()), ("killed", (12, 34))):
+        folder = tmp_path / name
+        folder.mkdir()
+        for rows in deaths:
+            with (folder / "log").open("w") as log:
+                driver = subprocess.Popen(
+                    command(*arguments), cwd=folder, stdout=log, stderr=log, start_new_session=True
+                )
+            try:
+                wait_for(lambda rows=rows, folder=folder: rows_on_disk(folder) >= rows, 120)
+            finally:
+                driver.kill()
+                driver.wait()
+                sessions.add(driver.pid)
+        done = ganablate(folder, *arguments, "--out", "out")
+        assert done.returncode == 0, done.stderr
+        (path,) = folder.glob("out/trials*.csv")
+        tables.append([line.rpartition(",")[0] for line in path.read_text().splitlines()])
+        assert "winner: trial" in done.stdout
+        assert "stopping saved" in done.stdout
+    reap(sessions)
+    assert tables[0] == tables[1]
+    assert len(tables[0]) == 6
+    states = {line.split(",")[2] for line in tables[0][1:]}
+    assert states == {"done", "stopped"}
 
 
 def test_train_finishes_a_checkpoint_when_told_to_stop(tmp_path):
@@ -113,6 +321,10 @@ def wait_for(condition, seconds):
         time.sleep(0.2)
 
 
+def rows_on_disk(folder):
+    return sum(path.read_text().count("\n") for path in folder.glob("runs/trials/*/rows.jsonl"))
+
+
 def reap(sessions):
     """Kill what the killed drivers left behind."""
     for process in psutil.process_iter():
@@ -124,9 +336,6 @@ def reap(sessions):
 def test_a_study_survives_the_death_of_its_driver(tmp_path):
     """SIGKILL in mid-study, twice; then one MLflow run a (cell, seed), every step once, none left running."""
 
-    def rows_on_disk():
-        return sum(path.read_text().count("\n") for path in tmp_path.glob("runs/trials/*/rows.jsonl"))
-
     sessions = set()
     for rows in (3, 19):  # of 4 x 11
         with (tmp_path / "log").open("w") as log:
@@ -134,7 +343,7 @@ def test_a_study_survives_the_death_of_its_driver(tmp_path):
                 command("run", "quick", *SMALL), cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
             )
         try:
-            wait_for(lambda rows=rows: rows_on_disk() >= rows, 120)
+            wait_for(lambda rows=rows: rows_on_disk(tmp_path) >= rows, 120)
         finally:
             driver.kill()
             driver.wait()

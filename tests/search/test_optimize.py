@@ -62,8 +62,7 @@ def train(config, folder):
 
 def simulate(wanted, store, samples, *, slots=1, events=10**9):
     """Drive a search as Tune and its workers would, without either; die after so many events."""
-    work = Trials(wanted, store, samples, retry_failed=False)
-    work.slots = slots
+    work = Trials(wanted, store, samples, slots=slots)
     live = []
 
     def happens():
@@ -194,7 +193,7 @@ def test_a_space_that_changed_is_refused(store):
         return {"lr": trial.suggest_float("lr", 1e-9, 1e-8)}
 
     with pytest.raises(ValueError, match="the space changed"):
-        Trials(search(space=other), store, 3, retry_failed=False)
+        Trials(search(space=other), store, 3)
 
 
 def test_a_deleted_trial_is_made_again(store):
@@ -213,7 +212,7 @@ def test_a_failed_trial_is_told_and_made_again_on_demand(store):
     (record,) = store.trials(wanted)
     store.finish(record.run_id, "failed", "out of memory")
     assert [t.state.name for t in load_study(wanted, store).trials] == ["FAIL"]
-    assert Trials(wanted, store, 1, retry_failed=False).interrupted == []
+    assert Trials(wanted, store, 1).interrupted == []
     assert [r.run_id for r in Trials(wanted, store, 1, retry_failed=True).interrupted] == [record.run_id]
 
 

@@ -218,3 +218,35 @@ def test_every_data_set_of_the_table_is_embedded_or_torchvisions():
 def test_metrics_are_named_after_their_row():
     for name, metric in METRICS.items():
         assert name == f"{metric.row}_{metric.when}"
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_tiny_is_one_rule(recipe):
+    """Every recipe becomes a run of seconds with the same methods on."""
+    config, tiny = RECIPES[recipe], RECIPES[recipe].tiny()
+    assert tiny.n_images == 2_048
+    assert tiny.n_images / tiny.eval_every == 4
+    assert tiny.eval_samples == 500
+    assert tiny.batch_size <= 32
+    assert tiny.backbone_options["width"] <= 16
+    assert bool(tiny.n_coop) == bool(config.n_coop)
+    assert tiny.n_coop <= tiny.n_images // 4 or not config.n_coop
+    assert (tiny.aw, tiny.loss, tiny.coop) == (config.aw, config.loss, config.coop)
+    assert tiny.dataset in ("ring8", "grid25", "digits")
+    assert tiny.tiny() == tiny
+
+
+def test_tiny_keeps_data_of_a_users_module_and_takes_500_of_it():
+    config = Config(dataset="mine:cats", features="raw", backbone="mine:build", backbone_options={"width": 512})
+    assert config.tiny().n_train == 500
+    assert config.replace(n_train=100).tiny().n_train == 100
+    assert config.tiny().backbone_options == {"width": 512}
+    assert Config(dataset="folder:cats", resolution=64, features="lite0").tiny().dataset == "digits"
+
+
+def test_another_backbone_starts_from_its_own_options():
+    config = Config(backbone="dcgan", backbone_options={"width": 24, "latent": 8})
+    assert config.replace(backbone_options={"width": 4}).backbone_options == {"width": 4, "latent": 8}
+    assert config.replace(backbone="mlp").backbone_options == {}
+    assert config.replace(backbone="mlp", backbone_options={"depth": 3}).backbone_options == {"depth": 3}
+    assert config.replace(lr=1e-3).backbone_options == config.backbone_options
