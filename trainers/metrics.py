@@ -131,8 +131,9 @@ def _reference(data: Dataset, features: str, device: torch.device, threads: int)
 
 
 def _real_moments(data: Dataset, features: str, device: torch.device) -> Moments:
-    log.info("taking %s features of %s training examples once", features, f"{len(data.examples):,}")
     net, moments = load_features(features), Moments()
+    if net.slow:
+        log.info("taking %s features of %s training examples once", features, f"{len(data.examples):,}")
     for indices in torch.arange(len(data.examples)).split(BATCH):
         moments.update(net.extract(data.scaled(indices).to(device)))
     return moments
