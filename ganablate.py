@@ -145,12 +145,14 @@ def search(
     from rich.console import Console
 
     from reports.report import show, write_report
-    from reports.searches import show_outcome, write_trials
+    from reports.searches import show_outcome, write_study, write_trials
     from search.optimize import check_search, check_table, run_search, tuned_study
 
+    name = check_table(searches, seeds)
     for each in searches:
-        check_search(each, samples)
-    check_table(searches, seeds)
+        check_search(each, samples, store)
+    folder = out or _report_folder(storage, name)
+    folder.mkdir(parents=True, exist_ok=True)
     console = Console()
     outcomes: list[Outcome] = []
     for each in searches:
@@ -171,10 +173,10 @@ def search(
         show_outcome(outcomes[-1], console)
     study = tuned_study(outcomes, seeds)
     _run(study, store, cpus_per_trial, gpus_per_trial, address, retry_failed, verbose)
-    folder = out or storage / "reports" / study.title
     text, paths = write_report(study, store, folder)
     show(text, console)
-    for path in [*(write_trials(outcome, folder) for outcome in outcomes), *paths]:
+    paths += [write_study(study, folder), *(write_trials(outcome, folder) for outcome in outcomes)]
+    for path in paths:
         print(path)
 
 
@@ -195,7 +197,7 @@ def report(
     from reports.report import show, write_report
 
     chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
-    text, paths = write_report(chosen, store, out or storage / "reports" / chosen.title)
+    text, paths = write_report(chosen, store, out or _report_folder(storage, chosen.title))
     show(text, Console())
     for path in paths:
         print(path)
@@ -329,6 +331,11 @@ def _run(
         raise typer.Exit(1)
 
 
+def _report_folder(storage: Path, title: str) -> Path:
+    """Where a report lies by default; a title may hold a path of the user's."""
+    return storage / "reports" / title.replace("/", "_")
+
+
 def _interruptible(make: Callable[..., T], *arguments: Any, **options: Any) -> T:
     """What make returns; exit code 130 with a sentence if Ctrl-C ended it."""
     try:
@@ -351,7 +358,10 @@ def _settings(pairs: list[str] | None) -> dict[str, Any]:
         except json.JSONDecodeError:
             value = text
         if option:
-            settings.setdefault(field, {})[option] = value
+            options = settings.setdefault(field, {})
+            if not isinstance(options, dict):
+                raise ValueError(f'{field} = {options!r} should be an object with names, as {{"width": 32}}')
+            options[option] = value
         else:
             settings[field] = value
     return settings
@@ -374,7 +384,8 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except USAGE as error:
-        print(f"ganablate: {error.format_message()}", file=sys.stderr)
+        if error.format_message():  # it has none where help was printed
+            print(f"ganablate: {error.format_message()}", file=sys.stderr)
     except ValueError as error:
         print(f"ganablate: {error}", file=sys.stderr)
     except OSError as error:

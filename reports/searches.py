@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pprint
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
 from reports.table import spreadsheet_safe
 from search.optimize import Outcome
+from spaces import Study
 from trainers.config import METRICS
 
 
@@ -24,7 +27,10 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     ]
     if states["done"]:
         metric, winner = METRICS[outcome.search.metric], outcome.winner
-        values = ", ".join(f"{name} {value:.4g}" for name, value in _varied(outcome).items())
+        values = ", ".join(
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in _varied(outcome).items()
+        )
         lines.append(f"  winner: trial {winner.number}, {metric.label} {winner.value:.{metric.decimals}f}: {values}")
     lines += [f"  trial {trial.number} failed: {trial.error}" for trial in outcome.trials if trial.state == "failed"]
     lines += ["  run again with --retry-failed once the cause is mended"] if states["failed"] else []
@@ -32,7 +38,7 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
-def _varied(outcome: Outcome) -> dict[str, float]:
+def _varied(outcome: Outcome) -> dict[str, Any]:
     """The fields of the winner that the search chose."""
     base = outcome.search.base.model_dump()
     won = outcome.winner.config.model_dump()
@@ -56,4 +62,14 @@ def write_trials(outcome: Outcome, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"trials {outcome.search.recipe}.csv"
     spreadsheet_safe(pd.DataFrame(lines)).to_csv(path, index=False)
+    return path
+
+
+def write_study(study: Study, folder: Path) -> Path:
+    """Write the table of the winners as a study file, by which `why`, `plan` and `report` find it; returns the path."""
+    fields = {name: getattr(study, name) for name in ("name", "rows", "seeds", "metrics", "searched")}
+    lines = [f"    {name}={pprint.pformat(value, sort_dicts=False, width=100)}," for name, value in fields.items()]
+    path = folder / "study.py"
+    head = "from spaces import Study\nfrom trainers.config import Config\n\nstudy = Study(\n    recipe=Config(),\n"
+    path.write_text(head + "\n".join(lines) + "\n)\n")
     return path

@@ -11,6 +11,7 @@ from pathlib import Path
 from search.locks import Claims
 from search.store import Store
 from spaces import Cell, Study
+from spaces.study import FIRST_SEARCH_SEED
 from trainers.checkpoint import read_rows
 from trainers.config import Config
 
@@ -19,7 +20,8 @@ def import_runs(folders: Iterable[Path], store: Store) -> Iterator[str]:
     """Copy run folders into the store, an MLflow run each; yields a line a folder.
 
     A run that the store has, by its cell and seed, is left alone, so that importing twice changes nothing. A run that
-    has not ended is taken in with its checkpoint, and `run` goes on with it. Raises ValueError, before anything is
+    has not ended is taken in with its checkpoint: `run` goes on with it, or it is taken in again when it has ended.
+    Raises ValueError, before anything is
     copied, for a folder that is, and holds, no run.
     """
     runs = {path: _config(path) for folder in folders for path in _run_folders(folder)}
@@ -60,20 +62,18 @@ def _take_in(path: Path, config: Config, store: Store, claims: Claims) -> str:
     if not claims.claim(config.cell_key, config.seed):
         return "is being made by another process, left alone"
     held = store.records([config]).get((config.cell_key, config.seed))
-    if held and read_rows(store.folder(held.run_id)):
+    if held and held.state in ("done", "diverged"):
         return f"the store has this run ({held.state}), left alone"
+    known = read_rows(store.folder(held.run_id)) if held else []
+    if rows[: len(known)] != known:
+        return "the store has begun this run itself, left alone"
+    if rows == known and rows[-1]["state"] == "running":
+        return "the store has this run as far, left alone"
     label = f"{config.dataset} {config.backbone} {config.cell_key}"
-    study = Study(
-        "imported", config, rows={label: {}}, seeds=min(config.seed + 1, 10_000), metrics=(f"{config.metric}_final",)
-    )
+    study = Study("imported", config, {label: {}}, seeds=FIRST_SEARCH_SEED, metrics=(f"{config.metric}_final",))
     cell = Cell(label, "", config.replace(seed=0))
-    store.storage.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=store.storage, prefix="import-") as scratch:
-        copy = Path(shutil.copytree(path, Path(scratch) / "run", ignore=shutil.ignore_patterns("lock", "*.tmp")))
-        run_id = held.run_id if held else store.create(study, cell, config.seed)
-        shutil.rmtree(store.folder(run_id), ignore_errors=True)
-        store.folder(run_id).parent.mkdir(parents=True, exist_ok=True)
-        copy.rename(store.folder(run_id))
+    run_id = held.run_id if held else store.create(study, cell, config.seed)
+    _copy(path, store.folder(run_id))
     store.deliver(run_id)
     state = rows[-1]["state"]
     if state == "running":
@@ -81,3 +81,12 @@ def _take_in(path: Path, config: Config, store: Store, claims: Claims) -> str:
     store.finish(run_id, state)
     store.update_parents(study, [cell])
     return f"taken in as run {run_id} ({state})"
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Copy a run folder, whole or not at all, in place of what is there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="import-") as scratch:
+        copy = Path(shutil.copytree(path, Path(scratch) / "run", ignore=shutil.ignore_patterns("lock", "*.tmp")))
+        shutil.rmtree(target, ignore_errors=True)
+        copy.rename(target)

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 import optuna
+from optuna.distributions import distribution_to_json
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 from rich.console import Console
@@ -25,16 +26,18 @@ from search.locks import Claims
 from search.plan import Job
 from search.progress import Display
 from search.records import Record
-from search.run import check_cells
+from search.run import check_digests
 from search.stopping import SCHEDULERS, Stopper
 from search.store import Store
 from search.tuning import DONE, WAIT, Work, check_resources, start_cluster, tune_runs
 from spaces import Cell, Search, Study
 from spaces.spaces import COOP_SHARE
-from trainers.config import METRICS, POINT_DATASETS, Config, choose
+from trainers.config import METRICS, POINT_DATASETS, Config, choose, told
+from trainers.loop import check
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+DRAWS = 16  # of a space before a search starts, at the least
 SAMPLERS = ("tpe", "random", "gp", "cmaes")
 STATES = {
     "done": TrialState.COMPLETE,
@@ -117,9 +120,8 @@ def run_search(
     process makes the same search; KeyboardInterrupt if Ctrl-C ended it.
     """
     console = console or Console()
-    check_search(search, samples)
+    check_search(search, samples, store)
     check_resources(cpus_per_trial, gpus_per_trial)
-    check_cells([search.cell], store)
     left = _left(search, store, samples, retry_failed)
     if left == 0:
         console.print(f"{search.title}: nothing to run.", highlight=False)
@@ -152,8 +154,9 @@ def _left(search: Search, store: Store, samples: int, retry_failed: bool) -> int
     return max(samples, len(records)) - len(ended)
 
 
-def check_search(search: Search, samples: int) -> None:
-    """Raise ValueError for a search that cannot be made: names, a space that varies nothing or leaves the Config."""
+def check_search(search: Search, samples: int, store: Store) -> None:
+    """Raise ValueError for a search that cannot be made: names, a space that varies nothing or leaves the Config, a
+    base that cannot be trained, trials that were made with other data, weights or code."""
     for kind, name, names in (("sampler", search.sampler, SAMPLERS), ("scheduler", search.scheduler, SCHEDULERS)):
         if name not in names:
             raise ValueError(f"{kind} {name!r} is unknown; {choose(name, names)}")
@@ -161,25 +164,31 @@ def check_search(search: Search, samples: int) -> None:
         raise ValueError(f"samples = {samples} should be 1 or more")
     Stopper(search)
     drawn = optuna.create_study(sampler=RandomSampler(seed=0))
-    for _ in range(8):
-        trial = drawn.ask()
-        _propose(search, trial)
-        if not trial.params:
-            raise ValueError(f"space {search.space_name!r} varies nothing of {search.recipe}")
+    for _ in range(max(DRAWS, samples)):
+        _propose(search, drawn.ask())
+    digests = check(search.base)
+    check_digests(search.cell, digests, [*store.records([search.base]).values(), *store.trials(search)])
 
 
 def _propose(search: Search, trial: optuna.Trial) -> Config:
-    """The Config of a trial, which a rule may stop after n_images/4. Raises ValueError if the space gives none such."""
+    """The Config of a trial that can be compared with others. Raises ValueError if the space gives none such."""
+    base, place = search.base, f"space {search.space_name!r} on {search.recipe}"
     try:
         config = search.propose(trial)
     except Exception as error:
-        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        raise ValueError(f"space {search.space_name!r} on {search.recipe}: {said}") from None
-    varied = "n_coop" in trial.params and config.n_coop < config.n_images
-    if search.scheduler != "none" and varied and config.n_coop > config.n_images // COOP_SHARE:
+        raise ValueError(f"{place}, {trial.params}: {told(error).removeprefix('ValueError: ')}") from None
+    if not trial.params:
+        raise ValueError(f"space {search.space_name!r} varies nothing of {search.recipe}")
+    if json.loads(json.dumps(trial.params, default=str)) != trial.params:
+        raise ValueError(f"{place}: choices should be numbers, texts, true or false, not {trial.params}")
+    for name in ("protocol", "n_images", "eval_every", "seed"):
+        if getattr(config, name) != getattr(base, name):
+            raise ValueError(f"{place} varies the {name}: trials could not be compared")
+    bound = base.n_images // COOP_SHARE
+    if search.scheduler != "none" and config.n_coop != base.n_coop and config.n_coop > bound:
         raise ValueError(
-            f"space {search.space_name!r} gives n_coop = {config.n_coop}, more than a quarter of n_images = "
-            f"{config.n_images}: {search.scheduler} could not compare trials soon enough; use --scheduler none"
+            f"{place} gives n_coop = {config.n_coop}, more than a quarter of n_images = {base.n_images}: "
+            f"{search.scheduler} could not compare trials soon enough; use --scheduler none"
         )
     return config
 
@@ -224,6 +233,11 @@ def _trial(search: Search, record: Record) -> Trial:
     )
 
 
+def _ranges(trial: optuna.Trial) -> str:
+    """What the values of a trial were drawn from, as JSON."""
+    return json.dumps({name: distribution_to_json(found) for name, found in sorted(trial.distributions.items())})
+
+
 class Trials(Work):
     """The trials of a search: those that were interrupted, then new ones, never more at a time than there are slots.
 
@@ -253,9 +267,11 @@ class Trials(Work):
         for record in records:
             number, time = int(record.tags["trial"]), float(record.start)
             events.append((time, 2, number, partial(self._ask, number, record)))
-            for stamp, images, value in self.store.points(record.run_id, self.search.base.metric):
+            points = self.store.points(record.run_id, self.search.base.metric)
+            for stamp, images, value in points:
                 time = max(stamp, time + 1e-3)
-                events.append((time, 1, number, partial(self._row, number, images, value)))
+                went_on = images < points[-1][1] or record.state == "done"
+                events.append((time, 1, number, partial(self._row, number, images, value, went_on)))
             if record.state in ended:
                 time = max(record.end or 0, time + 1e-3)
                 events.append((time, 0, number, partial(self._tell, number, record.state)))
@@ -274,22 +290,22 @@ class Trials(Work):
             trial = self.study.ask()
             _ = trial.relative_params  # what it proposes, even where the stored values are taken
             config = _propose(self.search, trial)
-        if record and config.cell_key != record.cell_key:
+        if record and (config.cell_key, _ranges(trial)) != (record.cell_key, record.tags["ranges"]):
             raise ValueError(
-                f"space {self.search.space_name!r} makes another run of trial {number} than it made before: the space "
+                f"space {self.search.space_name!r} is not the one that trial {number} was drawn from: the space "
                 f"changed; undo that, or give the new space another name"
             )
         self.asked[number], self.configs[number] = trial, config
         return config
 
-    def _row(self, number: int, images: int, value: float) -> bool:
+    def _row(self, number: int, images: int, value: float, went_on: bool = False) -> bool:
         """Take a row in; whether the rule stops the trial there."""
         if not math.isfinite(value):
             return False
         if (number, images) not in self.stopper.decided:
             self.asked[number].report(value, images)
         self.values[number] = value
-        return self.stopper.stops(number, images, value, self.configs[number].n_coop)
+        return self.stopper.stops(number, images, value, self.configs[number], went_on=went_on)
 
     def _tell(self, number: int, state: str) -> None:
         self.study.tell(self.asked[number], self.values[number] if state == "done" else None, STATES[state])
@@ -309,6 +325,7 @@ class Trials(Work):
                 "search": self.search.key,
                 "trial": str(number),
                 "params": json.dumps(self.asked[number].params),
+                "ranges": _ranges(self.asked[number]),
                 "config": json.dumps(self.configs[number].changed()),
             }
             run_id = self.store.create(self.search, job.cell, job.seed, parent=self.search.cell, tags=tags)
@@ -344,9 +361,9 @@ def tuned_study(outcomes: list[Outcome], seeds: int) -> Study:
     )
 
 
-def check_table(searches: list[Search], seeds: int) -> None:
-    """Raise ValueError if the winners of these searches could not stand in one table."""
-    _table(searches, [search.base for search in searches], seeds, {})
+def check_table(searches: list[Search], seeds: int) -> str:
+    """The title of the winners' table. Raises ValueError if they could not stand in one."""
+    return _table(searches, [search.base for search in searches], seeds, {}).title
 
 
 def _table(searches: list[Search], configs: list[Config], seeds: int, searched: dict[str, float]) -> Study:

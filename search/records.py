@@ -74,7 +74,9 @@ def from_database(uri: str, tag: str, values: Iterable[str]) -> list[Record]:
             for run_id, experiment, start, end in rows("runs", "ORDER BY start_time, run_uuid")
         }
         for run_id, key, value in rows("tags"):
-            records[run_id].tags[key] = value
+            if run_id in records:  # else it was made between the two questions
+                records[run_id].tags[key] = value
         for run_id, key, value, is_nan in rows("latest_metrics"):
-            records[run_id].metrics[key] = math.nan if is_nan else value
+            if run_id in records:
+                records[run_id].metrics[key] = math.nan if is_nan else value
     return list(records.values())

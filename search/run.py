@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 
 from search.locks import Claims
 from search.plan import Job, make_plan
 from search.progress import Display
+from search.records import Record
 from search.store import Store
 from search.tuning import DONE, Work, check_resources, start_cluster, tune_runs
 from spaces import Cell, Study
@@ -63,15 +64,20 @@ def check_cells(cells: Iterable[Cell], store: Store) -> None:
     cells = list(cells)
     records = store.records(cell.config for cell in cells)
     for cell in cells:
-        digests = check(cell.config)
-        for (key, _), record in records.items():
-            for name, digest in digests.items():
-                held = record.tags.get(name, digest)
-                if key == cell.config.cell_key and held != digest:
-                    raise ValueError(
-                        f"{name} of {cell.label} is {digest}, but run {record.run_id} has {held}: data, feature "
-                        f"weights or own code changed; restore them, or give them a new name, or delete that run"
-                    )
+        held = [record for (key, _), record in records.items() if key == cell.config.cell_key]
+        check_digests(cell, check(cell.config), held)
+
+
+def check_digests(cell: Cell, digests: Mapping[str, str], records: Iterable[Record]) -> None:
+    """Raise ValueError if runs have other digests than these."""
+    for record in records:
+        for name, digest in digests.items():
+            held = record.tags.get(name, digest)
+            if held != digest:
+                raise ValueError(
+                    f"{name} of {cell.label} is {digest}, but run {record.run_id} has {held}: data, feature weights or "
+                    f"own code changed; restore them, or give them a new name, or delete that run in MLflow"
+                )
 
 
 def _claim(study: Study, store: Store, claims: Claims, retry_failed: bool) -> tuple[list[Job], int]:

@@ -62,15 +62,22 @@ class Stopper:
         self.rules = rules(search)
         self.decided: dict[tuple[int, int], bool] = {}
         self._entered: set[int] = set()
+        self._out: set[int] = set()  # trials that a rule has given up, and that it may not be asked of again
 
-    def stops(self, number: int, images: int, value: float, n_coop: int = 0) -> bool:
-        """Whether trial `number` ends at this row: never before its cooperative stage is over."""
+    def stops(self, number: int, images: int, value: float, config: Config, *, went_on: bool = False) -> bool:
+        """Whether trial `number` ends at this row: never before its cooperative stage is over, unless that is all.
+
+        `went_on` says that it is known not to have ended there: a driver that is started again sees the rows of
+        parallel trials in the order of the workers' clocks, in which a rule may find otherwise.
+        """
         if (number, images) not in self.decided:
-            stop = self._asked(number, images, value)
-            self.decided[number, images] = stop and images >= n_coop
+            if number not in self._out and self._gives_up(number, images, value):
+                self._out.add(number)
+            stage = config.n_coop if config.coop == "init" and config.n_coop < config.n_images else 0
+            self.decided[number, images] = number in self._out and images >= stage and not went_on
         return self.decided[number, images]
 
-    def _asked(self, number: int, images: int, value: float) -> bool:
+    def _gives_up(self, number: int, images: int, value: float) -> bool:
         if not self.rules:
             return False
         rule, entry = self.rules[number % len(self.rules)], Entry(str(number))

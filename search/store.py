@@ -236,6 +236,7 @@ class Store:
             experiment = self.experiment(study)
             run_id = self._find_parent(experiment, cell)
             if run_id is None:
+                self._rename_former(experiment, study, cell)
                 run = self.client.create_run(experiment, tags=_cell_tags(study, cell), run_name=cell.label)
                 run_id = str(run.info.run_id)
                 self._log_params(run_id, cell.config)
@@ -248,6 +249,13 @@ class Store:
             if "seed" not in held and place == (experiment, cell.row, cell.column):
                 return record.run_id
         return None
+
+    def _rename_former(self, experiment: str, study: Study | Search, cell: Cell) -> None:
+        """Tell the parent of what a row was before it changed from the new one, which has the same label."""
+        for record in self.find("study", [study.title]):
+            place = (record.experiment_id, record.tags["row"], record.tags["column"])
+            if "seed" not in record.tags and place == (experiment, cell.row, cell.column):
+                self.client.update_run(record.run_id, name=f"{cell.label} (before)")
 
     def update_parents(self, study: Study, cells: Iterable[Cell]) -> None:
         """Write the aggregates of these cells over the study's seeds into their parents, in place of older ones."""

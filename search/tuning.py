@@ -192,6 +192,8 @@ class StoreLog(_Unsaved, tune.Callback):
         job = self.jobs[run_id]
         self.store.deliver(run_id)
         self.store.finish(run_id, state, error)
+        if state == "stopped":  # nothing goes on from it
+            (self.store.folder(run_id) / "checkpoint.pt").unlink(missing_ok=True)
         self.work.ended(job, run_id, state)
         self.display.end(job, state + (f": {error}" if error else ""), self.value(job, trial.last_result))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,35 +26,41 @@ def find_study(name: str) -> Study:
 def find_recipe(name: str) -> tuple[str, Config]:
     """The recipe of that name, or of `file.py` or `file.py:NAME`, and what to call it. Raises ValueError."""
     recipe: Config = _find("recipe", name, RECIPES, Config)
-    path, _, attribute = name.rpartition(".py")
-    return (attribute.removeprefix(":") or Path(path).name) if path else name, recipe
+    path, attribute = _split(name)
+    return attribute or (path.stem if path else name), recipe
 
 
 def find_space(name: str) -> Space:
     """The space of that name, or the function NAME of `file.py:NAME`. Raises ValueError."""
-    path, _, attribute = name.partition(".py:")
-    if not attribute:
+    path, attribute = _split(name)
+    if path is None or not attribute:
         if name not in SPACES:
             raise ValueError(f"space {name!r} is unknown; {choose(name, SPACES)}, or file.py:NAME")
         return SPACES[name]
-    space: Space = _member(_load(Path(path + ".py")), attribute, object)
+    space: Space = _member(_load(path), attribute, object)
     if not callable(space):
         raise ValueError(f"{name} should be a function space(trial, base), not a {type(space).__name__}")
     return space
 
 
+def _split(name: str) -> tuple[Path | None, str]:
+    """File and NAME of `file.py` or `file.py:NAME`; no file in other names."""
+    match = re.fullmatch(r"(.+\.py)(?::(\w+))?", name)
+    return (Path(match[1]), match[2] or "") if match else (None, "")
+
+
 def _find(kind: str, name: str, table: Mapping[str, Any], wanted: type) -> Any:
-    path, suffix, attribute = name.partition(".py")
-    if not suffix or (attribute and not attribute.startswith(":")):
+    path, attribute = _split(name)
+    if path is None:
         if name not in table:
             raise ValueError(f"{kind} {name!r} is unknown; {choose(name, table)}, or a file.py of your own")
         return table[name]
-    module = _load(Path(path + suffix))
+    module = _load(path)
     if attribute:
-        return _member(module, attribute[1:], wanted)
+        return _member(module, attribute, wanted)
     found = {key: value for key, value in vars(module).items() if isinstance(value, wanted)}
     if len(found) != 1:
-        names = f"; name one of them: {', '.join(f'{path}.py:{key}' for key in found)}" if found else ""
+        names = f"; name one of them: {', '.join(f'{path}:{key}' for key in found)}" if found else ""
         raise ValueError(f"{name} holds {len(found)} of what should be one {wanted.__name__}{names}")
     return next(iter(found.values()))
 
@@ -79,8 +86,9 @@ def _load(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses and the like look for it
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{path}: {told(error).removeprefix('ValueError: ')}") from None
     return module

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from spaces.recipes import RECIPES
-from trainers.config import METRICS, Config, choose
+from trainers.config import METRICS, TINY_FIELDS, Config, choose
 
 Overrides = Mapping[str, Any]
 FIRST_SEARCH_SEED = 10_000  # table seeds end below it, so that no table holds a trial of a search
@@ -60,8 +60,13 @@ class Study:
     searched: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        labels = [self.name, *self.rows, *self.columns]
+        if not all(isinstance(label, str) for label in labels) or not self.name:
+            raise ValueError(f"study {self.name!r}: name and labels should be texts, the name not empty, not {labels}")
         if not self.rows or not self.columns or not self.metrics:
             raise ValueError(f"study {self.name!r} needs at least one row, one column and one metric")
+        if not isinstance(self.seeds, int) or isinstance(self.seeds, bool):
+            raise ValueError(f"seeds = {self.seeds!r} should be a whole number")
         if not 1 <= self.seeds <= FIRST_SEARCH_SEED:
             raise ValueError(f"seeds = {self.seeds} should be 1 or more, and at most {FIRST_SEARCH_SEED}")
         for metric in self.metrics:
@@ -71,6 +76,9 @@ class Study:
         for name in self.settings:
             if name in varied:
                 raise ValueError(f"{name} cannot be set, since the rows or columns of study {self.name!r} vary it")
+        for name in TINY_FIELDS if self.tiny else ():
+            if name in self.settings:
+                raise ValueError(f"{name} cannot be set beside --tiny, which sets it for every study alike")
         if "seed" in varied or "seed" in self.settings:
             raise ValueError(f"seed cannot be set or varied in study {self.name!r}: seeds are its repetitions")
         self._check_metrics()
@@ -120,8 +128,8 @@ class Study:
     @property
     def variant(self) -> str:
         """What was varied: settings, budget, tiny."""
-        parts = [f"{name} {value}" for name, value in self.settings.items()]
-        parts += [f"budget {self.budget:g}"] if self.budget != 1 else []
+        parts = [f"{name} {self.settings[name]}" for name in sorted(self.settings)]
+        parts += [f"budget {self.budget}"] if self.budget != 1 else []
         return ", ".join([*parts, "tiny"] if self.tiny else parts)
 
     @property

@@ -56,6 +56,7 @@ FEATURES = {
     "lite0": "trainers.features:lite0",
 }
 INPUT_RESIZES = {"lite0": "resized to 64x64"}  # what a feature net does to its images first
+TINY_FIELDS = ("dataset", "resolution", "center_crop", "n_images", "eval_every", "eval_samples")  # set by tiny
 TINY_IMAGES = 2_048  # budget of Config.tiny
 MODE_RADIUS = 10.0  # standard deviations of a mode within which a 2-D sample counts as its own
 
@@ -257,7 +258,7 @@ class Config(BaseModel):
         """This Config as a matter of seconds, by one rule for all. Raises ValueError.
 
         2,048 images in batches of at most 32 and n_coop in proportion, four evaluations of 500 samples, narrow
-        networks, digits in place of larger data sets, 500 examples of a data set from a user's module.
+        networks, digits in place of image files and torchvision's data sets; a data set of a user's module stays.
         """
         share = TINY_IMAGES / self.n_images
         overrides: dict[str, Any] = {
@@ -270,10 +271,9 @@ class Config(BaseModel):
         }
         if self.backbone in NARROW:
             overrides["backbone_options"] = NARROW[self.backbone]
-        if self.dataset not in (*POINT_DATASETS, "digits"):
-            named = self.dataset in DATASETS or self.dataset.startswith(("folder:", "zip:"))
-            small = {"dataset": "digits", "features": "auto", "n_train": None, "resolution": None, "center_crop": True}
-            overrides |= small if named else {"n_train": min(self.n_train or 500, 500)}
+        if self.holds_image_files:
+            overrides |= {"dataset": "digits", "features": "auto", "n_train": None}
+            overrides |= {"resolution": None, "center_crop": True}
         return self.replace(**overrides)
 
     @property

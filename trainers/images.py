@@ -168,7 +168,12 @@ def _below(root: Path) -> Iterator[str]:
     def stop(error: OSError) -> None:
         raise error
 
+    seen: set[str] = set()  # a link may lead back up
     for folder, inner, files in os.walk(root, onerror=stop, followlinks=True):
+        if os.path.realpath(folder) in seen:
+            inner.clear()
+            continue
+        seen.add(os.path.realpath(folder))
         inner[:] = [name for name in inner if not name.startswith(".")]
         prefix = "" if folder == str(root) else Path(folder).relative_to(root).as_posix() + "/"
         yield from (image for image in (prefix + name for name in files) if _is_image(image))

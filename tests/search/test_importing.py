@@ -51,17 +51,32 @@ def test_an_interrupted_run_goes_on(store, tiny_study, elsewhere):
     list(import_runs([elsewhere / "d"], store))
     (job,) = [job for job in make_plan(tiny_study, store).missing if job.run_id]
     whole = [row["fid"] for row in train(job.config, elsewhere / "whole")]
-    assert [row["fid"] for row in train(job.config, store.folder(job.run_id))] == whole
+    # ended where it was begun, it is taken in again; ended here, it is left alone
+    assert "as far" in next(iter(import_runs([elsewhere / "d"], store)))
+    assert [row["fid"] for row in train(job.config, elsewhere / "d")] == whole
+    assert "(done)" in next(iter(import_runs([elsewhere / "d"], store)))
+    assert [value for *_, value in store.points(job.run_id, "fid")] == whole
+    assert states(tiny_study, store)[2] == "done"
+
+
+def test_a_run_that_the_store_began_itself_is_left_alone(store, tiny_study, elsewhere):
+    cell = tiny_study.cells()[0]
+    begun = train(cell.config, store.folder(store.create(tiny_study, cell, 0)))
+    next(begun)
+    begun.close()
+    assert "begun this run itself" in next(iter(import_runs([elsewhere / "a"], store)))
 
 
 def test_a_crash_in_the_middle_takes_the_rest_in_later(store, tiny_study, elsewhere, monkeypatch):
     def dies(*_, **__):
         raise RuntimeError
 
-    with monkeypatch.context() as patch:
-        patch.setattr("pathlib.Path.rename", dies)
-        with pytest.raises(RuntimeError):
-            list(import_runs([elsewhere / "a"], store))
+    for place in ("pathlib.Path.rename", *(f"search.store.Store.{name}" for name in ("deliver", "finish"))):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, dies)
+            with pytest.raises(RuntimeError):
+                list(import_runs([elsewhere / "a"], store))
+        assert states(tiny_study, store)[0] == "missing"
     list(import_runs([elsewhere / "a"], store))
     assert states(tiny_study, store)[0] == "done"
     assert len(store.find("seed", ["0"])) == 1

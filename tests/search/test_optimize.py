@@ -6,7 +6,9 @@ from collections import Counter
 
 import optuna
 import pytest
+from rich.console import Console
 
+from reports.searches import show_outcome, write_study, write_trials
 from search.optimize import (
     SAMPLERS,
     Trials,
@@ -20,7 +22,7 @@ from search.optimize import (
 )
 from search.store import Store
 from search.tuning import DONE
-from spaces import RECIPES, SPACES, Search
+from spaces import RECIPES, SPACES, Search, find_study
 from trainers.checkpoint import read_rows, write_rows
 from trainers.config import Config
 
@@ -192,8 +194,20 @@ def test_a_space_that_changed_is_refused(store):
     def other(trial, base):
         return {"lr": trial.suggest_float("lr", 1e-9, 1e-8)}
 
-    with pytest.raises(ValueError, match="the space changed"):
-        Trials(search(space=other), store, 3)
+    def wider(trial, base):
+        return SPACES["all"](trial, base.replace(lr=base.lr * 1.1))
+
+    for space in (other, wider):
+        with pytest.raises(ValueError, match="the space changed"):
+            Trials(search(space=space), store, 3)
+
+
+def test_trials_of_other_data_are_refused(store):
+    simulate(search(), store, 2)
+    check_search(search(), 3, store)
+    store.client.set_tag(store.trials(search())[1].run_id, "data_digest", "0" * 16)
+    with pytest.raises(ValueError, match="data_digest of search"):
+        check_search(search(), 3, store)
 
 
 def test_a_deleted_trial_is_made_again(store):
@@ -226,17 +240,21 @@ def test_a_failed_trial_is_told_and_made_again_on_demand(store):
         (search(space=lambda trial, base: {"lrr": trial.suggest_float("lr", 0.1, 1)}), 3, "unknown field 'lrr'"),
         (search(space=lambda trial, base: {"lr": trial.suggest_float("lr", -2, -1)}), 3, "greater than 0"),
         (search(space=lambda trial, base: {"lr": trial.nonsense}), 3, "AttributeError"),
-        (search(space=lambda t, b: {"n_coop": t.suggest_int("n_coop", 700, 800)}), 3, "more than a quarter"),
+        (search(space=lambda t, b: {"n_coop": t.suggest_int("share", 7, 8) * 90}), 3, "more than a quarter"),
+        (search(space=lambda t, b: {"eval_samples": t.suggest_int("n", 10, 100)}), 3, "varies the protocol"),
+        (search(space=lambda t, b: {"n_images": t.suggest_int("n", 900, 999)}), 3, "varies the n_images"),
+        (search(space=lambda t, b: {"lr": t.suggest_categorical("lr", [(1e-3, 1)])[0]}), 3, "choices should be"),
+        (search(space=lambda t, b: {"aw_alpha2": t.suggest_float("a", 0.5, 1.02)}), 60, "aw_alpha2 = 1.0"),
     ],
 )
-def test_searches_that_cannot_be_made_are_refused(wanted, samples, words):
+def test_searches_that_cannot_be_made_are_refused(store, wanted, samples, words):
     with pytest.raises(ValueError, match=words):
-        check_search(wanted, samples)
+        check_search(wanted, samples, store)
 
 
-def test_each_sampler_has_a_name():
+def test_each_sampler_has_a_name(store):
     for name in SAMPLERS:
-        check_search(search(name), 1)
+        check_search(search(name), 1, store)
         assert sampler(search(name), 0)
 
 
@@ -250,7 +268,7 @@ def test_searches_that_make_no_table_are_refused():
         check_table([ring], 0)
 
 
-def test_the_winners_table_has_its_fresh_seeds(store):
+def test_the_winners_table_has_its_fresh_seeds(store, tmp_path):
     outcome = simulate(search(), store, 5)
     study = tuned_study([outcome], seeds=3)
     (cell,) = study.cells()
@@ -258,6 +276,23 @@ def test_the_winners_table_has_its_fresh_seeds(store):
     assert study.seeds == 3
     assert study.searched == {"r": outcome.winner.value}
     assert all(trial.config.seed >= 10_000 for trial in outcome.trials)
+    assert find_study(str(write_study(study, tmp_path))) == study
+    lines = write_trials(outcome, tmp_path).read_text().splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == ["0", "1", "2", "3", "4"]
+
+
+def test_an_outcome_is_shown_whatever_the_space_varies(store):
+    def space(trial, base):
+        loss = trial.suggest_categorical("loss", ["hinge", "least_squares"])
+        return {"loss": loss, "backbone_options": {"width": trial.suggest_int("width", 4, 8)}, "lr_g": 1e-4}
+
+    outcome = simulate(search("random", "none", space=space), store, 2)
+    console = Console(record=True, width=300)
+    show_outcome(outcome, console)
+    text = console.export_text()
+    assert f"loss {outcome.winner.config.loss}" in text
+    assert f"backbone_options {outcome.winner.config.backbone_options}" in text
+    assert "2 trials, 2 done" in text
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def test_the_grace_period_is_the_first_evaluation_after_the_bound_of_n_coop():
 def run(stopper, number, values, until=2_000):
     """Rows of one trial at 0, 100, ... until it is stopped; returns the images of its last row."""
     for images, value in zip(range(0, until + 1, 100), values, strict=False):
-        if stopper.stops(number, images, value, BASE.n_coop):
+        if stopper.stops(number, images, value, BASE):
             return images
     return until
 
@@ -62,11 +62,30 @@ def test_none_stops_nothing():
 
 def test_a_cooperative_stage_is_never_cut():
     """Even where a space gives more than the bound."""
-    stopper = Stopper(search("asha"))
-    for images in range(0, 2_000, 100):
-        stopper.stops(0, images, 1.0)
-    stopped = [images for images in range(0, 2_000, 100) if stopper.stops(1, images, 9.0, n_coop=1_500)]
-    assert not stopped or stopped[0] >= 1_500
+    late, whole = BASE.replace(n_coop=1_500), BASE.replace(n_coop=2_000)
+    for scheduler in ("asha", "median"):
+        stopper = Stopper(search(scheduler))
+        for number in range(3):
+            run(stopper, number, [1.0] * 21)
+        assert [i for i in range(0, 2_000, 100) if stopper.stops(3, i, 9.0, late)] == [
+            1_500,
+            1_600,
+            1_700,
+            1_800,
+            1_900,
+        ]
+        # what has no other stage is compared all the same, and so is the joint objective, which has no stage
+        assert next(i for i in range(0, 2_000, 100) if stopper.stops(4, i, 9.0, whole)) == 600
+        assert next(i for i in range(0, 2_000, 100) if stopper.stops(5, i, 9.0, late.replace(coop="joint"))) == 600
+
+
+def test_a_trial_that_is_known_to_have_gone_on_is_not_stopped_there():
+    for scheduler in ("asha", "median"):
+        stopper = Stopper(search(scheduler))
+        for number in range(3):
+            run(stopper, number, [1.0] * 21)
+        assert [stopper.stops(3, images, 9.0, BASE, went_on=True) for images in (600, 700, 800)] == [False] * 3
+        assert stopper.stops(3, 700, 9.0, BASE) is False
 
 
 @given(
@@ -83,12 +102,12 @@ def test_rows_fed_again_in_their_order_are_decided_alike(trials, scheduler, rand
         number = random.choice(alive)
         images, value = position[number] * 100, trials[number][position[number]]
         position[number] += 1
-        order.append((number, images, value, first.stops(number, images, value)))
+        order.append((number, images, value, first.stops(number, images, value, BASE)))
         if order[-1][3] or position[number] == 20:
             alive.remove(number)
     again = Stopper(search(scheduler))
-    assert [again.stops(*row[:3]) for row in order] == [row[3] for row in order]
-    assert [first.stops(*row[:3]) for row in order] == [row[3] for row in order]
+    assert [again.stops(*row[:3], BASE) for row in order] == [row[3] for row in order]
+    assert [first.stops(*row[:3], BASE) for row in order] == [row[3] for row in order]
 
 
 def test_a_rule_without_a_rung_is_refused():

@@ -37,6 +37,14 @@ def test_a_file_is_found_by_its_only_study_or_by_name(file):
     assert find_recipe(f"{name}:base") == ("base", find_study(name).recipe)
 
 
+def test_any_path_and_what_dataclasses_need(file, tmp_path):
+    (tmp_path / ".pyenv").mkdir()
+    head = "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass A:\n    a: int\n"
+    file(head + STUDY, ".pyenv/a.py")
+    assert find_study(".pyenv/a.py:mine").name == "mine"
+    assert find_recipe(str(tmp_path / ".pyenv/a.py"))[0] == "a"
+
+
 def test_a_space_of_ones_own(file):
     file("def wide(trial, base):\n    return {'lr': trial.suggest_float('lr', 1e-6, 1)}\n")
     assert find_space("my_study.py:wide").__name__ == "wide"
@@ -51,6 +59,7 @@ def test_a_space_of_ones_own(file):
         ("import nonexistent_thing\n", "my_study.py", ["line 1", "nonexistent_thing"]),
         (STUDY + "other = Study('o', base, rows={'a': {}})\n", "my_study.py", ["2", "my_study.py:mine", ":other"]),
         ("x = 1\n", "my_study.py", ["0", "Study"]),
+        ("raise SystemExit('bye')\n", "my_study.py", ["SystemExit: bye", "line 1"]),
         (STUDY, "my_study.py:mein", ["no Study 'mein'", "did you mean 'mine'"]),
         (STUDY.replace("batch_size=8", "batch_size=-8"), "my_study.py", ["line 5", "batch_size = -8"]),
         (STUDY.replace("hinge", "hinges"), "my_study.py", ["line 6", "hinges", "did you mean 'hinge'"]),

@@ -236,10 +236,9 @@ def test_tiny_is_one_rule(recipe):
     assert tiny.tiny() == tiny
 
 
-def test_tiny_keeps_data_of_a_users_module_and_takes_500_of_it():
+def test_tiny_keeps_data_and_networks_of_a_users_module():
     config = Config(dataset="mine:cats", features="raw", backbone="mine:build", backbone_options={"width": 512})
-    assert config.tiny().n_train == 500
-    assert config.replace(n_train=100).tiny().n_train == 100
+    assert (config.tiny().dataset, config.tiny().features) == ("mine:cats", "raw")
     assert config.tiny().backbone_options == {"width": 512}
     assert Config(dataset="folder:cats", resolution=64, features="lite0").tiny().dataset == "digits"
 
