@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
+import socket
 import sys
 import tempfile
 from abc import ABC, abstractmethod
@@ -22,7 +24,7 @@ from ray.tune.search import Searcher
 
 from search.plan import Job
 from search.progress import Display
-from search.store import Store
+from search.store import ANSWER_WITHIN, Store
 from search.trial import train_trial
 from trainers.cache import cache_folder
 
@@ -67,14 +69,15 @@ def start_cluster(address: str | None, cpus: float, gpus: float, verbose: bool) 
     """
     if not ray.is_initialized():
         try:
+            _probe(address)
             ray.init(
                 address=address or "local",
                 log_to_driver=verbose,
                 logging_level=logging.INFO if verbose else logging.ERROR,
                 **({} if address else {"include_dashboard": False}),
             )
-        except ConnectionError:
-            raise ValueError(f"the Ray cluster {address!r} does not answer") from None
+        except (OSError, ValueError) as error:
+            raise ValueError(f"the Ray cluster {address!r} does not answer: {type(error).__name__}") from None
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     asked = {name: amount for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount}
     for name, amount in asked.items():
@@ -82,6 +85,13 @@ def start_cluster(address: str | None, cpus: float, gpus: float, verbose: bool) 
         if amount > most:
             raise ValueError(f"a trial asks for {amount:g} {name}s, but the largest machine has {most:g}")
     return sum(min(int(node.get(name, 0) / amount) for name, amount in asked.items()) for node in nodes)
+
+
+def _probe(address: str | None) -> None:
+    """Connect to the host and port that an address names, since Ray would wait for minutes. Raises OSError."""
+    match = re.fullmatch(r"(?:ray://)?\[?([^\]/]+?)\]?:(\d+)", address or "")
+    if match:
+        socket.create_connection((match[1], int(match[2])), timeout=ANSWER_WITHIN).close()
 
 
 def tune_runs(work: Work, store: Store, display: Display, *, cpus: float, gpus: float, verbose: bool) -> None:

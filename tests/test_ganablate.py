@@ -110,6 +110,7 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
         # resources
         (["run", "quick", "--gpus-per-trial", "1.5"], ["gpus-per-trial = 1.5"]),
         (["run", "quick", "--cpus-per-trial", "0"], ["cpus-per-trial = 0"]),
+        (["run", "quick", "--address", "127.0.0.1:9"], ["'127.0.0.1:9' does not answer"]),
         # images
         ([*IMAGES, "dataset=folder:nowhere"], ["folder:nowhere", "No such file"]),
         ([*IMAGES, "dataset=folder:empty"], ["folder:empty", "no image"]),
