@@ -16,7 +16,8 @@ import typer
 if TYPE_CHECKING:
     from search.optimize import Outcome
     from search.store import Store
-    from spaces import Study
+    from search.tuning import Cluster
+    from spaces import Search, Study
 
 T = TypeVar("T")
 USAGE: Any = typer.BadParameter.__base__  # what typer raises for a command line that it cannot read
@@ -110,7 +111,9 @@ def run(
 ) -> None:
     """Make a study's missing runs on Ray Tune; the same command after a crash finishes the rest."""
     chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
-    _run(chosen, store, cpus_per_trial, gpus_per_trial, address, retry_failed, verbose)
+    from search.tuning import Cluster
+
+    _run(chosen, store, Cluster(cpus_per_trial, gpus_per_trial, address, verbose), retry_failed)
 
 
 @app.command()
@@ -136,48 +139,23 @@ def search(
     """Search a recipe's hyper-parameters, then train the winner on fresh seeds; the same command goes on."""
     from spaces import Search, find_space
 
-    searches = []
-    for name in recipes:
-        chosen = _one_cell(name, budget, set_, tiny)
-        base, found = chosen.cells()[0].config, find_space(space)
-        searches.append(Search(chosen.name, base, space, found, sampler, scheduler, chosen.variant))
-    store = _store(tracking_uri, storage)
-    from rich.console import Console
+    chosen = [_one_cell(name, budget, set_, tiny) for name in recipes]
+    found, store = find_space(space), _store(tracking_uri, storage)
+    from search.optimize import check_search, check_table, tuned_study
+    from search.tuning import Cluster
 
-    from reports.report import show, write_report
-    from reports.searches import show_outcome, write_study, write_trials
-    from search.optimize import check_search, check_table, run_search, tuned_study
-
-    name = check_table(searches, seeds)
+    searches = [
+        Search(one.name, one.cells()[0].config, space, found, sampler, scheduler, one.variant) for one in chosen
+    ]
+    cluster = Cluster(cpus_per_trial, gpus_per_trial, address, verbose)
+    folder = out or _report_folder(storage, check_table(searches, seeds))
     for each in searches:
         check_search(each, samples, store)
-    folder = out or _report_folder(storage, name)
     folder.mkdir(parents=True, exist_ok=True)
-    console = Console()
-    outcomes: list[Outcome] = []
-    for each in searches:
-        outcomes.append(
-            _interruptible(
-                run_search,
-                each,
-                store,
-                samples=samples,
-                cpus_per_trial=cpus_per_trial,
-                gpus_per_trial=gpus_per_trial,
-                address=address,
-                retry_failed=retry_failed,
-                console=console,
-                verbose=verbose,
-            )
-        )
-        show_outcome(outcomes[-1], console)
+    outcomes = [_search(each, store, cluster, samples, retry_failed) for each in searches]
     study = tuned_study(outcomes, seeds)
-    _run(study, store, cpus_per_trial, gpus_per_trial, address, retry_failed, verbose)
-    text, paths = write_report(study, store, folder)
-    show(text, console)
-    paths += [write_study(study, folder), *(write_trials(outcome, folder) for outcome in outcomes)]
-    for path in paths:
-        print(path)
+    _run(study, store, cluster, retry_failed)
+    _report(study, store, folder, outcomes)
 
 
 @app.command()
@@ -192,15 +170,8 @@ def report(
     storage: Storage = STORAGE,
 ) -> None:
     """Write a study's table (CSV, LaTeX, Markdown) and figures from the store, and print the table."""
-    from rich.console import Console
-
-    from reports.report import show, write_report
-
     chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
-    text, paths = write_report(chosen, store, out or _report_folder(storage, chosen.title))
-    show(text, Console())
-    for path in paths:
-        print(path)
+    _report(chosen, store, out or _report_folder(storage, chosen.title))
 
 
 @app.command()
@@ -298,37 +269,44 @@ def _one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: bo
     return study.varied(budget=budget, tiny=tiny)
 
 
-def _run(
-    study: Study,
-    store: Store,
-    cpus_per_trial: float,
-    gpus_per_trial: float,
-    address: str | None,
-    retry_failed: bool,
-    verbose: bool,
-) -> None:
+def _run(study: Study, store: Store, cluster: Cluster, retry_failed: bool) -> None:
     """Make a study's missing runs; exit code 1 if some failed."""
-    from rich.console import Console
-
     from search.run import run_study
 
-    states = _interruptible(
-        run_study,
-        study,
-        store,
-        cpus_per_trial=cpus_per_trial,
-        gpus_per_trial=gpus_per_trial,
-        address=address,
-        retry_failed=retry_failed,
-        console=Console(),
-        verbose=verbose,
-    )
+    states = _interruptible(run_study, study, store, cluster, retry_failed=retry_failed)
     failed = {name: state for name, state in states.items() if state.startswith("failed")}
     for name, state in failed.items():
         print(f"{name}: {state}", file=sys.stderr)
     if failed:
         print("run again with --retry-failed once the cause is mended", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _search(search: Search, store: Store, cluster: Cluster, samples: int, retry_failed: bool) -> Outcome:
+    """Make a search's missing trials, and print what it found."""
+    from rich.console import Console
+
+    from reports.searches import show_outcome
+    from search.optimize import run_search
+
+    outcome = _interruptible(run_search, search, store, cluster, samples=samples, retry_failed=retry_failed)
+    show_outcome(outcome, Console())
+    return outcome
+
+
+def _report(study: Study, store: Store, folder: Path, outcomes: Iterable[Outcome] = ()) -> None:
+    """Write and print a study's table; of the winners of searches also the study and all trials."""
+    from rich.console import Console
+
+    from reports.report import show, write_report
+    from reports.searches import write_study, write_trials
+
+    text, paths = write_report(study, store, folder)
+    show(text, Console())
+    if study.searched:
+        paths += [write_study(study, folder), *(write_trials(outcome, folder) for outcome in outcomes)]
+    for path in paths:
+        print(path)
 
 
 def _report_folder(storage: Path, title: str) -> Path:

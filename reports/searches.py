@@ -5,15 +5,17 @@ from __future__ import annotations
 import pprint
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console
 
 from reports.table import spreadsheet_safe
-from search.optimize import Outcome
 from spaces import Study
 from trainers.config import METRICS
+
+if TYPE_CHECKING:
+    from search.optimize import Outcome
 
 
 def show_outcome(outcome: Outcome, console: Console) -> None:

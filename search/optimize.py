@@ -29,7 +29,7 @@ from search.records import Record
 from search.run import check_digests
 from search.stopping import SCHEDULERS, Stopper
 from search.store import Store
-from search.tuning import DONE, WAIT, Work, check_resources, start_cluster, tune_runs
+from search.tuning import DONE, WAIT, Cluster, Work, tune_runs
 from spaces import Cell, Search, Study
 from spaces.spaces import COOP_SHARE
 from trainers.config import METRICS, POINT_DATASETS, Config, choose, told
@@ -105,28 +105,24 @@ class Outcome:
 def run_search(
     search: Search,
     store: Store,
+    cluster: Cluster | None = None,
     *,
     samples: int,
-    cpus_per_trial: float = 1.0,
-    gpus_per_trial: float = 0.0,
-    address: str | None = None,
     retry_failed: bool = False,
     console: Console | None = None,
-    verbose: bool = False,
 ) -> Outcome:
     """Bring a search to `samples` trials; those that the store holds count, and interrupted ones go on.
 
     Raises ValueError, before anything starts, for names, spaces or resources that do not exist, or while another
     process makes the same search; KeyboardInterrupt if Ctrl-C ended it.
     """
-    console = console or Console()
+    console, cluster = console or Console(), cluster or Cluster()
     check_search(search, samples, store)
-    check_resources(cpus_per_trial, gpus_per_trial)
     left = _left(search, store, samples, retry_failed)
     if left == 0:
         console.print(f"{search.title}: nothing to run.", highlight=False)
         return load_outcome(search, store)
-    slots = start_cluster(address, cpus_per_trial, gpus_per_trial, verbose)
+    slots = cluster.start()
     claims = Claims(store.storage)
     if not claims.claim(search.key, 0):
         raise ValueError(f"{search.title} is being made by another process; wait for it, or end it")
@@ -134,7 +130,7 @@ def run_search(
         work = Trials(search, store, samples, retry_failed, slots)
         console.print(f"{search.title}: {left} trials to make.", highlight=False)
         with Display(left, left * search.base.n_images, console) as display:
-            tune_runs(work, store, display, cpus=cpus_per_trial, gpus=gpus_per_trial, verbose=verbose)
+            tune_runs(work, store, display, cluster)
         if display.done < left:
             raise KeyboardInterrupt(f"{left - display.done} trials are left, and the same command goes on with them")
         return load_outcome(search, store)

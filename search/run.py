@@ -11,7 +11,7 @@ from search.plan import Job, make_plan
 from search.progress import Display
 from search.records import Record
 from search.store import Store
-from search.tuning import DONE, Work, check_resources, start_cluster, tune_runs
+from search.tuning import DONE, Cluster, Work, tune_runs
 from spaces import Cell, Study
 from trainers.loop import check
 
@@ -19,25 +19,21 @@ from trainers.loop import check
 def run_study(
     study: Study,
     store: Store,
+    cluster: Cluster | None = None,
     *,
-    cpus_per_trial: float = 1.0,
-    gpus_per_trial: float = 0.0,
-    address: str | None = None,
     retry_failed: bool = False,
     console: Console | None = None,
-    verbose: bool = False,
 ) -> dict[str, str]:
     """Make every missing run of a study, without early stopping; returns the state of each run it made, by label.
 
-    As many trials go at once as the machine (or the Ray cluster at `address`) has room for; workers are reused from
-    trial to trial. Raises ValueError, before anything starts, if a cell cannot be trained or a trial asks for more than
+    As many trials go at once as the cluster, by default this machine, has room for; workers are reused from trial to
+    trial. Raises ValueError, before anything starts, if a cell cannot be trained or a trial asks for more than
     the machine has; KeyboardInterrupt if Ctrl-C ended it.
     """
-    console = console or Console()
-    check_resources(cpus_per_trial, gpus_per_trial)
+    console, cluster = console or Console(), cluster or Cluster()
     check_cells(study.cells(), store)
     if make_plan(study, store, retry_failed=retry_failed).missing:
-        start_cluster(address, cpus_per_trial, gpus_per_trial, verbose)
+        cluster.start()
     claims = Claims(store.storage)
     try:
         jobs, elsewhere = _claim(study, store, claims, retry_failed)
@@ -51,7 +47,7 @@ def run_study(
         images = sum(job.cell.config.n_images for job in jobs)
         with Display(len(jobs), images, console) as display:
             work = MissingRuns(study, store, jobs)
-            tune_runs(work, store, display, cpus=cpus_per_trial, gpus=gpus_per_trial, verbose=verbose)
+            tune_runs(work, store, display, cluster)
         if display.done < len(jobs):  # Tune ends early at Ctrl-C, and at nothing else
             raise KeyboardInterrupt(f"{len(jobs) - display.done} runs are left, and the same command goes on with them")
         return display.states

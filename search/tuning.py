@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,43 +49,59 @@ class Work(ABC):
         return False
 
 
-def check_resources(cpus: float, gpus: float) -> None:
-    """Raise ValueError for amounts that no trial can have, and for modules of the user's that would hide ours."""
-    if not (math.isfinite(cpus) and cpus > 0):
-        raise ValueError(f"cpus-per-trial = {cpus:g} should be greater than 0")
-    if not (math.isfinite(gpus) and gpus >= 0) or (gpus > 1 and gpus != int(gpus)):
-        raise ValueError(f"gpus-per-trial = {gpus:g} should be 0, a fraction of 1, or a whole number")
+@dataclass(frozen=True)
+class Cluster:
+    """Where trials run, and what one takes: cores and GPUs, fractions of which may be shared; `address` names a Ray
+    cluster, None this machine. Raises ValueError for amounts that no trial can have.
+    """
+
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float = 0.0
+    address: str | None = None
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        cpus, gpus = self.cpus_per_trial, self.gpus_per_trial
+        if not (math.isfinite(cpus) and cpus > 0):
+            raise ValueError(f"cpus-per-trial = {cpus:g} should be greater than 0")
+        if not (math.isfinite(gpus) and gpus >= 0) or (gpus > 1 and gpus != int(gpus)):
+            raise ValueError(f"gpus-per-trial = {gpus:g} should be 0, a fraction of 1, or a whole number")
+
+    def start(self) -> int:
+        """Start Ray, or join what runs; returns the number of trials that it has room for at a time.
+
+        Ray ends with the process, so that a search and the table of its winner start it once. Raises ValueError if no
+        node has what a trial asks for, or modules of the user's would hide ours.
+        """
+        _refuse_namesakes()
+        if not ray.is_initialized():
+            try:
+                _probe(self.address)
+                ray.init(
+                    address=self.address or "local",
+                    log_to_driver=self.verbose,
+                    logging_level=logging.INFO if self.verbose else logging.ERROR,
+                    **({} if self.address else {"include_dashboard": False}),
+                )
+            except (OSError, ValueError) as error:
+                raise ValueError(f"the Ray cluster {self.address!r} does not answer: {type(error).__name__}") from None
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        asked = {"CPU": self.cpus_per_trial, "GPU": self.gpus_per_trial}
+        asked = {name: amount for name, amount in asked.items() if amount}
+        for name, amount in asked.items():
+            most = max(node.get(name, 0) for node in nodes)
+            if amount > most:
+                raise ValueError(f"a trial asks for {amount:g} {name}s, but the largest machine has {most:g}")
+        return sum(min(int(node.get(name, 0) / amount) for name, amount in asked.items()) for node in nodes)
+
+
+def _refuse_namesakes() -> None:
+    """Raise ValueError for modules in the working directory that workers would take for ours."""
     home = Path(__file__).resolve().parent.parent
     for name in PARTS:
         for path in (Path(f"{name}.py"), Path(name) / "__init__.py"):
             if path.exists() and not path.resolve().is_relative_to(home):
                 raise ValueError(f"{path} in this folder hides a part of ganablate from its workers; rename or move it")
-
-
-def start_cluster(address: str | None, cpus: float, gpus: float, verbose: bool) -> int:
-    """Start Ray, or join what runs; returns the number of trials that it has room for at a time.
-
-    Ray ends with the process, so that a search and the table of its winner start it once. Raises ValueError if no node
-    has what a trial asks for.
-    """
-    if not ray.is_initialized():
-        try:
-            _probe(address)
-            ray.init(
-                address=address or "local",
-                log_to_driver=verbose,
-                logging_level=logging.INFO if verbose else logging.ERROR,
-                **({} if address else {"include_dashboard": False}),
-            )
-        except (OSError, ValueError) as error:
-            raise ValueError(f"the Ray cluster {address!r} does not answer: {type(error).__name__}") from None
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    asked = {name: amount for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount}
-    for name, amount in asked.items():
-        most = max(node.get(name, 0) for node in nodes)
-        if amount > most:
-            raise ValueError(f"a trial asks for {amount:g} {name}s, but the largest machine has {most:g}")
-    return sum(min(int(node.get(name, 0) / amount) for name, amount in asked.items()) for node in nodes)
 
 
 def _probe(address: str | None) -> None:
@@ -94,12 +111,12 @@ def _probe(address: str | None) -> None:
         socket.create_connection((match[1], int(match[2])), timeout=ANSWER_WITHIN).close()
 
 
-def tune_runs(work: Work, store: Store, display: Display, *, cpus: float, gpus: float, verbose: bool) -> None:
+def tune_runs(work: Work, store: Store, display: Display, cluster: Cluster) -> None:
     """Make all jobs of the work; what Tune writes for itself is of no use afterwards."""
     log = StoreLog(work, store, display)
     with tempfile.TemporaryDirectory(dir=store.storage, prefix="tune-") as scratch:
         tuner = tune.Tuner(
-            tune.with_resources(train_trial, {"cpu": cpus, "gpu": gpus}),
+            tune.with_resources(train_trial, {"cpu": cluster.cpus_per_trial, "gpu": cluster.gpus_per_trial}),
             tune_config=tune.TuneConfig(
                 search_alg=Jobs(log),
                 scheduler=Stopping(log),
@@ -108,7 +125,7 @@ def tune_runs(work: Work, store: Store, display: Display, *, cpus: float, gpus: 
                 metric="images",
                 mode="max",
             ),
-            run_config=tune.RunConfig(storage_path=scratch, verbose=2 if verbose else 0, callbacks=[log]),
+            run_config=tune.RunConfig(storage_path=scratch, verbose=2 if cluster.verbose else 0, callbacks=[log]),
         )
         tuner.fit()
 

@@ -23,10 +23,16 @@ def cluster():
     ray.shutdown()
 
 
-def run(study, store, **options):
+def run(study, store, *cluster, **options):
     from search.run import run_study
 
-    return run_study(study, store, **options)
+    return run_study(study, store, *cluster, **options)
+
+
+def cluster_of(**amounts):
+    from search.tuning import Cluster
+
+    return Cluster(**amounts)
 
 
 def test_run_makes_what_is_missing_and_nothing_twice(store, tiny_study):
@@ -136,7 +142,7 @@ def test_a_study_of_runs_that_others_made_has_its_experiment(store, make_runs, t
 )
 def test_resources_that_do_not_exist_are_refused(store, tiny_study, asked, words):
     with pytest.raises(ValueError, match=words):
-        run(tiny_study, store, **asked)
+        run(tiny_study, store, cluster_of(**asked))
     assert load_runs(tiny_study, store=store).empty
 
 
