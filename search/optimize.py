@@ -32,7 +32,8 @@ from search.store import Store
 from search.tuning import DONE, WAIT, Cluster, Work, tune_runs
 from spaces import Cell, Search, Study
 from spaces.spaces import COOP_SHARE
-from trainers.config import METRICS, POINT_DATASETS, Config, choose, told
+from spaces.studies import POINT_METRICS
+from trainers.config import POINT_DATASETS, Config, choose, told
 from trainers.loop import check
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -363,12 +364,10 @@ def check_table(searches: list[Search], seeds: int) -> str:
 
 
 def _table(searches: list[Search], configs: list[Config], seeds: int, searched: dict[str, float]) -> Study:
-    point = searches[0].base.dataset in POINT_DATASETS
-    metrics = [searches[0].metric, *(("modes_final", "high_quality_final") if point else ("fid_best",))]
-    assert all(metric in METRICS for metric in metrics)
+    metrics = POINT_METRICS if searches[0].base.dataset in POINT_DATASETS else ("fid_final", "fid_best")
     rows = {search.recipe: config.changed() for search, config in zip(searches, configs, strict=True)}
     recipes = ", ".join(search.recipe for search in searches)
     if len(rows) < len(searches):
         raise ValueError(f"a recipe is named twice: {recipes}")
     name = f"tuned {recipes}{searches[0].variant}"
-    return Study(name, Config(), rows, seeds=seeds, metrics=tuple(metrics), searched=searched)
+    return Study(name, Config(), rows, seeds=seeds, metrics=metrics, searched=searched)
