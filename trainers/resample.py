@@ -1,0 +1,48 @@
+"""Resampling of images with a small filter, as in signal processing: zeros between, convolution, every k-th kept.
+
+The building block of StyleGAN2's up- and down-sampling and of ADA's antialiased warps (`upfirdn2d` in
+NVlabs/stylegan2-ada-pytorch). All of it is linear, and differentiable any number of times.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, pad
+
+
+def binomial(n: int, *, device: torch.device | None = None) -> Tensor:
+    """The n taps (1, 3, 3, 1)/8 and their like: a row of Pascal's triangle that sums to 1."""
+    taps = torch.ones(1, device=device)
+    for _ in range(n - 1):
+        taps = (pad(taps, (1, 0)) + pad(taps, (0, 1))) / 2
+    return taps
+
+
+def resample(
+    x: Tensor, taps: Tensor, *, up: int = 1, down: int = 1, padding: tuple[int, int] = (0, 0), gain: float = 1.0
+) -> Tensor:
+    """x [N, C, H, W] with up - 1 zeros after each pixel, padded, convolved, and every down-th pixel kept.
+
+    `taps` [k] is the filter along each axis, which is turned round as a convolution demands; `padding` are the pixels
+    added before and after along each axis, negative ones cut off; `gain` multiplies the result.
+    """
+    n, c, height, width = x.shape
+    if up > 1:
+        x = pad(x[:, :, :, None, :, None], (0, up - 1, 0, 0, 0, up - 1)).reshape(n, c, height * up, width * up)
+    x = pad(x, (*padding, *padding))
+    taps = taps.flip(0).to(x) * gain**0.5
+    x = conv2d(x, taps[:, None].expand(c, 1, -1, 1), stride=(down, 1), groups=c)
+    return conv2d(x, taps.expand(c, 1, 1, -1), stride=(1, down), groups=c)
+
+
+def upsample(x: Tensor, taps: Tensor, factor: int = 2) -> Tensor:
+    """x [N, C, H, W] at `factor` times its sides, of the same mean."""
+    padding = ((len(taps) + factor - 1) // 2, (len(taps) - factor) // 2)
+    return resample(x, taps, up=factor, padding=padding, gain=factor**2)
+
+
+def downsample(x: Tensor, taps: Tensor, factor: int = 2) -> Tensor:
+    """x [N, C, H, W] at 1/`factor` of its sides, of the same mean."""
+    padding = ((len(taps) - factor + 1) // 2, (len(taps) - factor) // 2)
+    return resample(x, taps, down=factor, padding=padding)
