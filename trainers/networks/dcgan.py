@@ -14,7 +14,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from trainers.config import Config
-from trainers.networks.layers import Generator
+from trainers.networks.layers import Generator, image_side
 from trainers.streams import seeded
 
 
@@ -85,10 +85,7 @@ def build(
 
     Raises ValueError unless shape is (C, R, R) with R a power of two from 16.
     """
-    side = shape[-1]
-    if len(shape) != 3 or shape[1] != side or side < 16 or side.bit_count() != 1:
-        hint = "; set resolution, to 32 say" if config.holds_image_files else ""
-        raise ValueError(f"backbone = 'dcgan' needs square images with a power-of-two side from 16, not {shape}{hint}")
+    image_side(config, shape, lambda side: side >= 16 and side.bit_count() == 1, "with a power-of-two side from 16")
     with seeded(config.seed, "init of G"):
         generator = DCGANGenerator(shape, latent, width)
     with seeded(config.seed, "init of D"):
