@@ -10,6 +10,11 @@ are the backbone's own options (`Config.backbone_options`), their defaults writt
 BACKBONES = {
     "mlp": "trainers.networks.mlp:build",
     "dcgan": "trainers.networks.dcgan:build",
+    "sngan": "trainers.networks.sngan:build",
 }
 
-NARROW = {"mlp": {"width": 16}, "dcgan": {"width": 8}}  # options of Config.tiny
+NARROW = {  # options of Config.tiny
+    "mlp": {"width": 16},
+    "dcgan": {"width": 8},
+    "sngan": {"g_width": 8, "d_width": 8},
+}
