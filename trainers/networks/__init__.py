@@ -11,10 +11,12 @@ BACKBONES = {
     "mlp": "trainers.networks.mlp:build",
     "dcgan": "trainers.networks.dcgan:build",
     "sngan": "trainers.networks.sngan:build",
+    "autogan": "trainers.networks.autogan:build",
 }
 
 NARROW = {  # options of Config.tiny
     "mlp": {"width": 16},
     "dcgan": {"width": 8},
     "sngan": {"g_width": 8, "d_width": 8},
+    "autogan": {"g_width": 8, "d_width": 8},
 }
