@@ -12,6 +12,7 @@ BACKBONES = {
     "dcgan": "trainers.networks.dcgan:build",
     "sngan": "trainers.networks.sngan:build",
     "autogan": "trainers.networks.autogan:build",
+    "biggan": "trainers.networks.biggan:build",
 }
 
 NARROW = {  # options of Config.tiny
@@ -19,4 +20,5 @@ NARROW = {  # options of Config.tiny
     "dcgan": {"width": 8},
     "sngan": {"g_width": 8, "d_width": 8},
     "autogan": {"g_width": 8, "d_width": 8},
+    "biggan": {"g_width": 2, "d_width": 2, "latent": 16, "attention": 0},  # what fits depends on the side of the images
 }
