@@ -31,13 +31,11 @@ from trainers.networks.layers import (
 )
 from trainers.streams import seeded
 
-G_CHANNELS = {
-    16: (4, 4, 4, 4),
-    32: (4, 4, 4, 4),
-    64: (16, 16, 8, 4, 2),
-}  # by side; before and after each block, x width
-D_CHANNELS = {16: (4, 4, 4, 4), 32: (4, 4, 4, 4), 64: (1, 2, 4, 8, 16)}  # by side; after each block, x width
-D_HALVINGS = {16: 2, 32: 2, 64: 4}  # by side; how many blocks of D halve it, the first ones
+# By side of the images. Channels in widths: of G before and after each block, of D after each block; and how many
+# blocks of D halve the side, the first ones.
+G_CHANNELS = {16: (4, 4, 4, 4), 32: (4, 4, 4, 4), 64: (16, 16, 8, 4, 2)}
+D_CHANNELS = {16: (4, 4, 4, 4), 32: (4, 4, 4, 4), 64: (1, 2, 4, 8, 16)}
+D_HALVINGS = {16: 2, 32: 2, 64: 4}
 # Where attention in D is put: the sides of its feature maps by the public code's table, which at 32x32 calls the last
 # three 16 too, though they are 8x8. So attention = 16 follows every block there, and 8 none.
 D_ATTENTION = {16: (8, 8, 8, 8), 32: (16, 16, 16, 16), 64: (32, 16, 8, 4, 4)}

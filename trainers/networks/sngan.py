@@ -33,9 +33,11 @@ from trainers.networks.layers import (
 from trainers.streams import seeded
 
 EPSILON = 2e-5  # of batch norm: Chainer's default
-G_CHANNELS = {16: (4, 4, 4, 4), 32: (4, 4, 4, 4), 48: (8, 4, 2, 1)}  # by side; before and after each block, x g_width/4
-D_CHANNELS = {16: (2, 2, 2, 2), 32: (2, 2, 2, 2), 48: (1, 2, 4, 8, 16)}  # by side; after each block, x d_width/2
-D_HALVINGS = {16: 2, 32: 2, 48: 4}  # by side; how many blocks of D halve it, the first ones
+# By side of the images. Channels of G before and after each block, in quarters of its width; of D after each block, in
+# halves of its width; and how many blocks of D halve the side, the first ones.
+G_CHANNELS = {16: (4, 4, 4, 4), 32: (4, 4, 4, 4), 48: (8, 4, 2, 1)}
+D_CHANNELS = {16: (2, 2, 2, 2), 32: (2, 2, 2, 2), 48: (1, 2, 4, 8, 16)}
+D_HALVINGS = {16: 2, 32: 2, 48: 4}
 
 
 class SNGANGenerator(Generator):
