@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from trainers.awloss import AwWeights, aw_weights
 from trainers.config import Config
 from trainers.coopinit import cooperate
-from trainers.regularizers import REGULARIZERS
+from trainers.regularizers import REGULARIZERS, Batch
 from trainers.state import State, gradients, update
 
 
@@ -26,9 +27,13 @@ def adversarial_step(state: State) -> dict[str, Tensor]:
         learned = cooperate(state, real, labels) if joint and left == 0 else None
         statistics = discriminator_update(state, real, labels, learned.energy if learned else None)
 
-    logits = state.discriminator(state.generate("z of G", labels), labels)
-    loss = state.loss.generator(logits)
+    labels = state.labels_of_g(labels)
+    fake = state.generate("z of G", labels)
+    loss = state.loss.generator(state.critic("augmentation of G", labels)(fake))
     statistics["loss_g"] = loss.detach()
+    for name, penalty in penalties(state, "generator", "z of G", real, fake, labels).items():
+        statistics[name] = penalty.detach()
+        loss = loss + penalty
     if learned:
         loss = loss + learned.teaching
         statistics |= learned.statistics
@@ -39,14 +44,15 @@ def adversarial_step(state: State) -> dict[str, Tensor]:
 def discriminator_update(state: State, real: Tensor, labels: Tensor, extra: Tensor | None) -> dict[str, Tensor]:
     """One update of D along w_real r + w_fake f + the gradients of the regularizers and of `extra`.
 
-    aw weighs the two adversarial gradients alone, as published; "off" is the weights (1, 1) on the same path.
+    aw weighs the two adversarial gradients alone, as published; "off" is the weights (1, 1) on the same path. A lazy
+    regularizer has an update of its own after it.
     """
-    config, critic = state.config, state.discriminator
+    config, critic = state.config, state.critic("augmentation", labels)
     with torch.no_grad():
         fake = state.generate("z", labels)
-    real_logits, fake_logits = critic(real, labels), critic(fake, labels)
+    real_logits, fake_logits = critic(real), critic(fake)
     real_loss, fake_loss = state.loss.real(real_logits), state.loss.fake(fake_logits)
-    real_grads, fake_grads = gradients(real_loss, critic), gradients(fake_loss, critic)
+    real_grads, fake_grads = (gradients(loss, state.discriminator) for loss in (real_loss, fake_loss))
     real_score, fake_score = real_logits.detach().sigmoid().mean(), fake_logits.detach().sigmoid().mean()
     statistics = {
         "loss_real": real_loss.detach(),
@@ -63,27 +69,42 @@ def discriminator_update(state: State, real: Tensor, labels: Tensor, extra: Tens
         total = [weights.w_real * r + weights.w_fake * f for r, f in zip(real_grads, fake_grads, strict=True)]
         statistics |= _aw_statistics(weights)
 
-    for name, penalty in _penalties(state, real, fake, labels).items():
-        statistics[name] = penalty.detach()
-        extra = penalty if extra is None else extra + penalty
-    if extra is not None:
-        total = [t + e for t, e in zip(total, gradients(extra, critic), strict=True)]
-    update(state.opt_d, critic, total)
+    found = penalties(state, "discriminator", "z", real, fake, labels)
+    if terms := [*([] if extra is None else [extra]), *found.values()]:
+        more = gradients(torch.stack(terms).sum(), state.discriminator)
+        total = [t + e for t, e in zip(total, more, strict=True)]
+    update(state.opt_d, state.discriminator, total)
+
+    lazy = penalties(state, "discriminator", "z", real, fake, labels, lazy=True)
+    for penalty in lazy.values():
+        update(state.opt_d, state.discriminator, gradients(penalty, state.discriminator))
+    statistics |= {name: penalty.detach() for name, penalty in (found | lazy).items()}
+
+    state.steer_augmentation(real_logits.detach())
+    if config.ada != "off":
+        statistics["ada_p"] = state.ada_p
     return statistics
 
 
-def _penalties(state: State, real: Tensor, fake: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """The weighed regularizers that act on this D update, by name."""
-    done = state.images // state.config.batch_size - 1  # D updates before this one
-    found = {}
+def penalties(
+    state: State, of: str, purpose: str, real: Tensor, fake: Tensor, labels: Tensor, *, lazy: bool = False
+) -> dict[str, Tensor]:
+    """The weighed regularizers of one network that act on this update, by name: those of every update, or the lazy
+    ones. `purpose` is that of the z behind `fake`."""
+    config, found = state.config, {}
+
+    def near() -> Tensor:
+        with torch.set_grad_enabled(of == "generator"):
+            return state.generate(purpose, labels, near=True)
+
     for field, regularizer in REGULARIZERS.items():
-        weight = getattr(state.config, field)
-        interval = getattr(state.config, regularizer.interval) if regularizer.interval else 1
-        if weight and done % interval == 0:
-            penalty = regularizer.penalty(
-                lambda x: state.discriminator(x, labels), real, fake, state.rng(f"regularizer {field}")
-            )
-            found[f"loss_{field}"] = weight * interval * penalty
+        weight = getattr(config, field)
+        interval = getattr(config, regularizer.interval) if regularizer.interval else 1
+        due = (state.images // config.batch_size - 1) % interval == 0  # counts D's updates, this one included
+        if weight and regularizer.of == of and lazy == (interval > 1) and due:
+            critic = partial(state.critic, "augmentation of regularizers", labels)
+            batch = Batch(real, fake, near, critic, state.rng(f"regularizer {field}"))
+            found[f"loss_{field}"] = weight * interval * regularizer.penalty(batch)
     return found
 
 

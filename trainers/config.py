@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from trainers.networks import BACKBONES, NARROW
+from trainers.networks import BACKBONES, CONDITIONAL, NARROW
 
 DATASETS = {
     "ring8": "trainers.data:ring8",
@@ -100,6 +100,15 @@ class Config(BaseModel):
     """Pair of networks: a name in BACKBONES or `module:object`."""
     backbone_options: dict[str, bool | int | float | str] = {}
     """What only this backbone knows (its width, say); checked against the options of its `build`."""
+    conditional: bool = False
+    """G and D see the classes of the data set; False: the backbone is built without classes."""
+    spectral_norm: Literal["off", "d", "both"] = "off"
+    """Weights of D, or of D and G, divided by their largest singular value (Miyato et al. 2018): of all convolutions
+    and linear layers, and of D's embeddings."""
+    mirror: bool = False
+    """Real images are turned left to right at random, before D sees them."""
+    data_noise: float = Field(0.0, ge=0)
+    """Uniform noise from 0 to this added to real data, in data units; SN-GAN's images have 1/128."""
     loss: str = "nonsaturating"
     """Adversarial loss: a name in LOSSES or `module:object`."""
 
@@ -114,11 +123,17 @@ class Config(BaseModel):
     beta2: float = Field(0.999, ge=0, lt=1)
     """Adam's second decay rate."""
     batch_size: int = Field(64, ge=1)
-    """Real examples in one D update; G's batches are as large."""
+    """Real examples in one D update."""
+    batch_size_g: int | None = Field(None, ge=1)
+    """Samples in one adversarial update of G; None: as many as real examples."""
     n_critic: int = Field(1, ge=1)
     """D updates before each G update of the adversarial stage."""
     ema_halflife: float = Field(0.0, ge=0)
     """Half-life of the average of G's weights, in images; 0: G itself is evaluated."""
+    ema_ramp: float = Field(0.0, ge=0)
+    """The half-life is at most this share of the images shown so far (StyleGAN2-ADA: 0.05); 0: no such bound."""
+    ema_start: int = Field(0, ge=0)
+    """Images up to which the average is G itself."""
 
     n_images: int = Field(96_000, ge=1)
     """Budget: real images shown to D in the whole run."""
@@ -152,9 +167,34 @@ class Config(BaseModel):
     r1_gamma: float = Field(0.0, ge=0)
     """Weight gamma of R1, gamma/2 E|grad D(x)|^2 on real data (Mescheder et al. 2018); 0: off."""
     r1_interval: int = Field(1, ge=1)
-    """D updates between two of R1, each weighed by the interval (lazy regularization); 1: every update."""
+    """1: R1 is added to every D update. k > 1: lazy R1 (Karras et al. 2020, "Analyzing and improving", appendix B), an
+    update of its own after each k-th, weighed by k, with D's learning rate times c and Adam's betas to the power of c,
+    c = k / (k + 1)."""
     gp_weight: float = Field(0.0, ge=0)
     """Weight lambda of WGAN-GP's gradient penalty (Gulrajani et al. 2017); 0: off."""
+    zcr_d: float = Field(0.0, ge=0)
+    """Weight of zCR in D (Zhao et al. 2020, "Improved consistency regularization"): its logits of G(z) and of G(z +
+    noise) should be alike; 0: off. StyleGAN2-ADA's comparison has 0.2."""
+    zcr_g: float = Field(0.0, ge=0)
+    """Weight of zCR in G: G(z) and G(z + noise) should differ; 0: off. StyleGAN2-ADA's comparison has 0.02."""
+    zcr_noise: float = Field(0.1, ge=0)
+    """Standard deviation of zCR's noise on z."""
+
+    ada: Literal["off", "bg", "bgc"] = "off"
+    """Discriminator augmentation (ADA, Karras et al. 2020, "Limited data") of everything that D sees: blits and
+    geometry, or these and colours."""
+    ada_p: float | None = Field(None, ge=0, le=1)
+    """Probability of each augmentation; None: it adapts, from 0."""
+    ada_target: float = Field(0.6, ge=-1, le=1)
+    """Mean sign of D's logits of real images that the probability is steered to."""
+    ada_interval: int = Field(4, ge=1)
+    """D updates between two moves of the probability."""
+    ada_images: int = Field(500_000, ge=1)
+    """Images in which the probability can go from 0 to 1."""
+    ada_coop: bool = False
+    """D sees augmented images in the cooperative objective too."""
+    ada_langevin: bool = False
+    """The Langevin chains run on augmented images too."""
 
     eval_every: int = Field(9_600, ge=1)
     """Images between two evaluations; rows stand at 0, eval_every, ..., n_images."""
@@ -164,6 +204,13 @@ class Config(BaseModel):
     """Feature net of the Frechet distance: a name in FEATURES or `module:object`; auto: the one of a built-in data
     set, raw for points."""
 
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    """Of training: 32-bit floats, the same with TensorFloat-32 products on CUDA, or bfloat16 by autocast. Samples are
+    scored in fp32."""
+    channels_last: bool = False
+    """Convolutions store their channels last, which is faster on most GPUs."""
+    compile: bool = False
+    """The networks are compiled by torch.compile; it has no second derivatives, so neither R1 nor gradient penalty."""
     threads: int = Field(1, ge=1)
     """CPU threads of torch; sums, and so the last bits of every number, depend on it."""
     seed: int = Field(0, ge=0, lt=2**63)
@@ -219,8 +266,20 @@ class Config(BaseModel):
                 f"features = 'auto' is for {', '.join(EMBEDDED)}; name a feature net for dataset = {self.dataset!r}: "
                 f"features=lite0 for natural images"
             )
-        if self.dataset in POINT_DATASETS and self.backbone == "dcgan":
-            raise ValueError(f"backbone = 'dcgan' needs images, and {self.dataset} holds 2-D points; use 'mlp'")
+        if self.dataset in POINT_DATASETS and self.backbone in BACKBONES and self.backbone != "mlp":
+            raise ValueError(
+                f"backbone = {self.backbone!r} needs images, and {self.dataset} holds 2-D points; use 'mlp'"
+            )
+        if self.dataset in POINT_DATASETS and (self.ada != "off" or self.mirror):
+            field = "mirror" if self.mirror else "ada"
+            raise ValueError(f"{field} = {getattr(self, field)!r} needs images, and {self.dataset} holds 2-D points")
+        if self.conditional and self.backbone in BACKBONES and self.backbone not in CONDITIONAL:
+            raise ValueError(
+                f"conditional = True: backbone {self.backbone!r} takes no classes; {', '.join(CONDITIONAL)} do"
+            )
+        if self.compile and (self.r1_gamma or self.gp_weight):
+            needs = "r1_gamma" if self.r1_gamma else "gp_weight"
+            raise ValueError(f"compile = True has no second derivatives, which {needs} needs; leave one of them off")
         if self.dataset in POINT_DATASETS and self.features not in ("auto", "raw"):
             raise ValueError(f"features = {self.features!r} needs images, and {self.dataset} holds 2-D points; use raw")
         return self
@@ -247,11 +306,11 @@ class Config(BaseModel):
         return Config(**{**self.model_dump(), **overrides})
 
     def scaled(self, factor: float) -> Config:
-        """This Config with every budget in images (n_coop, n_images, eval_every) scaled by factor > 0 and rounded, to
-        1 at the least; evaluation samples stay, since the FID's bias depends on them. Raises ValueError."""
+        """This Config with every budget in images (n_coop, n_images, eval_every, ema_start) scaled by factor > 0 and
+        rounded, to 1 at the least; evaluation samples stay, since the FID's bias depends on them. Raises ValueError."""
         if not (math.isfinite(factor) and factor > 0):
             raise ValueError(f"budget = {factor} should be a finite number greater than 0")
-        budgets = {name: getattr(self, name) for name in ("n_coop", "n_images", "eval_every")}
+        budgets = {name: getattr(self, name) for name in ("n_coop", "n_images", "eval_every", "ema_start")}
         return self.replace(**{name: max(1, round(n * factor)) if n else 0 for name, n in budgets.items()})
 
     def tiny(self) -> Config:
@@ -265,7 +324,9 @@ class Config(BaseModel):
             "n_images": TINY_IMAGES,
             "n_coop": max(1, round(self.n_coop * share)) if self.n_coop else 0,
             "ema_halflife": self.ema_halflife * share,
+            "ema_start": round(self.ema_start * share),
             "batch_size": min(self.batch_size, 32),
+            "batch_size_g": self.batch_size_g and min(self.batch_size_g, 32),
             "eval_every": TINY_IMAGES // 4,
             "eval_samples": 500,
         }

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils.parametrize import cached
 
 from trainers.config import Config
 from trainers.state import State, frozen, gradients, update
@@ -62,12 +63,12 @@ def cooperate(state: State, real: Tensor, labels: Tensor) -> Cooperation:
 
     One forward pass of G serves the start of the chain and the teaching loss: same z, labels, batch statistics.
     """
-    config, critic = state.config, state.discriminator
+    config = state.config
     start = state.generate("z", labels)  # [N, *shape]
     slopes: list[Tensor] = []
-    with frozen(critic):
+    with frozen(state.discriminator), cached():  # no weight changes along the chain
         revised = langevin(
-            lambda x: critic(x, labels),
+            state.critic("augmentation of langevin", labels, augmented=config.ada_langevin),
             start,
             step_size=config.eta,
             steps=config.langevin_steps,
@@ -77,7 +78,8 @@ def cooperate(state: State, real: Tensor, labels: Tensor) -> Cooperation:
             generator=state.rng("langevin"),
             slopes=slopes,
         )
-    real_logits, revised_logits = critic(real, labels), critic(revised, labels)
+    critic = state.critic("augmentation of energy", labels, augmented=config.ada_coop)
+    real_logits, revised_logits = critic(real), critic(revised)
     energy = revised_logits.mean() - real_logits.mean()
     teaching = (revised - start).flatten(1).square().sum(1).mean()
     statistics = {

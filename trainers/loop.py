@@ -8,6 +8,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,9 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
         yield from rows
         while not rows or rows[-1]["state"] == "running":
             started = time.perf_counter()
-            if rows and not _train_until(state, _next_evaluation(config, rows[-1]["images"]), stop):
+            with tensor_float(config.precision == "tf32"):
+                reached = not rows or _train_until(state, _next_evaluation(config, rows[-1]["images"]), stop)
+            if not reached:
                 state.seconds += time.perf_counter() - started
                 _save_checkpoint(state, folder, rows)
                 return
@@ -80,7 +83,7 @@ def check(config: Config) -> dict[str, str]:
     shape, labels = state.data.shape, torch.zeros(2, dtype=torch.int64)
     with users_code("backbone", config.backbone, BACKBONES):
         samples = state.generate("check", labels)
-        logits = state.discriminator(state.data.scaled(labels), labels)
+        logits = state.critic("check", labels)(state.data.scaled(labels))
     if samples.shape != (2, *shape):
         raise ValueError(
             f"backbone {config.backbone!r}: two samples of its generator should have the shape {(2, *shape)} of two "
@@ -136,6 +139,17 @@ def _evaluate(state: State, folder: Path, rows: list[dict[str, Any]]) -> dict[st
     return row
 
 
+@contextmanager
+def tensor_float(on: bool) -> Iterator[None]:
+    """Within it, products of 32-bit floats on CUDA are TensorFloat-32 ones or, as after it, not; torch's own default
+    has convolutions on."""
+    try:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = on
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
 def _next_evaluation(config: Config, images: int) -> int:
     return min((images // config.eval_every + 1) * config.eval_every, config.n_images)
 
@@ -153,7 +167,6 @@ def _train_until(state: State, images: int, stop: Callable[[], bool]) -> bool:
         else:
             if is_switch(config, shown) and config.coop_optimizer == "fresh":
                 state.fresh_optimizers()
-                state.set_learning_rates()
             statistics = adversarial_step(state)
         state.steps += 1
         state.update_average(state.images - shown)

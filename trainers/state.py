@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
@@ -12,7 +13,10 @@ from typing import Any
 import torch
 from pydantic import ValidationError, validate_call
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import ParametrizationList
 
+from trainers.augment import augment, next_p
 from trainers.config import LOSSES, Config, resolve, sentence, users_code
 from trainers.data import Dataset, Sampler, load_dataset
 from trainers.losses import Loss
@@ -65,12 +69,18 @@ class State:
         self.sampler = Sampler(self.data, config.n_train, config.seed, device)
         self.loss: Loss = resolve(LOSSES, config.loss, Loss)
         self.generator, self.discriminator = build_networks(config, self.data)
-        self.generator.to(device)
-        self.discriminator.to(device)
+        for network in (self.generator, self.discriminator):
+            network.to(device)
+            network.to(memory_format=torch.channels_last if config.channels_last else torch.preserve_format)
         self.average = copy.deepcopy(self.generator) if config.ema_halflife else None
-        self.fresh_optimizers()
+        if config.compile:
+            self.generator.compile()
+            self.discriminator.compile()
+        self.ada_p = torch.tensor(config.ada_p or 0.0, device=device)
+        self.signs = torch.zeros(2, device=device)  # sum and count of the signs of D(real) since ada_p last moved
         self.images = 0
         self.steps = 0
+        self.fresh_optimizers()
         self.seconds = 0.0  # of training, evaluations left out
         self.statistics = Statistics()
         self.diverged_at = torch.tensor(-1, device=device)  # images; stays there so that no step waits for the host
@@ -78,14 +88,21 @@ class State:
     def fresh_optimizers(self) -> None:
         """Adam for D and G, without moments."""
         betas = (self.config.beta1, self.config.beta2)
-        lr_g = self.config.lr_g or self.config.lr
-        self.opt_d = torch.optim.Adam(self.discriminator.parameters(), lr=self.config.lr, betas=betas, fused=True)
-        self.opt_g = torch.optim.Adam(self.generator.parameters(), lr=lr_g, betas=betas, fused=True)
+        betas_d = (betas[0] ** self._lazy_share, betas[1] ** self._lazy_share)
+        self.opt_d = torch.optim.Adam(self.discriminator.parameters(), betas=betas_d, fused=True)
+        self.opt_g = torch.optim.Adam(self.generator.parameters(), betas=betas, fused=True)
+        self.set_learning_rates()
+
+    @property
+    def _lazy_share(self) -> float:
+        """StyleGAN2's c: k + 1 updates of D take the place of k where R1 has one of its own after every k-th."""
+        interval = self.config.r1_interval
+        return interval / (interval + 1) if self.config.r1_gamma and interval > 1 else 1.0
 
     def set_learning_rates(self) -> None:
         """The rates of the step to come; the clock counts images and runs through both stages."""
         share = 1 - self.images / self.config.n_images if self.config.lr_decay == "linear" else 1.0
-        self.opt_d.param_groups[0]["lr"] = self.config.lr * share
+        self.opt_d.param_groups[0]["lr"] = self.config.lr * share * self._lazy_share
         self.opt_g.param_groups[0]["lr"] = (self.config.lr_g or self.config.lr) * share
 
     @property
@@ -95,25 +112,78 @@ class State:
 
     def real_batch(self) -> tuple[Tensor, Tensor]:
         """Real data [N, *shape] and labels [N] of the next D update; counts them as shown."""
-        batch = self.sampler.batch(self.images, self.config.batch_size)
+        real, labels = self.sampler.batch(self.images, self.config.batch_size)
         self.images += self.config.batch_size
-        return batch
+        if self.config.mirror:
+            turned = torch.rand(len(real), 1, 1, 1, generator=self.rng("mirror"), device=self.device) < 0.5
+            real = torch.where(turned, real.flip(-1), real)
+        if self.config.data_noise:
+            noise = torch.rand(real.shape, generator=self.rng("data noise"), device=self.device)
+            real = real + self.config.data_noise * noise
+        return real, labels
+
+    def labels_of_g(self, labels: Tensor) -> Tensor:
+        """Labels of G's update: of D's last real batch or, if `batch_size_g` differs, drawn from those of the data."""
+        n = self.config.batch_size_g or len(labels)
+        if n == len(labels):
+            return labels
+        rng = stream(self.config.seed, "labels of G", self.images)
+        return self.data.labels[torch.randint(len(self.data.labels), (n,), generator=rng)].to(self.device)
 
     def rng(self, purpose: str) -> torch.Generator:
         """The stream of one purpose at the present count of images, which no two D updates and no two steps share."""
         return stream(self.config.seed, purpose, self.images, self.device)
 
-    def generate(self, purpose: str, labels: Tensor) -> Tensor:
-        """G's samples [N, *shape] for the labels, from the z of this purpose and moment; the graph is kept."""
+    def generate(self, purpose: str, labels: Tensor, *, near: bool = False) -> Tensor:
+        """G's samples [N, *shape] for the labels, from the z of this purpose and moment; the graph is kept.
+
+        `near`: from the same z with zCR's noise.
+        """
         source = self.generator.sample_source(len(labels), self.rng(purpose))
-        fake: Tensor = self.generator(source, labels)
-        return fake
+        if near:
+            z = source[:, : getattr(self.generator, "latent", None)]  # not the per-layer noise of some generators
+            noise = torch.randn(z.shape, generator=self.rng(f"zcr of {purpose}"), device=self.device)
+            source = torch.cat([z + self.config.zcr_noise * noise, source[:, z.shape[1] :]], dim=1)
+        with self.autocast():
+            fake: Tensor = self.generator(source, labels)
+        return fake.float()
+
+    def critic(self, purpose: str, labels: Tensor, *, augmented: bool = True) -> Callable[[Tensor], Tensor]:
+        """D on data of these labels: x [N, *shape] -> logits. Behind ADA, where that is on and `augmented`, with the
+        random stream of this purpose and moment, which goes on from call to call."""
+        rng = self.rng(purpose)
+
+        def critic(x: Tensor) -> Tensor:
+            if augmented and self.config.ada != "off":
+                x = augment(x, self.ada_p, rng, pipe=self.config.ada)
+            with self.autocast():
+                logits: Tensor = self.discriminator(x, labels)
+            return logits.float()
+
+        return critic
+
+    def autocast(self) -> torch.autocast:
+        """Within it the networks compute in bfloat16, if the Config says so."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
+
+    def steer_augmentation(self, real_logits: Tensor) -> None:
+        """ADA's controller: move the probability once in `ada_interval` D updates."""
+        config = self.config
+        if config.ada == "off" or config.ada_p is not None:
+            return
+        self.signs = self.signs + torch.stack([real_logits.sign().sum(), torch.ones_like(real_logits).sum()])
+        if self.images // config.batch_size % config.ada_interval == 0:
+            shown, mean_sign = config.ada_interval * config.batch_size, self.signs[0] / self.signs[1]
+            self.ada_p = next_p(self.ada_p, mean_sign, target=config.ada_target, images=shown, full=config.ada_images)
+            self.signs = torch.zeros_like(self.signs)
 
     def update_average(self, images: int) -> None:
         """Move the running average of G by a step that showed so many images; buffers are copied."""
         if self.average is None:
             return
-        decay = 0.5 ** (images / self.config.ema_halflife)
+        config = self.config
+        halflife = min(config.ema_halflife, config.ema_ramp * self.images or math.inf)
+        decay = 0.5 ** (images / halflife) if self.images > config.ema_start else 0.0
         with torch.no_grad():
             for mean, weight in zip(self.average.parameters(), self.generator.parameters(), strict=True):
                 mean.lerp_(weight, 1 - decay)
@@ -139,6 +209,8 @@ class State:
             "steps": self.steps,
             "seconds": self.seconds,
             "diverged_at": self.diverged_at,
+            "ada_p": self.ada_p,
+            "signs": self.signs,
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
             "average": self.average.state_dict() if self.average else None,
@@ -153,6 +225,8 @@ class State:
         self.steps = saved["steps"]
         self.seconds = saved["seconds"]
         self.diverged_at = saved["diverged_at"]
+        self.ada_p = saved["ada_p"]
+        self.signs = saved["signs"]
         self.generator.load_state_dict(saved["generator"])
         self.discriminator.load_state_dict(saved["discriminator"])
         if self.average:
@@ -165,27 +239,47 @@ class State:
 def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]:
     """The generator and the discriminator of a Config.
 
-    Raises ValueError for options that its `build` does not take, and if a user's own `build` raises or does not return
-    two modules.
+    Raises ValueError for options that its `build` does not take, if a conditional Config's data have no classes, and if
+    a user's own `build` raises or does not return two modules.
     """
+    if config.conditional and data.n_classes < 2:
+        raise ValueError(f"conditional = True needs classes, and dataset = {config.dataset!r} has none")
     build = resolve(BACKBONES, config.backbone, FunctionType)
     options = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
     guarded = users_code("backbone", config.backbone, BACKBONES)(build)
     checked = validate_call(config={"arbitrary_types_allowed": True, "strict": True})(guarded)
     try:
         with seeded(config.seed, "init"):  # for a user's own networks; ours seed G and D apart
-            networks = checked(config, data.shape, data.n_classes, **config.backbone_options)
+            networks = checked(
+                config, data.shape, data.n_classes if config.conditional else 0, **config.backbone_options
+            )
     except ValidationError as error:
         raise ValueError(f"backbone_options of {config.backbone!r}: {sentence(error, options)}") from None
     if not (isinstance(networks, tuple) and [isinstance(n, nn.Module) for n in networks] == [True, True]):
         raise ValueError(f"backbone {config.backbone!r} should return (generator, discriminator), two torch modules")
+    for name, network in zip(("both", "d"), networks, strict=True):
+        if config.spectral_norm in (name, "both"):
+            with seeded(config.seed, f"spectral norm {name}"):
+                normalize(network, embeddings=name == "d")
     return networks
 
 
+def normalize(network: nn.Module, *, embeddings: bool) -> None:
+    """Put spectral norm, of a random start, on the weights of all convolutions and linear layers, and of embeddings."""
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, *((nn.Embedding,) if embeddings else ()))
+    for module in [module for module in network.modules() if isinstance(module, kinds)]:
+        spectral_norm(module)
+
+
 def update(optimizer: torch.optim.Optimizer, network: nn.Module, gradients: Sequence[Tensor]) -> None:
-    """One optimiser step along the given gradients, one a parameter."""
+    """One optimiser step along the given gradients, one a parameter.
+
+    Fused Adam reads parameter and gradient in their order in memory, which must be one: compiled networks and channels
+    stored last give others.
+    """
     for parameter, gradient in zip(network.parameters(), gradients, strict=True):
-        parameter.grad = gradient
+        alike = gradient.stride() == parameter.stride()
+        parameter.grad = gradient if alike else torch.empty_like(parameter).copy_(gradient)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 
@@ -197,13 +291,19 @@ def gradients(loss: Tensor, network: nn.Module) -> tuple[Tensor, ...]:
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[nn.Module]:
-    """Within it no parameter of the network takes a gradient; after it all buffers are as they were before."""
+    """Within it no parameter of the network takes a gradient, and spectral norm does not iterate; after it all buffers
+    are as they were before."""
     buffers = [buffer.clone() for buffer in network.buffers()]
+    parametrizations = [module for module in network.modules() if isinstance(module, ParametrizationList)]
     network.requires_grad_(False)
+    for parametrization in parametrizations:
+        parametrization.eval()
     try:
         yield network
     finally:
         network.requires_grad_(True)
+        for parametrization in parametrizations:
+            parametrization.train(network.training)
         with torch.no_grad():
             for buffer, before in zip(network.buffers(), buffers, strict=True):
                 buffer.copy_(before)

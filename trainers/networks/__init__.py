@@ -3,8 +3,9 @@
 `module:object` names a function `build(config, shape, n_classes, *, options...) -> (generator, discriminator)`.
 
 The generator has `sample_source(n, rng)`, which draws the n inputs it starts from, and `G(source, labels) -> x`
-with x [N, *shape]. `D(x, labels)` gives logits whose first dimension is N. The keyword-only parameters of `build`
-are the backbone's own options (`Config.backbone_options`), their defaults written there and nowhere else.
+with x [N, *shape]. `D(x, labels)` gives logits whose first dimension is N. `n_classes` is 0 unless the Config is
+conditional; labels come in any case. The keyword-only parameters of `build` are the backbone's own options
+(`Config.backbone_options`), their defaults written there and nowhere else.
 """
 
 BACKBONES = {
@@ -15,6 +16,7 @@ BACKBONES = {
     "biggan": "trainers.networks.biggan:build",
 }
 
+CONDITIONAL = ("sngan", "biggan", "stylegan2")  # which can be built with classes
 NARROW = {  # options of Config.tiny
     "mlp": {"width": 16},
     "dcgan": {"width": 8},
