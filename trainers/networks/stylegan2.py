@@ -46,9 +46,9 @@ class Scale(nn.Module):
 def equalized(layer: Layer, lr: float = 1.0) -> Layer:
     """The layer with weights N(0, 1/fan_in) and no offsets, at an equalized learning rate.
 
-    Adam moves every number by about the same, so the trained numbers are kept at a standard deviation of 1/`lr`, and the
-    layer computes with `lr`/sqrt(fan_in) times them, and with `lr` times its biases (Karras et al., "Progressive Growing
-    of GANs", ICLR 2018, section 4.1).
+    Adam moves all numbers about equally fast. So what is trained has a standard deviation of 1/`lr`, and the layer
+    computes with `lr`/sqrt(fan_in) times that and with `lr` times its biases (Karras et al., "Progressive Growing of
+    GANs", ICLR 2018, section 4.1).
     """
     gain = 1 / math.sqrt(layer.weight[0].numel())
     nn.init.normal_(layer.weight, std=gain)
@@ -127,7 +127,8 @@ class StyledConv(nn.Module):
     def __init__(self, inputs: int, outputs: int, latent: int, *, up: bool, noise: bool) -> None:
         super().__init__()
         self.style = style_of(latent, inputs)
-        self.conv = equalized(nn.Conv2d(inputs, outputs, 3))
+        self.conv = equalized(nn.Conv2d(inputs, outputs, 3, bias=False))
+        self.bias = nn.Parameter(torch.zeros(outputs, 1, 1))
         self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
         self.register_buffer("up", binomial(4) if up else None, persistent=False)
 
@@ -135,7 +136,7 @@ class StyledConv(nn.Module):
         x = modulated_conv2d(x, self.conv.weight, self.style(w), up=self.up)
         if self.noise_strength is not None:
             x = x + self.noise_strength * noise.unflatten(1, (1, *x.shape[2:]))
-        return activate(x + self.conv.bias[:, None, None])
+        return activate(x + self.bias)
 
 
 class ToImage(nn.Module):
@@ -144,11 +145,11 @@ class ToImage(nn.Module):
     def __init__(self, inputs: int, colours: int, latent: int) -> None:
         super().__init__()
         self.style = style_of(latent, inputs)
-        self.conv = equalized(nn.Conv2d(inputs, colours, 1))
+        self.conv = equalized(nn.Conv2d(inputs, colours, 1, bias=False))
+        self.bias = nn.Parameter(torch.zeros(colours, 1, 1))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        x = modulated_conv2d(x, self.conv.weight, self.style(w), demodulate=False)
-        return x + self.conv.bias[:, None, None]
+        return modulated_conv2d(x, self.conv.weight, self.style(w), demodulate=False) + self.bias
 
 
 def style_of(latent: int, channels: int) -> nn.Linear:
@@ -197,11 +198,12 @@ class StyleGAN2Generator(Generator):
         super().__init__(latent)
         self.mapping = Mapping(latent, n_classes, latent, mapping_layers)
         self.start = nn.Parameter(torch.randn(widths[0], 4, 4))
-        self.blocks = nn.ModuleList(
-            SynthesisBlock(inputs, outputs, 4 * 2**level, shape[0], latent, first=level == 0, noise=noise)
-            for level, (inputs, outputs) in enumerate(itertools.pairwise([widths[0], *widths]))
-        )
-        self.noise_sizes = [block.noise_size for block in self.blocks]  # of a sample at 4, 8, ..., R
+        blocks = [
+            SynthesisBlock(inputs, outputs, side, shape[0], latent, first=side == 4, noise=noise)
+            for side, (inputs, outputs) in zip(sides(shape[-1]), itertools.pairwise([widths[0], *widths]), strict=True)
+        ]
+        self.blocks = nn.ModuleList(blocks)
+        self.noise_sizes = [block.noise_size for block in blocks]  # of a sample at 4, 8, ..., R
 
     def sample_source(self, n: int, rng: torch.Generator) -> Tensor:
         """n inputs of the generator from a random stream, on its device; the z do not depend on whether noise is on."""
@@ -266,7 +268,9 @@ class StyleGAN2Discriminator(nn.Module):
 
     taps: Tensor
 
-    def __init__(self, shape: tuple[int, ...], n_classes: int, widths: list[int], architecture: str, group: int) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], n_classes: int, widths: list[int], architecture: str, group: int
+    ) -> None:
         super().__init__()
         top = widths[0]  # channels at 4x4; widths are those at 4, 8, ..., R
         seen = widths[::-1] if architecture == "skip" else widths[-1:]
@@ -327,11 +331,11 @@ def build(
     mbstd_group: NonNegativeInt = 32,
     noise: bool = True,
 ) -> tuple[StyleGAN2Generator, StyleGAN2Discriminator]:
-    """The `cifar` setting of StyleGAN2-ADA; n_classes = 0 is the unconditional pair.
+    """The `cifar` setting of StyleGAN2-ADA; n_classes = 0 makes the unconditional pair.
 
-    z and w of `latent` dimensions, `mapping_layers` between them; 16384 s / side channels, `max_channels` at most, where
-    s is `g_scale` in G and `d_scale` in D (CoopInit's s: 1/4 is its base model, 1 StyleGAN2-ADA's at 32x32 and 256x256);
-    `mbstd_group` samples share a minibatch deviation in D, 0: none do; `noise` on every layer of G.
+    z and w of `latent` dimensions with `mapping_layers` between them. At most `max_channels` and at most 16384 s / side
+    channels, where s is `g_scale` in G and `d_scale` in D: CoopInit's s, 1/4 in its base model, 1 in StyleGAN2-ADA at
+    32x32 and 256x256. `mbstd_group` samples share a minibatch deviation in D, 0: none do. `noise` on all layers of G.
 
     Raises ValueError unless shape is (C, R, R) with R a power of two from 8, and for a scale that leaves no channel.
     """
@@ -343,7 +347,8 @@ def build(
         )
     for name, scale in (("g_scale", g_scale), ("d_scale", d_scale)):
         if 16384 * scale < side:
-            raise ValueError(f"{name} = {scale:g} leaves no channel at {side}x{side}; it must be {side / 16384:g} or more")
+            least = side / 16384
+            raise ValueError(f"{name} = {scale:g} leaves no channel at {side}x{side}; it must be at least {least:g}")
     with seeded(config.seed, "init of G"):
         widths = channels(side, g_scale, max_channels)
         generator = StyleGAN2Generator(shape, n_classes, latent, widths, mapping_layers, noise)
