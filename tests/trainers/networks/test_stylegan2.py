@@ -203,6 +203,14 @@ def test_a_step_of_adam_moves_weights_by_their_scale(lr):
     torch.testing.assert_close(layer.bias.abs(), torch.full((4,), 0.1 * lr), rtol=1e-2, atol=0)
 
 
+def test_mapping_networks_learn_at_a_hundredth_of_the_rate():
+    for network, depth in zip(small(3, mapping_layers=2), (2, 8), strict=True):
+        assert len(network.mapping.layers) == depth
+        for layer in network.mapping.layers:
+            assert layer.parametrizations.weight[0].gain == pytest.approx(0.01 / layer.in_features**0.5)
+            assert layer.parametrizations.bias[0].gain == 0.01
+
+
 def test_a_layer_keeps_the_mean_square():
     torch.manual_seed(0)
     x = equalized(torch.nn.Linear(400, 400))(torch.randn(200, 400)).detach()
