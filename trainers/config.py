@@ -31,10 +31,12 @@ DATASETS = {
     "mnist": "trainers.images:mnist",
     "fashion_mnist": "trainers.images:fashion_mnist",
     "cifar10": "trainers.images:cifar10",
+    "cifar100": "trainers.images:cifar100",
+    "stl10": "trainers.images:stl10",
 }
 POINT_DATASETS = ("ring8", "grid25")  # 2-D points; every other data set holds images
 EMBEDDED = (*POINT_DATASETS, "digits")  # travel with the package
-TORCHVISION = ("mnist", "fashion_mnist", "cifar10")  # fetched by torchvision
+TORCHVISION = ("mnist", "fashion_mnist", "cifar10", "cifar100", "stl10")  # fetched by torchvision
 REFERENCES = {  # training examples that a Frechet distance uses
     "ring8": 100_000,
     "grid25": 100_000,
@@ -42,6 +44,8 @@ REFERENCES = {  # training examples that a Frechet distance uses
     "mnist": 60_000,
     "fashion_mnist": 60_000,
     "cifar10": 50_000,
+    "cifar100": 50_000,
+    "stl10": 105_000,
 }
 LOSSES = {
     "nonsaturating": "trainers.losses:nonsaturating",
@@ -257,7 +261,7 @@ class Config(BaseModel):
         if self.resolution is not None and not self.holds_image_files:
             raise ValueError(
                 f"resolution = {self.resolution} does nothing for dataset = {self.dataset!r}; it resizes folder:PATH, "
-                f"zip:PATH, mnist, fashion_mnist and cifar10"
+                f"zip:PATH, {', '.join(TORCHVISION)}"
             )
         if not self.center_crop and self.resolution is None:
             raise ValueError("center_crop = False does nothing without a resolution; set resolution too")

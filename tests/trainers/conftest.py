@@ -42,8 +42,9 @@ def torchvision_data(cache, monkeypatch):
     """Twenty random images in place of each of torchvision's data sets, where torchvision looks for them."""
     rng = np.random.default_rng(0)
     labels = np.arange(20, dtype=np.uint8) % 10
+    root = cache / "torchvision"
     for kind in ("MNIST", "FashionMNIST"):
-        raw = cache / "torchvision" / kind / "raw"
+        raw = root / kind / "raw"
         raw.mkdir(parents=True)
         for split in ("train", "t10k"):
             pixels = rng.integers(0, 256, (20, 28, 28), dtype=np.uint8)
@@ -51,16 +52,28 @@ def torchvision_data(cache, monkeypatch):
                 struct.pack(">4I", 0x803, *pixels.shape) + pixels.tobytes()
             )
             (raw / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, 20) + labels.tobytes())
-    batches = cache / "torchvision" / "cifar-10-batches-py"
+    batches = root / "cifar-10-batches-py"
     batches.mkdir()
     rows = rng.integers(0, 256, (4, 3072), dtype=np.uint8)
     for index in range(5):
         content = {"data": rows, "labels": labels[4 * index : 4 * index + 4].tolist()}
         (batches / f"data_batch_{index + 1}").write_bytes(pickle.dumps(content))
     (batches / "batches.meta").write_bytes(pickle.dumps({"label_names": [f"class {n}" for n in range(10)]}))
-    monkeypatch.setattr("torchvision.datasets.CIFAR10._check_integrity", lambda self: True)
+    hundred = root / "cifar-100-python"
+    hundred.mkdir()
+    content = {"data": np.tile(rows, (5, 1)), "fine_labels": (labels * 11).tolist()}
+    (hundred / "train").write_bytes(pickle.dumps(content))
+    (hundred / "meta").write_bytes(pickle.dumps({"fine_label_names": [f"class {n}" for n in range(100)]}))
+    stl = root / "stl10_binary"
+    stl.mkdir()
+    for name, count in (("train", 5), ("unlabeled", 15)):
+        (stl / f"{name}_X.bin").write_bytes(rng.integers(0, 256, (count, 3, 96, 96), dtype=np.uint8).tobytes())
+    (stl / "train_y.bin").write_bytes((labels[:5] + 1).tobytes())
+    (stl / "class_names.txt").write_text("".join(f"class {n}\n" for n in range(10)))
+    for kind in ("CIFAR10", "STL10"):
+        monkeypatch.setattr(f"torchvision.datasets.{kind}._check_integrity", lambda self: True)
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda path, md5=None: True)
-    return cache / "torchvision"
+    return root
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ from trainers.networks import BACKBONES
         ({"resolution": 32}, ["resolution", "32", "digits", "folder:PATH"]),
         ({"dataset": "ring8", "backbone": "mlp", "resolution": 32}, ["resolution", "ring8", "zip:PATH"]),
         ({"dataset": "a:b", "features": "raw", "resolution": 32}, ["resolution", "a:b", "cifar10"]),
+        ({"resolution": 32}, ["zip:PATH", *TORCHVISION]),
         ({"dataset": "mnist", "features": "raw", "resolution": 0}, ["resolution", "0", "greater"]),
         ({"dataset": "mnist", "features": "raw", "center_crop": False}, ["center_crop", "False", "resolution"]),
         (

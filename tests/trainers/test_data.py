@@ -45,6 +45,21 @@ def test_subsets_are_nested_and_seeded():
         Sampler(counting(100), 101, 0, CPU)
 
 
+def test_limited_cifar_is_one_subset_within_another():
+    """Of 50,000 examples the 10,000 lie within the 20,000, whatever the examples and their classes are; they stay."""
+
+    def subset(n, data):
+        return Sampler(data, n, 3, CPU).indices
+
+    images = Dataset(torch.zeros(50_000, 1, 1, 1, dtype=torch.uint8), torch.zeros(50_000, dtype=torch.int64), 1)
+    small, medium, whole = (subset(n, counting(50_000)) for n in (10_000, 20_000, 50_000))
+    assert torch.equal(small, medium[:10_000])
+    assert torch.equal(medium, whole[:20_000])
+    assert torch.equal(whole.sort().values, torch.arange(50_000))
+    assert torch.equal(small, subset(10_000, images))
+    assert small[:5].tolist() == [16091, 46654, 9993, 724, 26284]
+
+
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_data_sets_are_well_formed(name):
     data = load_dataset(Config(dataset=name, backbone="mlp"))

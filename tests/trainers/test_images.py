@@ -372,21 +372,21 @@ def test_a_cache_folder_that_cannot_be_written(photos, tmp_path, monkeypatch):
         decode(photos)
 
 
-SIZES = {"mnist": (20, 1, 28, 28), "fashion_mnist": (20, 1, 28, 28), "cifar10": (20, 3, 32, 32)}
+KINDS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
+SIZES = {"mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32), "cifar100": (3, 32, 32)}
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", KINDS)
 def test_torchvisions_data(name, torchvision_data, tmp_path, monkeypatch):
     """Pixels and labels are torchvision's; a second start does not need its files."""
     from torchvision import datasets
 
     monkeypatch.chdir(tmp_path)
     config = Config(dataset=name, features="raw")
-    kind = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}[name]
-    expected = getattr(datasets, kind)(torchvision_data, train=True)
+    expected = getattr(datasets, KINDS[name])(torchvision_data, train=True)
     data = load_dataset(config)
-    assert data.examples.shape == SIZES[name]
-    assert data.n_classes == 10
+    assert data.examples.shape == (20, *SIZES[name])
+    assert data.n_classes == (100 if name == "cifar100" else 10)
     for index in (0, 7, 19):
         image, label = expected[index]
         assert torch.equal(data.examples[index], pixels_of(image))
@@ -395,6 +395,39 @@ def test_torchvisions_data(name, torchvision_data, tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert load_dataset(config).digest == data.digest
+
+
+def test_stl10_is_labelled_and_unlabelled_images_without_classes(torchvision_data, tmp_path, monkeypatch):
+    """In torchvision's order, stored column by column; the papers train at 48x48."""
+    monkeypatch.chdir(tmp_path)
+    stored = [
+        np.fromfile(torchvision_data / "stl10_binary" / f"{part}_X.bin", np.uint8) for part in ("train", "unlabeled")
+    ]
+    columns = np.concatenate(stored).reshape(20, 3, 96, 96)
+    config = Config(dataset="stl10", features="raw")
+    data = load_dataset(config)
+    assert np.array_equal(data.examples.numpy(), columns.transpose(0, 1, 3, 2))
+    assert (data.n_classes, data.labels.tolist()) == (1, [0] * 20)
+    small = load_dataset(config.replace(resolution=48))
+    image = Image.fromarray(columns[7].transpose(2, 1, 0))
+    assert small.shape == (3, 48, 48)
+    assert torch.equal(small.examples[7], pixels_of(image.resize((48, 48), Image.Resampling.LANCZOS)))
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_layouts_of_imagenet_and_ffhq(tmp_path, picture, packed):
+    """ImageNet's folders are its classes; FFHQ's thousands count as such, and its other files as nothing."""
+    for name, folders in (("imagenet", ("n01440764", "n01443537")), ("ffhq", ("00000", "01000", "69000"))):
+        root = tmp_path / name
+        for index, folder in enumerate(folders):
+            (root / folder).mkdir(parents=True)
+            size = (20 + 4 * index, 24) if name == "imagenet" else (32, 32)
+            file = f"{folder}_1.JPEG" if name == "imagenet" else f"{int(folder):05d}.png"
+            picture(index, size).save(root / folder / file)
+        (root / "LICENSE.txt").write_text("not an image")
+        decoded = decode(zip_of(root, tmp_path / f"{name}.zip") if packed else root, 16)
+        assert decoded.examples.shape == (len(folders), 3, 16, 16)
+        assert (decoded.classes, decoded.labels.tolist()) == (list(folders), list(range(len(folders))))
 
 
 def test_a_failed_download_names_the_other_ways(tmp_path, monkeypatch, cache):
