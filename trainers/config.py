@@ -58,8 +58,17 @@ FEATURES = {
     "raw": "trainers.features:raw",
     "digits": "trainers.features:digits",
     "lite0": "trainers.features:lite0",
+    "inception": "trainers.features:inception",
 }
-INPUT_RESIZES = {"lite0": "resized to 64x64"}  # what a feature net does to its images first
+INPUT_RESIZES = {  # what a feature net does to its images first
+    "lite0": "resized to 64x64",
+    "inception": "in 8 bits, resized to 299x299 as TensorFlow 1 does",
+}
+FEATURE_METRICS = {  # keys of a row by its feature net; any other gives the Frechet distance alone
+    "inception": ("fid", "inception_score", "inception_score_std", "kid", "kid_std"),
+}
+SCORE_SPLITS = 10  # of an inception score
+KID_SUBSETS, KID_SUBSET, KID_REAL = 100, 1_000, 10_000  # subsets of one KID, their size, and the real examples kept
 TINY_FIELDS = ("dataset", "resolution", "center_crop", "n_images", "eval_every", "eval_samples")  # set by tiny
 TINY_IMAGES = 2_048  # budget of Config.tiny
 MODE_RADIUS = 10.0  # standard deviations of a mode within which a 2-D sample counts as its own
@@ -78,6 +87,9 @@ class Metric(NamedTuple):
 METRICS = {
     "fid_final": Metric("fid", "final", "FID", True, 2),
     "fid_best": Metric("fid", "best", "best FID", True, 2),
+    "is_final": Metric("inception_score", "final", "IS", False, 2),
+    "is_best": Metric("inception_score", "best", "best IS", False, 2),
+    "kid_final": Metric("kid", "final", "KID", True, 5),
     "energy_distance_final": Metric("energy_distance", "final", "energy distance", True, 4),
     "energy_distance_best": Metric("energy_distance", "best", "best energy distance", True, 4),
     "modes_final": Metric("modes", "final", "modes covered", False, 2),
@@ -286,6 +298,11 @@ class Config(BaseModel):
             raise ValueError(f"compile = True has no second derivatives, which {needs} needs; leave one of them off")
         if self.dataset in POINT_DATASETS and self.features not in ("auto", "raw"):
             raise ValueError(f"features = {self.features!r} needs images, and {self.dataset} holds 2-D points; use raw")
+        if "inception_score" in self.row_metrics and self.eval_samples < SCORE_SPLITS:
+            raise ValueError(
+                f"eval_samples = {self.eval_samples} is too few for the inception score of features = "
+                f"{self.features!r}, the mean over {SCORE_SPLITS} parts; it must be at least {SCORE_SPLITS}"
+            )
         return self
 
     @property
@@ -347,7 +364,7 @@ class Config(BaseModel):
         energy distance, since Frechet distance sees only their mean and covariance."""
         if self.dataset in POINT_DATASETS:
             return ("energy_distance", "modes", "high_quality", "fid")
-        return ("fid",)
+        return FEATURE_METRICS.get(self.feature_net, ("fid",))
 
     @property
     def metric(self) -> str:
@@ -387,7 +404,13 @@ class Config(BaseModel):
                 f"of the generated within {MODE_RADIUS:g} of its standard deviations, high quality is within that of "
                 f"any mode; Frechet distance on {self.feature_net} features, {frechet}"
             )
-        return f"FID on {self.feature_net} features, {frechet}"
+        beside = ""
+        if "kid" in self.row_metrics:
+            beside = (
+                f"; IS is the mean over {SCORE_SPLITS} parts; KID is the mean over {KID_SUBSETS} subsets of at most "
+                f"{min(KID_SUBSET, self.eval_samples):,} a side, out of at most {KID_REAL:,} training examples"
+            )
+        return f"FID on {self.feature_net} features, {frechet}{beside}"
 
 
 def choose(name: str, allowed: Iterable[str]) -> str:

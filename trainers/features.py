@@ -6,9 +6,12 @@ A feature net is a function without arguments that gives a FeatureNet; `FEATURES
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from http.client import HTTPException
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from trainers.cache import cache_folder, made_once
 from trainers.config import FEATURES, made_by
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class FeatureNet:
     extract: Callable[[Tensor], Tensor]
     digest: str  # of the weights; "none" without any
     slow: bool = False  # whether the real data's statistics are kept in the cache folder, by name and digest
+    logits: Callable[[Tensor], Tensor] | None = None  # features [n, d] -> logits [n, classes], for the inception score
 
 
 class DigitNet(nn.Module):
@@ -111,8 +118,7 @@ def lite0() -> FeatureNet:
     net.requires_grad_(False).eval().to(memory_format=torch.channels_last)  # half as fast again as [N, C, H, W]
 
     def extract(x: Tensor) -> Tensor:
-        if x.dim() != 4 or x.shape[1] not in (1, 3):
-            raise ValueError(f"features = 'lite0' needs images of 1 or 3 channels, not examples of {list(x.shape[1:])}")
+        _require_grey_or_colour("lite0", x)
         net.to(x.device)
         parts = (_lite0_input(part) for part in x.split(LITE0_PART))
         return torch.cat([net.extract_features(part).mean(dim=(2, 3)) for part in parts])
@@ -124,3 +130,78 @@ def _lite0_input(x: Tensor) -> Tensor:
     """x [N, 1 or 3, H, W] in [-1, 1] as [N, 3, 64, 64], (v * 255 - 127) / 128 of v in [0, 1]."""
     small = interpolate(x.expand(-1, 3, -1, -1), size=(64, 64), mode="bilinear", antialias=True)
     return ((small * 127.5 + 0.5) / 128).contiguous(memory_format=torch.channels_last)
+
+
+INCEPTION_PART = 50  # images that go through Inception at a time: about 1 GB of activations at 299x299
+INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # of the published weights
+OWN_WEIGHTS = (
+    "the environment variable GANABLATE_INCEPTION can name a local copy of torch-fidelity's "
+    "weights-inception-2015-12-05-6726825d.pth"
+)
+
+
+def inception() -> FeatureNet:
+    """The 2,048 pooled features of the Inception-v3 of 2015 that define FID, KID and inception score.
+
+    Network, resize and weights are torch-fidelity's (toshas/torch-fidelity), converted from TensorFlow's. The weights
+    are the file that the environment variable GANABLATE_INCEPTION names, else fetched once into the cache folder.
+    Raises ValueError if torch-fidelity is not installed or there are no weights.
+    """
+    try:
+        code = import_module("torch_fidelity.feature_extractor_inceptionv3")
+    except ModuleNotFoundError:
+        raise ValueError(
+            "features = 'inception' needs the package torch-fidelity; pip install torch-fidelity"
+        ) from None
+    given = os.environ.get("GANABLATE_INCEPTION")
+    weights = Path(given).expanduser() if given else _fetched_weights(code.URL_INCEPTION_V3)
+    try:
+        with torch.random.fork_rng(devices=[]):  # its layers draw weights before they get theirs
+            net = code.FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(weights))
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    except Exception as error:  # a file that is not of torch's format raises anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"features = 'inception': cannot read weights from {weights}: {reason}; {OWN_WEIGHTS}"
+        ) from error
+    if digest != INCEPTION_SHA256:
+        log.warning("%s does not hold the published Inception weights: no other table's FID compares", weights)
+
+    def extract(x: Tensor) -> Tensor:
+        _require_grey_or_colour("inception", x)
+        net.to(x.device)
+        features = torch.cat([net(_eight_bits(part))[0] for part in x.split(INCEPTION_PART)])
+        broken = ~x.flatten(1).isfinite().all(dim=1, keepdim=True)  # 8 bits have no NaN
+        return features.masked_fill(broken, float("nan"))
+
+    def logits(features: Tensor) -> Tensor:  # without the bias, as in Salimans et al. 2016
+        weight: Tensor = net.fc.weight.to(features.device)
+        return features @ weight.T
+
+    return FeatureNet(extract, digest[:16], slow=True, logits=logits)
+
+
+def _fetched_weights(url: str) -> Path:
+    """The published weights in the cache folder, downloaded and checked unless they are there."""
+
+    def fetch(aside: Path) -> None:
+        log.info("fetching Inception weights from %s", url)
+        try:
+            torch.hub.download_url_to_file(url, str(aside), INCEPTION_SHA256, progress=False)
+        except (OSError, RuntimeError, HTTPException) as error:
+            raise ValueError(
+                f"features = 'inception': cannot fetch {url} ({' '.join(str(error).split())}); {OWN_WEIGHTS}"
+            ) from error
+
+    return made_once(cache_folder() / "inception" / url.rpartition("/")[2], fetch)
+
+
+def _eight_bits(x: Tensor) -> Tensor:
+    """x [N, 1 or 3, H, W] in [-1, 1] as [N, 3, H, W] uint8, to the nearest level as NVlabs' metrics round: what was 8
+    bits comes back as it was."""
+    return (x * 127.5 + 128).clamp(0, 255).to(torch.uint8).expand(-1, 3, -1, -1)
+
+
+def _require_grey_or_colour(name: str, x: Tensor) -> None:
+    if x.dim() != 4 or x.shape[1] not in (1, 3):
+        raise ValueError(f"features = {name!r} needs images of 1 or 3 channels, not examples of {list(x.shape[1:])}")

@@ -81,7 +81,7 @@ def from_folder(name: str) -> Source:
     """`folder:PATH`: the images below PATH; folders at its top are classes. Raises ValueError if there are none.
 
     So ImageNet is given by the folder of its training split, whose folders are its classes. FFHQ's folders of a
-    thousand images (00000/, 01000/, ...) count as classes too, which does no harm: only conditional networks use labels.
+    thousand images (00000/, 01000/, ...) count as classes too, harmless where networks are not conditional.
     """
     root = Path(name.partition(":")[2]).expanduser().absolute()
     try:

@@ -1,4 +1,4 @@
-"""Scores of a generator: Frechet distance, energy distance, modes covered, high-quality share.
+"""Scores of a generator: Frechet distance, inception score, KID, energy distance, modes covered, high-quality share.
 
 Each function takes plain tensors; `evaluate` says which of them a Config's rows carry, by its protocol.
 """
@@ -6,6 +6,7 @@ Each function takes plain tensors; `evaluate` says which of them a Config's rows
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -17,13 +18,14 @@ import torch
 from torch import Tensor
 
 from trainers.cache import cache_folder, key_of, made_once
-from trainers.config import MODE_RADIUS, Config
+from trainers.config import FEATURE_METRICS, KID_REAL, KID_SUBSET, KID_SUBSETS, MODE_RADIUS, SCORE_SPLITS, Config
 from trainers.data import Dataset
-from trainers.features import load_features
+from trainers.features import FeatureNet, load_features
 from trainers.networks.layers import Generator
 from trainers.streams import stream
 
 BATCH = 500  # examples generated or scored at a time
+PIXELS = BATCH * 64 * 64  # that a generator makes at a time, if that is less: larger images need more memory
 REAL_POINTS = 10_000  # fresh real points that 2-D samples are held against
 STATISTICS_FORMAT = 1  # of the files of real statistics; another number makes all of them anew
 MODE_SHARE = 0.01  # of all samples that a mode needs near it to count as covered
@@ -103,45 +105,59 @@ def mode_shares(points: Tensor, modes: Tensor, radius: float) -> Tensor:
 
 
 class _Reference(NamedTuple):
-    """The real side of a Frechet distance."""
+    """The real side of a Frechet distance, and of a KID where the feature net has one."""
 
     mean: Tensor
     covariance: Tensor
     root: Tensor
+    features: Tensor | None  # [at most KID_REAL, d], on the CPU
 
 
 @cache
 def _reference(data: Dataset, features: str, device: torch.device, threads: int) -> _Reference:
-    """Moments of all training examples, taken once a process; sums depend on the number of threads.
+    """Statistics of all training examples, taken once a process; sums depend on the number of threads.
 
     Those of a slow feature net are taken once a machine: a file of the cache folder holds them.
     """
     net = load_features(features)
     if not net.slow:
-        moments = _real_moments(data, features, device)
-        mean, covariance = moments.mean, moments.covariance
+        statistics = _real_statistics(data, features, device)
     else:
         on = (threads, device.type, torch.__version__)
         key = key_of(STATISTICS_FORMAT, data.digest, features, net.digest, BATCH, *on)
         path = cache_folder() / "statistics" / f"{key}.npz"
-        made_once(path, lambda aside: _save_moments(aside, _real_moments(data, features, device)))
+        made_once(path, lambda aside: _save(aside, _real_statistics(data, features, device)))
         with np.load(path, allow_pickle=False) as stored:
-            mean, covariance = (torch.from_numpy(stored[name]).to(device) for name in ("mean", "covariance"))
-    return _Reference(mean, covariance, symmetric_root(covariance))
+            statistics = {name: torch.from_numpy(stored[name]) for name in stored.files}
+    mean, covariance = statistics["mean"].to(device), statistics["covariance"].to(device)
+    return _Reference(mean, covariance, symmetric_root(covariance), statistics.get("features"))
 
 
-def _real_moments(data: Dataset, features: str, device: torch.device) -> Moments:
-    net, moments = load_features(features), Moments()
+def _real_statistics(data: Dataset, features: str, device: torch.device) -> dict[str, Tensor]:
+    """Mean and covariance of the features, and for a KID the features of at most KID_REAL examples, on the CPU."""
+    net, moments, kept = load_features(features), Moments(), []
     if net.slow:
         log.info("taking %s features of %s training examples once", features, f"{len(data.examples):,}")
+    has_kid, is_kept = "kid" in FEATURE_METRICS.get(features, ()), _drawn_once(len(data.examples), KID_REAL)
     for indices in torch.arange(len(data.examples)).split(BATCH):
-        moments.update(net.extract(data.scaled(indices).to(device)))
-    return moments
+        batch = net.extract(data.scaled(indices).to(device))
+        moments.update(batch)
+        if has_kid:
+            kept.append(batch.cpu()[is_kept[indices]])
+    statistics = {"mean": moments.mean, "covariance": moments.covariance}
+    return {**statistics, "features": torch.cat(kept)} if has_kid else statistics
 
 
-def _save_moments(path: Path, moments: Moments) -> None:
+def _drawn_once(n: int, size: int) -> Tensor:
+    """Which of n examples are in a random subset of the size, the same for all runs: [n] bool."""
+    drawn = torch.zeros(n, dtype=torch.bool)
+    drawn[torch.randperm(n, generator=stream(0, "kid reference"))[:size]] = True
+    return drawn
+
+
+def _save(path: Path, statistics: dict[str, Tensor]) -> None:
     with path.open("wb") as file:
-        np.savez(file, mean=moments.mean.cpu().numpy(), covariance=moments.covariance.cpu().numpy())
+        np.savez(file, **{name: value.cpu().numpy() for name, value in statistics.items()})  # type: ignore[arg-type]
         file.flush()
         os.fsync(file.fileno())
 
@@ -158,21 +174,44 @@ def _real_points(data: Dataset, threads: int) -> tuple[Tensor, float]:
 def evaluate(config: Config, data: Dataset, generator: Generator, device: torch.device) -> dict[str, float]:
     """The metrics of a generator, with latents that depend on the seed alone; leaves it in the mode it was in."""
     net = load_features(config.feature_net)
-    moments = Moments()
-    kept = []
+    moments, features, points = Moments(), [], []
     for samples in generate(config, data, generator, device, config.eval_samples):
-        moments.update(net.extract(samples))
+        batch = net.extract(samples)
+        moments.update(batch)
+        if "kid" in config.row_metrics:
+            features.append(batch.cpu())
         if data.modes is not None:
-            kept.append(samples.cpu())
+            points.append(samples.cpu())
+    if not moments.covariance.isfinite().all():
+        return dict.fromkeys(config.row_metrics, float("nan"))
     real = _reference(data, config.feature_net, device, torch.get_num_threads())
-    values = {
-        "fid": frechet_distance(real.mean, real.covariance, moments.mean, moments.covariance, root1=real.root)
-        if moments.covariance.isfinite().all()
-        else float("nan")
-    }
+    fid = frechet_distance(real.mean, real.covariance, moments.mean, moments.covariance, root1=real.root)
+    values = {"fid": fid}
+    if real.features is not None:
+        values |= inception_metrics(net, torch.cat(features), real.features)
     if data.modes is not None:
-        values |= _point_metrics(data, torch.cat(kept))
+        values |= _point_metrics(data, torch.cat(points))
     return values
+
+
+def inception_metrics(net: FeatureNet, fake: Tensor, real: Tensor) -> dict[str, float]:
+    """Inception score of generated features [n, d] (Salimans et al. 2016) and their KID, the squared kernel distance to
+    real ones [m, d] (Binkowski et al. 2018), each with the standard deviation over its parts or subsets; by
+    torch-fidelity. Subsets have KID_SUBSET features, or as many as the smaller side.
+    """
+    from torch_fidelity.metric_isc import isc_features_to_metric
+    from torch_fidelity.metric_kid import kid_features_to_metric
+
+    assert net.logits is not None
+    score = isc_features_to_metric(net.logits(fake), splits=SCORE_SPLITS)
+    size = min(KID_SUBSET, len(fake), len(real))
+    kid = kid_features_to_metric(fake, real, kid_subsets=KID_SUBSETS, kid_subset_size=size, verbose=False)
+    return {
+        "inception_score": score["inception_score_mean"],
+        "inception_score_std": score["inception_score_std"],
+        "kid": kid["kernel_inception_distance_mean"],
+        "kid_std": kid["kernel_inception_distance_std"],
+    }
 
 
 def _point_metrics(data: Dataset, points: Tensor) -> dict[str, float]:
@@ -191,11 +230,13 @@ def generate(config: Config, data: Dataset, generator: Generator, device: torch.
     """Yield n samples in batches [BATCH, *shape], the same for the same weights; labels as frequent as in the data."""
     was_training = generator.training
     generator.eval()
+    part = max(1, min(BATCH, PIXELS // math.prod(data.shape[-2:])))
     for index, size in enumerate(torch.arange(n).split(BATCH)):
         rng = stream(config.seed, "evaluation", index, device)
         source = generator.sample_source(len(size), rng)
         labels = data.labels[
             torch.randint(len(data.labels), (len(size),), generator=stream(config.seed, "evaluation labels", index))
         ]
-        yield generator(source, labels.to(device))
+        parts = zip(source.split(part), labels.to(device).split(part), strict=True)
+        yield torch.cat([generator(*inputs) for inputs in parts])
     generator.train(was_training)

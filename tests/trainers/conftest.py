@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 
@@ -74,6 +75,35 @@ def torchvision_data(cache, monkeypatch):
         monkeypatch.setattr(f"torchvision.datasets.{kind}._check_integrity", lambda self: True)
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda path, md5=None: True)
     return root
+
+
+@pytest.fixture(scope="session")
+def inception_weights(tmp_path_factory):
+    """A file of random weights for torch-fidelity's Inception-v3, scaled so that features and logits stay alive."""
+    from torch_fidelity import feature_extractor_inceptionv3 as code
+
+    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
+        patch.setattr(code, "load_state_dict_from_url", lambda url, progress: {})
+        patch.setattr(code.FeatureExtractorInceptionV3, "load_state_dict", lambda self, weights: None)
+        net = code.FeatureExtractorInceptionV3("inception", ["2048"])
+        torch.manual_seed(0)
+        for name, parameter in net.named_parameters():
+            if parameter.dim() == 4:
+                torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+            elif name == "fc.weight":
+                torch.nn.init.normal_(parameter, std=0.3)
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    torch.save(net.state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def inception(inception_weights, monkeypatch):
+    """The feature net of these weights."""
+    from trainers.features import load_features
+
+    monkeypatch.setenv("GANABLATE_INCEPTION", str(inception_weights))
+    return load_features("inception")
 
 
 @pytest.fixture

