@@ -1,4 +1,4 @@
-"""Recipes: named Configs, each data set with the four combinations of CoopInit and aw-loss."""
+"""Recipes: named Configs, each with the four combinations of CoopInit and aw-loss."""
 
 from __future__ import annotations
 
@@ -53,11 +53,64 @@ IMAGES = DIGITS.replace(
 
 AW = {"aw": "normalized"}
 
+# The papers' GANs, by their protocol: FID of 50,000 samples against the whole training set on Inception features, every
+# five epochs of CIFAR-10. CoopInit's own n_coop, eta and T; a spectrally normalized D may need another eta.
+_PAPER = Config(
+    dataset="cifar10", features="inception", eval_samples=50_000, eval_every=250_000, loss="hinge", n_images=25_000_000
+)
+COOP = {"n_coop": 750_000, "coop_optimizer": "fresh"}
 
-def _crossed(name: str, base: Config, coop: dict[str, Any]) -> dict[str, Config]:
-    """The plain recipe and its three variants, by name."""
+# Miyato et al. 2018 and pfnet-research/sngan_projection: 50,000 updates of G, five of D to each.
+SNGAN = _PAPER.replace(
+    backbone="sngan",
+    spectral_norm="d",
+    lr_decay="linear",
+    beta1=0.0,
+    beta2=0.9,
+    batch_size_g=128,
+    n_critic=5,
+    n_images=16_000_000,
+    data_noise=1 / 128,
+)
+# Gong et al. 2019 and VITA-Group/AutoGAN, whose average of G decays by 0.999 a step of 5 x 64 images. Its scripts keep
+# the learning rate; the aw paper's linear decay is on in all rows, so that they are fair.
+AUTOGAN = SNGAN.replace(backbone="autogan", data_noise=0.0, ema_halflife=221_700)
+# Brock et al. 2019 and ajbrock/BigGAN-PyTorch's launch_cifar_ema: 500 epochs, decay 0.9999 a step of 4 x 50 images.
+BIGGAN = _PAPER.replace(
+    backbone="biggan",
+    conditional=True,
+    spectral_norm="both",
+    beta1=0.0,
+    batch_size=50,
+    n_critic=4,
+    ema_halflife=1_386_000,
+    ema_start=200_000,
+)
+# Karras et al. 2020 and NVlabs/stylegan2-ada-pytorch's `cifar`, with R1 at every update and the widths of CoopInit's
+# ablations (section 5.4), which drop R1 with CoopInit unless there is ADA. With ADA: all channels, 100 million images.
+STYLEGAN2 = _PAPER.replace(
+    backbone="stylegan2",
+    backbone_options={"g_scale": 0.25, "d_scale": 0.25},
+    loss="nonsaturating",
+    lr=0.0025,
+    beta1=0.0,
+    beta2=0.99,
+    r1_gamma=0.01,
+    ema_halflife=500_000,
+    ema_ramp=0.05,
+)
+STYLEGAN2_COOP = {**COOP, "r1_gamma": 0.0}
+STYLEGAN2_ADA = STYLEGAN2.replace(ada="bgc", n_images=100_000_000, backbone_options={"g_scale": 1.0, "d_scale": 1.0})
+# Section 5.1 of the aw paper: the angles between D's gradients in 50 iterations, hinge loss.
+DCGAN = _PAPER.replace(backbone="dcgan", lr_decay="linear", n_images=5_000_000)
+STL10 = {"dataset": "stl10", "resolution": 48}  # 105,000 images, unlabelled ones included
+CIFAR100 = {"dataset": "cifar100"}
+
+
+def _crossed(name: str, base: Config, coop: dict[str, Any], plain: str = "_gan") -> dict[str, Config]:
+    """A recipe, whose name ends in `plain`, and its three variants, by name."""
     return {
-        f"{name}_gan": base,
+        f"{name}{plain}": base,
         f"{name}_coop": base.replace(**coop),
         f"{name}_aw": base.replace(**AW),
         f"{name}_coop_aw": base.replace(**coop, **AW),
@@ -69,4 +122,14 @@ RECIPES: dict[str, Config] = {
     **_crossed("grid25", GRID25, POINTS_COOP),
     **_crossed("digits", DIGITS, DIGITS_COOP),
     **_crossed("images", IMAGES, DIGITS_COOP),
+    **_crossed("dcgan_cifar10", DCGAN, COOP, plain=""),
+    **_crossed("sngan_cifar10", SNGAN, COOP, plain=""),
+    **_crossed("sngan_cifar100", SNGAN.replace(**CIFAR100), COOP, plain=""),
+    **_crossed("sngan_stl10", SNGAN.replace(**STL10), COOP, plain=""),
+    **_crossed("autogan_cifar10", AUTOGAN, COOP, plain=""),
+    **_crossed("autogan_stl10", AUTOGAN.replace(**STL10), COOP, plain=""),
+    **_crossed("biggan_cifar10", BIGGAN, COOP, plain=""),
+    **_crossed("biggan_cifar100", BIGGAN.replace(**CIFAR100), COOP, plain=""),
+    **_crossed("stylegan2_cifar10", STYLEGAN2, STYLEGAN2_COOP, plain=""),
+    **_crossed("stylegan2_ada_cifar10", STYLEGAN2_ADA, COOP, plain=""),
 }

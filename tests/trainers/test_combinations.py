@@ -50,7 +50,8 @@ def pairwise_cover():
 
 def small_options(backbone):
     """Those of --tiny with at most 4 channels where that can be, and a small z."""
-    options = {name: min(value, 4) if "width" in name else value for name, value in NARROW[backbone].items()}
+    narrow = ("width", "channels")
+    options = {name: min(value, 4) if name.endswith(narrow) else value for name, value in NARROW[backbone].items()}
     return options | {"latent": 4}
 
 

@@ -99,6 +99,46 @@ RECIPE_KEYS = {
     "images_coop": "d3ce9fa2461c68d0",
     "images_aw": "10e539487a1a7888",
     "images_coop_aw": "9dfbd2a54970c85b",
+    "dcgan_cifar10": "3eef90a57635a7b9",
+    "dcgan_cifar10_coop": "78f26616840b5f3c",
+    "dcgan_cifar10_aw": "1fc6407db1e7865a",
+    "dcgan_cifar10_coop_aw": "fa30f3dcc7535ea2",
+    "sngan_cifar10": "5d2850868c002488",
+    "sngan_cifar10_coop": "cde509c3a50edb7e",
+    "sngan_cifar10_aw": "88a85b0d0dba9e61",
+    "sngan_cifar10_coop_aw": "3fc7535264bd050c",
+    "sngan_cifar100": "905b1d5d870e017f",
+    "sngan_cifar100_coop": "a5c4fcaa273c994e",
+    "sngan_cifar100_aw": "a47485f1c6bea690",
+    "sngan_cifar100_coop_aw": "96d4ae220cbfb3ce",
+    "sngan_stl10": "b4a5dd4aae5297bf",
+    "sngan_stl10_coop": "3240d1ad27129327",
+    "sngan_stl10_aw": "1bcc4b0ebaa2d75e",
+    "sngan_stl10_coop_aw": "a9c839333b696f44",
+    "autogan_cifar10": "044953f3c94c295d",
+    "autogan_cifar10_coop": "4ece59f058bb9fb9",
+    "autogan_cifar10_aw": "2ad393abfaa29917",
+    "autogan_cifar10_coop_aw": "6f7d74f5943c4d4a",
+    "autogan_stl10": "23be657b4f2f4563",
+    "autogan_stl10_coop": "e5d041676b4ddebd",
+    "autogan_stl10_aw": "4d12fb5130e1150f",
+    "autogan_stl10_coop_aw": "cbd22c8869e6777e",
+    "biggan_cifar10": "e97571655d18a129",
+    "biggan_cifar10_coop": "dbabea667a4ada0c",
+    "biggan_cifar10_aw": "a6ed011b725efe87",
+    "biggan_cifar10_coop_aw": "805511f3f79df180",
+    "biggan_cifar100": "00353dec2d7796e6",
+    "biggan_cifar100_coop": "adede0748bbc6820",
+    "biggan_cifar100_aw": "542f8901aa31dbbb",
+    "biggan_cifar100_coop_aw": "a9b5c9cfe1066233",
+    "stylegan2_cifar10": "8c609cd35cd6502e",
+    "stylegan2_cifar10_coop": "76f5982a92b61cf4",
+    "stylegan2_cifar10_aw": "0f09ee8660f84c0b",
+    "stylegan2_cifar10_coop_aw": "39955a6171d5d156",
+    "stylegan2_ada_cifar10": "6967663e6a17c099",
+    "stylegan2_ada_cifar10_coop": "9c8ae90e8d9b57ea",
+    "stylegan2_ada_cifar10_aw": "cd0db010264cf2a5",
+    "stylegan2_ada_cifar10_coop_aw": "925f10066b5ad49f",
 }
 
 
@@ -255,7 +295,8 @@ def test_tiny_is_one_rule(recipe):
     assert tiny.n_images / tiny.eval_every == 4
     assert tiny.eval_samples == 500
     assert tiny.batch_size <= 32
-    assert tiny.backbone_options["width"] <= 16
+    options = tiny.backbone_options
+    assert 0 < max(options[name] for name in options if name.endswith(("width", "channels"))) <= 16
     assert bool(tiny.n_coop) == bool(config.n_coop)
     assert tiny.n_coop <= tiny.n_images // 4 or not config.n_coop
     assert (tiny.aw, tiny.loss, tiny.coop) == (config.aw, config.loss, config.coop)

@@ -14,6 +14,7 @@ BACKBONES = {
     "sngan": "trainers.networks.sngan:build",
     "autogan": "trainers.networks.autogan:build",
     "biggan": "trainers.networks.biggan:build",
+    "stylegan2": "trainers.networks.stylegan2:build",
 }
 
 CONDITIONAL = ("sngan", "biggan", "stylegan2")  # which can be built with classes
@@ -23,4 +24,5 @@ NARROW = {  # options of Config.tiny
     "sngan": {"g_width": 8, "d_width": 8},
     "autogan": {"g_width": 8, "d_width": 8},
     "biggan": {"g_width": 2, "d_width": 2, "latent": 16, "attention": 0},  # what fits depends on the side of the images
+    "stylegan2": {"latent": 16, "max_channels": 8},
 }
