@@ -34,7 +34,8 @@ from trainers.networks import BACKBONES
 from trainers.state import State
 
 WATCH_EVERY = 32  # steps between two looks at whether the run diverged, each of which waits for the device
-GRID = 64  # samples of a grid
+GRID_COLUMNS = 8  # of a grid of samples, which has as many rows unless it has one for each class
+GRID_ROWS = 10  # classes that a grid shows, the first ones
 CLOUD = 10_000  # samples of a picture of points
 
 
@@ -222,13 +223,19 @@ def _restore(state: State, folder: Path) -> list[dict[str, Any]]:
 
 
 def save_samples(state: State, path: Path) -> None:
-    """Picture of samples from fixed latents: a grid of images, or a density of 2-D points over the real modes."""
-    n = GRID if state.data.modes is None else CLOUD
-    samples = torch.cat(list(generate(state.config, state.data, state.evaluated_generator, state.device, n))).cpu()
-    if state.data.modes is None:
-        save_image(samples, path, nrow=8, padding=2, pad_value=0.5, normalize=True, value_range=(-1, 1))
-    else:
-        save_image(picture_of_points(samples, state.data), path)
+    """Picture of samples from fixed latents: a grid of images, with one class a row in a conditional run, or a density
+    of 2-D points over the real modes."""
+    config, data = state.config, state.data
+    if data.modes is not None:
+        points = torch.cat(list(generate(config, data, state.evaluated_generator, state.device, CLOUD))).cpu()
+        save_image(picture_of_points(points, data), path)
+        return
+    labels = (
+        torch.arange(min(data.n_classes, GRID_ROWS)).repeat_interleave(GRID_COLUMNS) if config.conditional else None
+    )
+    n = GRID_COLUMNS**2 if labels is None else len(labels)
+    samples = torch.cat(list(generate(config, data, state.evaluated_generator, state.device, n, labels))).cpu()
+    save_image(samples, path, nrow=GRID_COLUMNS, padding=2, pad_value=0.5, normalize=True, value_range=(-1, 1))
 
 
 def picture_of_points(points: Tensor, data: Dataset, side: int = 96) -> Tensor:

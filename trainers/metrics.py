@@ -226,17 +226,19 @@ def _point_metrics(data: Dataset, points: Tensor) -> dict[str, float]:
 
 
 @torch.no_grad()
-def generate(config: Config, data: Dataset, generator: Generator, device: torch.device, n: int) -> Iterator[Tensor]:
-    """Yield n samples in batches [BATCH, *shape], the same for the same weights; labels as frequent as in the data."""
+def generate(
+    config: Config, data: Dataset, generator: Generator, device: torch.device, n: int, labels: Tensor | None = None
+) -> Iterator[Tensor]:
+    """Yield n samples in batches [BATCH, *shape], the same for the same weights, of the labels [n]; None: of labels as
+    frequent as in the data."""
     was_training = generator.training
     generator.eval()
     part = max(1, min(BATCH, PIXELS // math.prod(data.shape[-2:])))
-    for index, size in enumerate(torch.arange(n).split(BATCH)):
-        rng = stream(config.seed, "evaluation", index, device)
-        source = generator.sample_source(len(size), rng)
-        labels = data.labels[
-            torch.randint(len(data.labels), (len(size),), generator=stream(config.seed, "evaluation labels", index))
-        ]
-        parts = zip(source.split(part), labels.to(device).split(part), strict=True)
+    for index, indices in enumerate(torch.arange(n).split(BATCH)):
+        source = generator.sample_source(len(indices), stream(config.seed, "evaluation", index, device))
+        rng = stream(config.seed, "evaluation labels", index)
+        drawn = data.labels[torch.randint(len(data.labels), (len(indices),), generator=rng)]
+        wanted = drawn if labels is None else labels[indices]
+        parts = zip(source.split(part), wanted.to(device).split(part), strict=True)
         yield torch.cat([generator(*inputs) for inputs in parts])
     generator.train(was_training)

@@ -384,6 +384,29 @@ def test_a_changed_folder_is_refused_on_resume(photos, tmp_path):
         next(iter(train(config, tmp_path / "run")))
 
 
+def test_a_conditional_grid_has_one_class_a_row(tmp_path, user_module):
+    """Of a generator that paints its label, beside a plain one that does not know it."""
+    name = user_module(
+        "import torch\n"
+        "from trainers.networks.mlp import build as mlp\n"
+        "class Painter(torch.nn.Linear):\n"
+        "    latent = 1\n"
+        "    def sample_source(self, n, rng):\n"
+        "        return torch.randn(n, 1, generator=rng)\n"
+        "    def forward(self, source, labels):\n"
+        "        grey = labels[:, None, None, None] / 9 * 2 - 1 + 0 * super().forward(source)[:, :, None, None]\n"
+        "        return grey.expand(-1, 1, 16, 16)\n"
+        "def build(config, shape, n_classes):\n"
+        "    return Painter(1, 1), mlp(config, shape, n_classes)[1]\n"
+    )
+    config = Config(backbone=f"{name}:build", conditional=True, batch_size=8, n_images=8, eval_every=8, eval_samples=20)
+    next(train(config, tmp_path))
+    with Image.open(tmp_path / "samples" / f"{0:012d}.png") as image:
+        assert image.size == (8 * 18 + 2, 10 * 18 + 2)
+        rows = [[image.getpixel((10 + 18 * column, 10 + 18 * row))[0] for column in range(8)] for row in range(10)]
+    assert rows == [[round(255 * row / 9)] * 8 for row in range(10)]
+
+
 GOLDEN = {
     "points": {"loss_real": 0.696732, "loss_fake": 0.688643, "loss_g": 0.700518, "energy_distance": 0.350592},
     "images": {"loss_real": 0.650256, "loss_fake": 0.691734, "loss_g": 0.695469, "fid": 1474.22},
