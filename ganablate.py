@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -63,8 +65,9 @@ def list_names(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps({kind: list(names) for kind, names in tables.items()}))
         return
+    width = shutil.get_terminal_size().columns
     for kind, names in tables.items():
-        print(f"{kind}: {', '.join(names) or 'none'}")
+        print(textwrap.fill(f"{kind}: {', '.join(names)}", width, subsequent_indent="  ", break_on_hyphens=False))
 
 
 @app.command()

@@ -80,6 +80,7 @@ def check(config: Config) -> dict[str, str]:
     Raises ValueError if its parts do not fit together, which includes what shows only once the networks and the feature
     net have seen two examples, and if code of the user's own raises.
     """
+    net = load_features(config.feature_net)  # first, since the rest may take long
     state = State(config, torch.device("cpu"))
     shape, labels = state.data.shape, torch.zeros(2, dtype=torch.int64)
     with users_code("backbone", config.backbone, BACKBONES):
@@ -96,7 +97,7 @@ def check(config: Config) -> dict[str, str]:
             f"dimension, not the shape {tuple(logits.shape)}"
         )
     with users_code("features", config.feature_net, FEATURES):
-        load_features(config.feature_net).extract(samples)
+        net.extract(samples)
     return _digests(config)
 
 
