@@ -138,7 +138,8 @@ def _real_statistics(data: Dataset, features: str, device: torch.device) -> dict
     net, moments, kept = load_features(features), Moments(), []
     if net.slow:
         log.info("taking %s features of %s training examples once", features, f"{len(data.examples):,}")
-    has_kid, is_kept = "kid" in FEATURE_METRICS.get(features, ()), _drawn_once(len(data.examples), KID_REAL)
+    has_kid = "kid" in FEATURE_METRICS.get(features, ())
+    is_kept = _drawn_once(len(data.examples), KID_REAL)
     for indices in torch.arange(len(data.examples)).split(BATCH):
         batch = net.extract(data.scaled(indices).to(device))
         moments.update(batch)
