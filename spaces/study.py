@@ -89,7 +89,8 @@ class Study:
         for cell in self.cells():
             for metric in self.metrics:
                 if METRICS[metric].row not in cell.config.row_metrics:
-                    raise ValueError(f"study {self.name!r}, {cell.label}: {cell.config.dataset} has no {metric}")
+                    on = f"dataset = {cell.config.dataset!r} and features = {cell.config.feature_net!r}"
+                    raise ValueError(f"study {self.name!r}, {cell.label}: there is no {metric} with {on}")
             held = protocols.setdefault(cell.column, cell.config.protocol)
             if held != cell.config.protocol:
                 raise ValueError(

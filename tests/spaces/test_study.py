@@ -58,7 +58,7 @@ def test_a_varied_study_shows_its_variant():
         ({"settings": {"aw": "off"}}, "aw cannot be set"),
         ({"settings": {"seed": 3}}, "seed cannot be set"),
         ({"rows": {"a": {"seed": 3}}}, "seed cannot be set"),
-        ({"metrics": ("modes_final",)}, "digits has no modes_final"),
+        ({"metrics": ("modes_final",)}, "there is no modes_final with dataset = .digits. and features = .digits."),
         ({"rows": {"a": {}, "b": {"eval_samples": 10}}}, "cannot mix protocols"),
     ],
 )

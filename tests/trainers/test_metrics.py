@@ -417,3 +417,38 @@ def test_two_processes_at_once_take_the_statistics_once(photos, slow_net):
     out = [process.communicate()[0].splitlines() for process in both]
     assert sorted(map(len, out)) == [1, 2]  # one of them says "extract 12" first
     assert out[0][-1] == out[1][-1]
+
+
+MEMORY = """
+import threading, time
+import psutil, torch
+from trainers import metrics
+from trainers.data import Dataset
+from trainers.features import FeatureNet
+torch.set_num_threads(1)
+pixels = torch.randint(0, 256, (50_000, 3, 4, 4), dtype=torch.uint8)
+data = Dataset(pixels, torch.zeros(50_000, dtype=torch.int64), 1, stored_digest="50,000 images")
+weights = torch.randn(48, 2048)
+net = FeatureNet(lambda x: (x.flatten(1) @ weights).relu(), "digest", slow=True)
+metrics.load_features = lambda name: net
+torch.linalg.eigh(torch.eye(50, dtype=torch.float64))  # loads its library
+process, seen = psutil.Process(), []
+start = process.memory_full_info().uss
+def watch():
+    while not done.wait(0.02):
+        seen.append(process.memory_full_info().uss - start)
+done = threading.Event()
+watcher = threading.Thread(target=watch)
+watcher.start()
+metrics._reference(data, "inception", torch.device("cpu"), 1)
+done.set()
+watcher.join()
+print(max(seen))
+"""
+
+
+@pytest.mark.slow
+def test_real_statistics_of_50_000_images_need_less_than_300_mb(cache):
+    """At 2,048 features, those kept for the KID included, above the network."""
+    command = [sys.executable, "-c", MEMORY]
+    assert int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) < 300e6
