@@ -79,14 +79,15 @@ def ranks(table: pd.DataFrame, seeds: int) -> pd.DataFrame:
     """1 for the best mean of a final metric in its column, 2 for the second, else 0; same shape as the table's means.
 
     Only a cell with all its seeds done has a rank: the mean of the survivors of a divergence flatters it. The best of
-    several evaluations has none, since it flatters noisy runs.
+    several evaluations has none, since it flatters noisy runs; nor has a cell without another to beat.
     """
     result = {}
     for metric in table.columns.unique("metric"):
         ranked_at_all = (table[metric]["n"] == seeds) & (METRICS[metric].when == "final")
         clean = table[metric]["mean"].where(ranked_at_all)
-        ranked = clean.groupby(level="column").rank(method="dense", ascending=METRICS[metric].lower_is_better)
-        result[metric] = ranked.where(ranked <= 2, 0).fillna(0).astype(int)
+        columns = clean.groupby(level="column")
+        ranked = columns.rank(method="dense", ascending=METRICS[metric].lower_is_better)
+        result[metric] = ranked.where((ranked <= 2) & (columns.transform("count") > 1), 0).fillna(0).astype(int)
     return pd.DataFrame(result, index=table.index)
 
 
