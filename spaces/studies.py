@@ -7,6 +7,7 @@ from spaces.study import Overrides, Study
 
 POINT_METRICS = ("energy_distance_final", "modes_final", "high_quality_final")
 
+
 def _methods(coop: Overrides) -> dict[str, Overrides]:
     """The four rows of every method study; `coop` switches CoopInit on."""
     return {"GAN": {}, "+ CoopInit": coop, "+ aw-loss": AW, "+ both": {**coop, **AW}}
