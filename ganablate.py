@@ -93,7 +93,7 @@ def plan(
     for cell in chosen.cells():
         states = [f"{job.seed}: {job.state}" for job in made.jobs if job.cell == cell]
         print(f"{cell.label}  [{cell.config.cell_key}]  {', '.join(states)}")
-    left = "" if made.seconds_left is None else f", about {clock(made.seconds_left)}"
+    left = "" if not made.seconds_left else f", about {clock(made.seconds_left)}"
     print(f"{chosen.title}: {len(made.jobs)} runs, {len(made.missing)} to run{left}")
 
 
