@@ -100,7 +100,7 @@ def penalties(
     for field, regularizer in REGULARIZERS.items():
         weight = getattr(config, field)
         interval = getattr(config, regularizer.interval) if regularizer.interval else 1
-        due = (state.images // config.batch_size - 1) % interval == 0  # counts D's updates, this one included
+        due = (state.images // config.batch_size - 1) % interval == 0  # D's updates before this one
         if weight and regularizer.of == of and lazy == (interval > 1) and due:
             critic = partial(state.critic, "augmentation of regularizers", labels)
             batch = Batch(real, fake, near, critic, state.rng(f"regularizer {field}"))

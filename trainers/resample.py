@@ -1,7 +1,7 @@
 """Resampling of images with a small filter, as in signal processing: zeros between, convolution, every k-th kept.
 
-The building block of StyleGAN2's up- and down-sampling and of ADA's antialiased warps (`upfirdn2d` in
-NVlabs/stylegan2-ada-pytorch). All of it is linear, and differentiable any number of times.
+The building block of StyleGAN2's up- and down-sampling (`upfirdn2d` in NVlabs/stylegan2-ada-pytorch). All of it is
+linear, and differentiable any number of times.
 """
 
 from __future__ import annotations
