@@ -73,8 +73,9 @@ SNGAN = _PAPER.replace(
     data_noise=1 / 128,
 )
 # Gong et al. 2019 and VITA-Group/AutoGAN, whose average of G decays by 0.999 a step of 5 x 64 images. Its scripts keep
-# the learning rate; the aw paper's linear decay is on in all rows, so that they are fair.
-AUTOGAN = SNGAN.replace(backbone="autogan", data_noise=0.0, ema_halflife=221_700)
+# the learning rate; the aw paper's linear decay is on in all rows, so that they are fair. Here and below, the ramp is
+# ours: without it, the average of a run at a small budget is still the untrained generator.
+AUTOGAN = SNGAN.replace(backbone="autogan", data_noise=0.0, ema_halflife=221_700, ema_ramp=0.05)
 # Brock et al. 2019 and ajbrock/BigGAN-PyTorch's launch_cifar_ema: 500 epochs, decay 0.9999 a step of 4 x 50 images.
 BIGGAN = _PAPER.replace(
     backbone="biggan",
@@ -84,6 +85,7 @@ BIGGAN = _PAPER.replace(
     batch_size=50,
     n_critic=4,
     ema_halflife=1_386_000,
+    ema_ramp=0.1,
     ema_start=200_000,
 )
 # Karras et al. 2020 and NVlabs/stylegan2-ada-pytorch's `cifar`, with R1 at every update and the widths of CoopInit's

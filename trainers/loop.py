@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import logging
 import math
 import platform
 import time
@@ -33,6 +34,9 @@ from trainers.metrics import evaluate, generate
 from trainers.networks import BACKBONES
 from trainers.state import State
 
+logger = logging.getLogger(__name__)
+
+UNTRAINED = 0.1  # share of the untrained generator in the average, above which a user is told
 WATCH_EVERY = 32  # steps between two looks at whether the run diverged, each of which waits for the device
 GRID_COLUMNS = 8  # of a grid of samples, which has as many rows unless it has one for each class
 GRID_ROWS = 10  # classes that a grid shows, the first ones
@@ -80,6 +84,7 @@ def check(config: Config) -> dict[str, str]:
     Raises ValueError if its parts do not fit together, which includes what shows only once the networks and the feature
     net have seen two examples, and if code of the user's own raises.
     """
+    _doubt_average(config)
     net = load_features(config.feature_net)  # first, since the rest may take long
     state = State(config, torch.device("cpu"))
     shape, labels = state.data.shape, torch.zeros(2, dtype=torch.int64)
@@ -99,6 +104,20 @@ def check(config: Config) -> dict[str, str]:
     with users_code("features", config.feature_net, FEATURES):
         net.extract(samples)
     return _digests(config)
+
+
+def _doubt_average(config: Config) -> None:
+    """Warn if the average that is to be scored would still be the untrained generator in good part."""
+    if config.ema_halflife and not config.ema_ramp:
+        untrained = 0.5 ** (max(0, config.n_images - config.ema_start) / config.ema_halflife)
+        if untrained > UNTRAINED:
+            logger.warning(
+                "ema_halflife = %g is long beside n_images = %d: %.0f%% of the average that is scored is the untrained "
+                "generator; ema_ramp = 0.05 would shorten it",
+                config.ema_halflife,
+                config.n_images,
+                100 * untrained,
+            )
 
 
 def _digests(config: Config) -> dict[str, str]:

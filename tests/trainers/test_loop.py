@@ -350,6 +350,24 @@ def test_check_refuses_features_that_do_not_fit_the_data(photos):
         check(config.replace(resolution=8))
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, False),
+        ({"ema_halflife": 20}, False),
+        ({"ema_halflife": 96}, True),
+        ({"ema_halflife": 96, "ema_ramp": 0.05}, False),
+        ({"ema_halflife": 20, "ema_start": 80}, True),
+    ],
+)
+def test_check_tells_of_an_average_that_is_still_untrained(tiny_images, caplog, fields, told):
+    """What is scored after 96 images; in numbers: after one half-life, a half."""
+    check(tiny_images.replace(**fields))
+    assert ("is the untrained generator; ema_ramp" in caplog.text) == told
+    if fields == {"ema_halflife": 96}:
+        assert "50% of the average that is scored is the untrained generator" in caplog.text
+
+
 def test_check_changes_no_number(tiny_images, tmp_path):
     before = numbers(train(tiny_images, tmp_path / "before"))
     check(tiny_images)
