@@ -51,7 +51,8 @@ class Moments:
             self.n, self.mean, self.scatter = n, mean, scatter
             return
         shift, total = mean - self.mean, self.n + n
-        self.scatter = self.scatter + scatter + torch.outer(shift, shift) * (self.n * n / total)
+        self.scatter += scatter  # in place, since a scatter of 2,048 features takes 34 MB
+        self.scatter += torch.outer(shift, shift).mul_(self.n * n / total)
         self.mean = self.mean + shift * (n / total)
         self.n = total
 
@@ -135,18 +136,23 @@ def _reference(data: Dataset, features: str, device: torch.device, threads: int)
 
 def _real_statistics(data: Dataset, features: str, device: torch.device) -> dict[str, Tensor]:
     """Mean and covariance of the features, and for a KID the features of at most KID_REAL examples, on the CPU."""
-    net, moments, kept = load_features(features), Moments(), []
+    net, moments = load_features(features), Moments()
     if net.slow:
         log.info("taking %s features of %s training examples once", features, f"{len(data.examples):,}")
     has_kid = "kid" in FEATURE_METRICS.get(features, ())
     is_kept = _drawn_once(len(data.examples), KID_REAL)
+    kept, filled = torch.empty(0, 0), 0
     for indices in torch.arange(len(data.examples)).split(BATCH):
         batch = net.extract(data.scaled(indices).to(device))
         moments.update(batch)
         if has_kid:
-            kept.append(batch.cpu()[is_kept[indices]])
+            chosen = batch.cpu()[is_kept[indices]]
+            if kept.numel() == 0:  # at once: pieces would be held twice while they are joined
+                kept = chosen.new_empty(int(is_kept.sum()), *chosen.shape[1:])
+            kept[filled : filled + len(chosen)] = chosen
+            filled += len(chosen)
     statistics = {"mean": moments.mean, "covariance": moments.covariance}
-    return {**statistics, "features": torch.cat(kept)} if has_kid else statistics
+    return {**statistics, "features": kept} if has_kid else statistics
 
 
 def _drawn_once(n: int, size: int) -> Tensor:
