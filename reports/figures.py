@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -18,6 +19,7 @@ from spaces import Study
 from trainers.config import METRICS
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe and Ito
+TITLE = 64  # letters in a line of a panel's title
 STYLES = ["-", "--", "-.", ":"]
 
 
@@ -47,7 +49,8 @@ def draw_curves(data: pd.DataFrame, study: Study) -> Figure:
             spread = line["std"].fillna(0)
             low = (line["mean"] - spread).clip(lower=line["mean"] / 10)
             axis.fill_between(line["images"], low, line["mean"] + spread, color=colour, alpha=0.15, linewidth=0)
-        axis.set(title=column or study.title, xlabel="training images", yscale="log")
+        axis.set(xlabel="training images", yscale="log")
+        axis.set_title(textwrap.fill(column or study.title, TITLE), fontsize=10)
         axis.xaxis.set_major_formatter(EngFormatter(sep=""))
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))

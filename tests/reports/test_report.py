@@ -5,6 +5,7 @@ import shutil
 import matplotlib.image
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 
 from reports.figures import curves_data, draw_curves
 from reports.report import write_report
@@ -47,6 +48,17 @@ def test_curves_are_means_over_seeds(store, make_runs, tiny_study):
         assert last.loc[row, "n"] == 2
     lines = draw_curves(data, tiny_study).axes[0].lines
     assert [line.get_label() for line in lines] == ["GAN", "+ aw"]
+
+
+def test_the_title_of_a_varied_study_keeps_to_its_panel(tiny_study):
+    study = tiny_study.varied(settings={"backbone_options": {"width": 8}, "eval_samples": 200, "features": "raw"})
+    data = pd.DataFrame({"row": ["GAN"], "column": [""], "images": [0], "mean": [1.0], "std": [0.0], "n": [1]})
+    figure = draw_curves(data, study)
+    figure.canvas.draw()
+    axis = figure.axes[0]
+    assert axis.title.get_text().replace("\n", " ") == study.title
+    assert axis.title.get_window_extent().width <= 1.1 * axis.get_window_extent().width
+    plt.close(figure)
 
 
 def test_a_report_of_nothing_is_dashes(store, tiny_study, tmp_path):
