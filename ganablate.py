@@ -90,8 +90,8 @@ def plan(
     if as_json:
         print(json.dumps(made.to_json()))
         return
-    for cell in chosen.cells():
-        states = [f"{job.seed}: {job.state}" for job in made.jobs if job.cell == cell]
+    for cell, jobs in made.by_cell():
+        states = [f"{job.seed}: {job.state}" for job in jobs]
         print(f"{cell.label}  [{cell.config.cell_key}]  {', '.join(states)}")
     left = "" if not made.seconds_left else f", about {clock(made.seconds_left)}"
     print(f"{chosen.title}: {len(made.jobs)} runs, {len(made.missing)} to run{left}")

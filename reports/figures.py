@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 import textwrap
 from pathlib import Path
@@ -14,26 +15,45 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
+from reports.table import by_cell
 from search.store import Store
 from spaces import Study
 from trainers.config import METRICS
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe and Ito
 TITLE = 64  # letters in a line of a panel's title
+ROWS = 28  # of a figure: as many lines can be told apart
+COLUMNS, CELLS = 6, 42  # of a figure
 STYLES = ["-", "--", "-.", ":"]
+
+
+def legible(runs: pd.DataFrame, study: Study) -> Study:
+    """The study cut down to what a figure can show: the first columns; the first row, and the best in column one."""
+    columns = dict(list(study.columns.items())[:COLUMNS])
+    most = min(ROWS, CELLS // len(columns))
+    if len(study.rows) <= most:
+        return dataclasses.replace(study, columns=columns)
+    done = runs[(runs["state"] == "done") & (runs["column"] == next(iter(columns)))]
+    means = done.groupby("row")[study.metrics[0]].mean()
+    ranked = means.sort_values(ascending=METRICS[study.metrics[0]].lower_is_better).index
+    kept = list(dict.fromkeys([next(iter(study.rows)), *ranked]))[:most]
+    rows = {row: overrides for row, overrides in study.rows.items() if row in kept}
+    return dataclasses.replace(study, rows=rows, columns=columns)
 
 
 def curves_data(runs: pd.DataFrame, study: Study, store: Store) -> pd.DataFrame:
     """The first metric over images: one line a (row, column, images) with mean, std and n over the done runs."""
-    metric = METRICS[study.metrics[0]].row
-    parts = []
-    for _, run in runs[runs["state"] == "done"].iterrows():
-        history = store.history(run["run_id"], metric)
-        parts.append(history.assign(row=run["row"], column=run["column"]))
-    if not parts:
-        return pd.DataFrame(columns=["row", "column", "images", "mean", "std", "n"])
-    grouped = pd.concat(parts).groupby(["row", "column", "images"], sort=False)["value"]
-    return grouped.agg(mean="mean", std="std", n="count").reset_index()
+    done = runs[(runs["state"] == "done") & runs["row"].isin(study.rows) & runs["column"].isin(study.columns)]
+    histories = store.histories(done["run_id"], METRICS[study.metrics[0]].row)
+    points = [
+        (run.row, run.column, images, value)
+        for run in done.itertuples()
+        for images, value in {images: value for _, images, value in histories[run.run_id]}.items()
+    ]
+    grouped = pd.DataFrame(points, columns=["row", "column", "images", "value"]).groupby(
+        ["row", "column", "images"], sort=False
+    )
+    return grouped["value"].agg(mean="mean", std="std", n="count").reset_index()
 
 
 def draw_curves(data: pd.DataFrame, study: Study) -> Figure:
@@ -65,11 +85,10 @@ def draw_curves(data: pd.DataFrame, study: Study) -> Figure:
 def samples_data(runs: pd.DataFrame, study: Study, store: Store, folder: Path) -> dict[tuple[str, str], Path]:
     """The last grid of each cell's first done seed, fetched into the folder."""
     found = {}
-    for (row, column), group in runs[runs["state"] == "done"].groupby(["row", "column"], sort=False):
-        first = group.sort_values("seed").iloc[0]
-        path = store.pictures(first["run_id"], folder)
+    for cell, group in by_cell(runs[runs["state"] == "done"], study).items():
+        path = None if group.empty else store.pictures(group.sort_values("seed").iloc[0]["run_id"], folder)
         if path:
-            found[str(row), str(column)] = path
+            found[cell] = path
     return found
 
 
@@ -98,8 +117,9 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 def make_figures(runs: pd.DataFrame, study: Study, store: Store, out: Path) -> list[Path]:
     """Curves and samples of a study, written into a folder; none of what no done run has."""
-    curves = curves_data(runs, study, store)
-    paths = [] if curves.empty else save(draw_curves(curves, study), out / "curves")
+    part = legible(runs, study)
+    curves = curves_data(runs, part, store)
+    paths = [] if curves.empty else save(draw_curves(curves, part), out / "curves")
     with tempfile.TemporaryDirectory() as folder:
-        pictures = samples_data(runs, study, store, Path(folder))
-        return paths + (save(draw_samples(pictures, study), out / "samples") if pictures else [])
+        pictures = samples_data(runs, part, store, Path(folder))
+        return paths + (save(draw_samples(pictures, part), out / "samples") if pictures else [])

@@ -15,7 +15,7 @@ from search.aggregate import Aggregate, aggregate
 from spaces import Study
 from trainers.config import METRICS
 
-STATISTICS = ("mean", "std", "n", "diverged", "published")
+STATISTICS = (*Aggregate._fields, "published")
 
 
 def ablation_table(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -26,23 +26,21 @@ def ablation_table(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
     ValueError if the runs of one column were scored by different protocols or data.
     """
     _refuse_mixtures(runs)
-    cells = [(row, column) for row in study.rows for column in study.columns]
-    values = {
-        (metric, name): [value for cell in cells for value in [_statistics(runs, cell, metric)[name]]]
-        for metric in study.metrics
-        for name in STATISTICS
-    }
-    index = pd.MultiIndex.from_tuples(cells, names=["row", "column"])
-    return pd.DataFrame(values, index=index, columns=pd.MultiIndex.from_tuples(values, names=["metric", "statistic"]))
+    of_cell = by_cell(runs, study)
+    lines = [
+        [value for metric in study.metrics for value in (*aggregate(group, metric), math.nan)]
+        for group in of_cell.values()
+    ]
+    index = pd.MultiIndex.from_tuples(of_cell, names=["row", "column"])
+    columns = pd.MultiIndex.from_product([study.metrics, STATISTICS], names=["metric", "statistic"])
+    return pd.DataFrame(lines, index=index, columns=columns)
 
 
-def _of_cell(runs: pd.DataFrame, cell: tuple[str, str]) -> pd.DataFrame:
-    return runs[(runs["row"] == cell[0]) & (runs["column"] == cell[1])]
-
-
-def _statistics(runs: pd.DataFrame, cell: tuple[str, str], metric: str) -> dict[str, float]:
-    found: Aggregate = aggregate(_of_cell(runs, cell), metric)
-    return {**found._asdict(), "published": math.nan}
+def by_cell(runs: pd.DataFrame, study: Study) -> dict[tuple[str, str], pd.DataFrame]:
+    """The runs of each cell, in the study's order; an empty frame for a cell that has none."""
+    groups = dict(iter(runs.groupby(["row", "column"])))
+    none = runs.iloc[:0]
+    return {(row, column): groups.get((row, column), none) for row in study.rows for column in study.columns}
 
 
 def _refuse_mixtures(runs: pd.DataFrame) -> None:
@@ -75,6 +73,14 @@ def difference(values: pd.Series, reference: pd.Series) -> Difference:
     return Difference(mean, float(interval.low), float(interval.high))
 
 
+def differences(runs: pd.DataFrame, study: Study) -> dict[tuple[str, str], Difference]:
+    """Difference of each cell's done runs to those of the first row in its column, by the first metric."""
+    done = runs[runs["state"] == "done"]
+    values = {cell: group[study.metrics[0]].astype(float) for cell, group in by_cell(done, study).items()}
+    first_row = next(iter(study.rows))
+    return {cell: difference(found, values[first_row, cell[1]]) for cell, found in values.items()}
+
+
 def ranks(table: pd.DataFrame, seeds: int) -> pd.DataFrame:
     """1 for the best mean of a final metric in its column, 2 for the second, else 0; same shape as the table's means.
 
@@ -103,6 +109,7 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
     """The table that is printed: for each column its metrics, the first one's difference to the first row, and n."""
     table = ablation_table(runs, study)
     marks = ranks(table, study.seeds)
+    found = differences(runs, study)
     first_row, first_metric = next(iter(study.rows)), study.metrics[0]
     cells: dict[str, list[str]] = {}
     best: dict[str, list[int]] = {}
@@ -120,13 +127,9 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
         if study.searched:
             decimals = METRICS[first_metric].decimals
             put(column, "search value", [_searched(study, row, decimals) for row in study.rows])
-        reference = _done(runs, (first_row, column), first_metric)
-        differences = [
-            "" if row == first_row else _difference(_done(runs, (row, column), first_metric), reference, first_metric)
-            for row in study.rows
-        ]
         if len(study.rows) > 1:
-            put(column, f"{METRICS[first_metric].label} − {first_row}", differences)
+            texts = ["" if row == first_row else _difference(found[row, column], first_metric) for row in study.rows]
+            put(column, f"{METRICS[first_metric].label} − {first_row}", texts)
         put(column, "n", [_count(part.loc[row, first_metric], study.seeds) for row in study.rows])
     index = pd.Index(list(study.rows), name=study.title)
     return Text(pd.DataFrame(cells, index=index), pd.DataFrame(best, index=index), caption(runs, study))
@@ -134,11 +137,6 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
 
 def _searched(study: Study, row: str, decimals: int) -> str:
     return f"{study.searched[row]:.{decimals}f}" if row in study.searched else "–"
-
-
-def _done(runs: pd.DataFrame, cell: tuple[str, str], metric: str) -> pd.Series:
-    found = _of_cell(runs, cell)
-    return found.loc[found["state"] == "done", metric].astype(float)
 
 
 def _value(statistics: pd.Series, metric: str) -> str:
@@ -152,10 +150,10 @@ def _value(statistics: pd.Series, metric: str) -> str:
     return f"{statistics['mean']:.{decimals}f}{spread}" + (f" ({lost})" if lost else "")
 
 
-def _difference(values: pd.Series, reference: pd.Series, metric: str) -> str:
-    if values.empty or reference.empty:
+def _difference(found: Difference, metric: str) -> str:
+    if math.isnan(found.mean):
         return "–"
-    found, decimals = difference(values, reference), METRICS[metric].decimals
+    decimals = METRICS[metric].decimals
     interval = "" if math.isnan(found.low) else f" [{found.low:+.{decimals}f}, {found.high:+.{decimals}f}]"
     return f"{found.mean:+.{decimals}f}{interval}"
 
@@ -264,21 +262,15 @@ def to_csv(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
     """The table with raw numbers, one line a cell: statistics, difference to the first row, run ids, code version."""
     table = ablation_table(runs, study)
     flat = table.set_axis([f"{metric}_{name}" for metric, name in table.columns], axis=1)
-    first_row, metric = next(iter(study.rows)), study.metrics[0]
-    cells: list[tuple[str, str]] = list(flat.index)
-    found = [difference(_done(runs, cell, metric), _done(runs, (first_row, cell[1]), metric)) for cell in cells]
+    found = differences(runs, study).values()
     for name in Difference._fields:
-        flat[f"{metric}_difference_{name}"] = [getattr(d, name) for d in found]
+        flat[f"{study.metrics[0]}_difference_{name}"] = [getattr(each, name) for each in found]
     if study.searched:
-        flat["search_value"] = [study.searched.get(row, math.nan) for row, _ in cells]
-    done = runs[runs["state"] == "done"]
+        flat["search_value"] = [study.searched.get(row, math.nan) for row, _ in flat.index]
+    done = by_cell(runs[runs["state"] == "done"], study).values()
     for name in ("run_id", "code_version", "protocol"):
-        flat[f"{name}s"] = [";".join(_distinct(_of_cell(done, cell)[name])) for cell in cells]
+        flat[f"{name}s"] = [";".join(dict.fromkeys(group[name])) for group in done]
     return flat.reset_index()
-
-
-def _distinct(values: pd.Series) -> list[str]:
-    return list(dict.fromkeys(values))
 
 
 def spreadsheet_safe(frame: pd.DataFrame) -> pd.DataFrame:

@@ -20,9 +20,10 @@ def explain(study: Study, store: Store, row: str, column: str | None = None) -> 
         raise ValueError(f"column {column!r} is not in study {study.title!r}; {choose(column, study.columns)}")
     cells = [cell for cell in study.cells() if cell.row == row and column in (None, cell.column)]
     records = store.records(cell.config for cell in cells)
-    jobs = make_plan(study, store).jobs
     lines = []
-    for cell in cells:
+    for cell, jobs in make_plan(study, store).by_cell():
+        if cell not in cells:
+            continue
         fields = ", ".join(f"{name} {value}" for name, value in cell.config.changed().items())
         lines += [
             f"{study.title}: {cell.label}",
@@ -30,8 +31,7 @@ def explain(study: Study, store: Store, row: str, column: str | None = None) -> 
             f"  {cell.config.protocol}",
         ]
         for job in jobs:
-            if job.cell == cell:
-                lines += _run(study, store, job, records.get(job.key))
+            lines += _run(study, store, job, records.get(job.key))
     return lines
 
 

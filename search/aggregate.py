@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ class Aggregate(NamedTuple):
 
 def aggregate(runs: pd.DataFrame, metric: str) -> Aggregate:
     """Aggregate of one metric over the runs of one cell; only done runs enter, diverged ones are counted."""
-    done = runs.loc[runs["state"] == "done", metric].astype(float).dropna()
-    diverged = int((runs["state"] == "diverged").sum())
-    return Aggregate(float(done.mean()), float(done.std(ddof=1)), len(done), diverged)
+    states, values = runs["state"].to_numpy(), runs[metric].to_numpy(float)  # arrays: pandas takes ten times as long
+    done = values[(states == "done") & (values == values)]  # not NaN
+    mean = float(done.mean()) if len(done) else math.nan
+    std = float(done.std(ddof=1)) if len(done) > 1 else math.nan
+    return Aggregate(mean, std, len(done), int((states == "diverged").sum()))

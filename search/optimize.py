@@ -261,10 +261,11 @@ class Trials(Work):
         before a proposal of the same millisecond, since it is what freed the slot.
         """
         events: list[tuple[float, int, int, Callable[[], object]]] = []
+        histories = self.store.histories((record.run_id for record in records), self.search.base.metric)
         for record in records:
             number, time = int(record.tags["trial"]), float(record.start)
             events.append((time, 2, number, partial(self._ask, number, record)))
-            points = self.store.points(record.run_id, self.search.base.metric)
+            points = histories[record.run_id]
             for stamp, images, value in points:
                 time = max(stamp, time + 1e-3)
                 went_on = images < points[-1][1] or record.state == "done"

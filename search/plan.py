@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import fmean
 from typing import Any
 
@@ -46,11 +47,15 @@ class Plan:
     missing: list[Job]
     seconds_left: float | None
 
+    def by_cell(self) -> list[tuple[Cell, list[Job]]]:
+        """Each cell with its runs."""
+        groups = (list(jobs) for _, jobs in groupby(self.jobs, key=lambda job: (job.cell.row, job.cell.column)))
+        return [(jobs[0].cell, jobs) for jobs in groups]
+
     def to_json(self) -> dict[str, Any]:
         """What `plan --json` prints."""
         cells = []
-        for cell in self.study.cells():
-            jobs = [job for job in self.jobs if job.cell == cell]
+        for cell, jobs in self.by_cell():
             runs = [{"seed": job.seed, "state": job.state, "run_id": job.run_id} for job in jobs]
             key = cell.config.cell_key
             cells.append({"row": cell.row, "column": cell.column, "cell_key": key, "published": {}, "runs": runs})
@@ -65,11 +70,13 @@ def make_plan(study: Study, store: Store, *, retry_failed: bool = False, claims:
     in its own MLflow run. A stopped run has no place in a table, so it is missing too; a failed one is with
     `retry_failed`. Cells that share a Config share their runs.
     """
-    records = store.records(cell.config for cell in study.cells())
+    cells = study.cells()
+    records = store.records(cell.config for cell in cells)
     jobs = []
-    for cell in study.cells():
+    for cell in cells:
+        cell_key = cell.config.cell_key
         for seed in range(study.seeds):
-            key = (cell.config.cell_key, seed)
+            key = (cell_key, seed)
             record = records.get(key)
             state = record.state if record else "missing"
             if state not in ENDED:

@@ -1,7 +1,7 @@
 """What a store holds of runs: found by a tag, read without MLflow where the store is a database.
 
 Importing MLflow and opening a database through it takes 2.5 s, which `plan` and `why` should not. The tables that are
-read here (experiments, runs, tags, latest_metrics) are the same in every MLflow since 1.0; tests hold both ways equal.
+read here (experiments, runs, tags, metrics, latest_metrics) are the same in every MLflow since 1.0; tests hold both ways equal.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+CHUNK = 2_000  # values in a question: databases bound its parameters, the least by 2,100
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
@@ -43,15 +44,10 @@ def is_database(uri: str) -> bool:
 
 
 def from_database(uri: str, tag: str, values: Iterable[str]) -> list[Record]:
-    """The active runs whose tag has one of the values, oldest first; none if there is no SQLite file yet.
+    """The active runs whose tag has one of the values, oldest first.
 
     Raises sqlalchemy.exc.SQLAlchemyError if the database does not answer, or is none of MLflow's.
     """
-    if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists():
-        return []
-    from sqlalchemy import bindparam, create_engine, text
-    from sqlalchemy.pool import NullPool
-
     found = (
         "SELECT r.run_uuid FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid JOIN experiments e "
         "ON e.experiment_id = r.experiment_id WHERE t.key = :tag AND t.value IN :wanted "
@@ -62,21 +58,37 @@ def from_database(uri: str, tag: str, values: Iterable[str]) -> list[Record]:
         "tags": "run_uuid, key, value",
         "latest_metrics": "run_uuid, key, value, is_nan",
     }
-    with create_engine(uri, poolclass=NullPool).connect() as connection:
-
-        def rows(table: str, order: str = "") -> Iterable[tuple]:
-            query = f"SELECT {columns[table]} FROM {table} WHERE run_uuid IN ({found}) {order}"
-            parameters = {"tag": tag, "wanted": list(values)}
-            return connection.execute(text(query).bindparams(bindparam("wanted", expanding=True)), parameters)
-
-        records = {
-            run_id: Record(run_id, str(experiment), start, end, {}, {})
-            for run_id, experiment, start, end in rows("runs", "ORDER BY start_time, run_uuid")
-        }
-        for run_id, key, value in rows("tags"):
-            if run_id in records:  # else it was made between the two questions
-                records[run_id].tags[key] = value
-        for run_id, key, value, is_nan in rows("latest_metrics"):
-            if run_id in records:
-                records[run_id].metrics[key] = math.nan if is_nan else value
+    queries = [f"SELECT {columns[table]} FROM {table} WHERE run_uuid IN ({found})" for table in columns]
+    runs, tags, metrics = _ask(uri, queries, values, tag=tag)
+    records = {
+        run_id: Record(run_id, str(experiment), start, end, {}, {})
+        for run_id, experiment, start, end in sorted(runs, key=lambda run: (run.start_time, run.run_uuid))
+    }
+    for run_id, key, value in tags:
+        if run_id in records:  # else it was made between the two questions
+            records[run_id].tags[key] = value
+    for run_id, key, value, is_nan in metrics:
+        if run_id in records:
+            records[run_id].metrics[key] = math.nan if is_nan else value
     return list(records.values())
+
+
+def points_from_database(uri: str, run_ids: Iterable[str], metric: str) -> list[tuple[str, int, int, float]]:
+    """All values of one metric of these runs, as (run id, milliseconds since 1970, step, value). Raises as above."""
+    query = "SELECT run_uuid, timestamp, step, value, is_nan FROM metrics WHERE key = :metric AND run_uuid IN :wanted"
+    (points,) = _ask(uri, [query], run_ids, metric=metric)
+    return [(run_id, stamp, step, math.nan if is_nan else value) for run_id, stamp, step, value, is_nan in points]
+
+
+def _ask(uri: str, queries: Iterable[str], wanted: Iterable[str], **parameters: str) -> list[list[Any]]:
+    """The rows of each query, in which :wanted stands for the values; none if there is no SQLite file yet."""
+    if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists():
+        return [[] for _ in queries]
+    from sqlalchemy import bindparam, create_engine, text
+    from sqlalchemy.pool import NullPool
+
+    values = list(wanted)
+    parts = [{**parameters, "wanted": values[start : start + CHUNK]} for start in range(0, len(values), CHUNK)]
+    statements = [text(query).bindparams(bindparam("wanted", expanding=True)) for query in queries]
+    with create_engine(uri, poolclass=NullPool).connect() as connection:
+        return [[row for part in parts for row in connection.execute(statement, part)] for statement in statements]

@@ -15,15 +15,15 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from search.aggregate import aggregate
 from search.locks import exclusive
-from search.records import Record, from_database, is_database
+from search.records import Record, from_database, is_database, points_from_database
 from spaces import STUDIES, Cell, Search, Study
 from trainers.checkpoint import read_rows
 from trainers.config import METRICS, Config, choose
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
+T = TypeVar("T")
 STORAGE = Path("runs")
 ANSWER_WITHIN = 5  # seconds that a tracking server has for its first answer
 VIEW = "table"  # key of the experiments' shared view in the MLflow UI
@@ -98,12 +99,16 @@ class Store:
 
     def find(self, tag: str, values: Iterable[str]) -> list[Record]:
         """The active runs whose tag has one of the values, oldest first."""
-        if not is_database(self.uri):
-            return self._from_server(tag, values)
+        if is_database(self.uri):
+            return self._from_database(from_database, tag, values)
+        return self._from_server(tag, values)
+
+    def _from_database(self, read: Callable[..., T], *arguments: Any) -> T:
+        """What read(uri, ...) finds."""
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            return from_database(self.uri, tag, values)
+            return read(self.uri, *arguments)
         except (SQLAlchemyError, ImportError) as error:  # a database's driver may be missing
             raise self._silent(error) from None
 
@@ -305,17 +310,20 @@ class Store:
         matches = [re.search(r"samples[+%]step[+%](\d+)[+%].*\.png$", path) for path in paths]
         return {int(match[1]): match.string for match in matches if match}
 
-    def history(self, run_id: str, metric: str) -> pd.DataFrame:
-        """A run's values of one row metric against images: columns images, value."""
-        import pandas as pd
-
-        points = sorted((images, value) for _, images, value in self.points(run_id, metric))
-        return pd.DataFrame(points, columns=["images", "value"]).drop_duplicates("images", keep="last")
+    def histories(self, run_ids: Iterable[str], metric: str) -> dict[str, list[tuple[int, int, float]]]:
+        """Each run's values of one row metric as (milliseconds since 1970, images, value), by images, then by time."""
+        held: dict[str, list[tuple[int, int, float]]] = {run_id: [] for run_id in run_ids}
+        if is_database(self.uri):  # one question instead of one a run
+            for run_id, *point in self._from_database(points_from_database, held, metric):
+                held[run_id].append(tuple(point))
+        else:
+            for run_id, points in held.items():
+                points += [(m.timestamp, m.step, m.value) for m in self.client.get_metric_history(run_id, metric)]
+        return {run_id: sorted(points, key=lambda point: (point[1], point[0])) for run_id, points in held.items()}
 
     def points(self, run_id: str, metric: str) -> list[tuple[int, int, float]]:
-        """A run's values of one row metric as (milliseconds since 1970, images, value), by images."""
-        held = self.client.get_metric_history(run_id, metric)
-        return sorted(((m.timestamp, m.step, m.value) for m in held), key=lambda point: point[1])
+        """The history of one run."""
+        return self.histories([run_id], metric)[run_id]
 
 
 def load_runs(study: Study | str, tracking_uri: str | None = None, *, store: Store | None = None) -> pd.DataFrame:
