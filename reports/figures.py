@@ -56,8 +56,8 @@ def curves_data(runs: pd.DataFrame, study: Study, store: Store) -> pd.DataFrame:
     return grouped["value"].agg(mean="mean", std="std", n="count").reset_index()
 
 
-def draw_curves(data: pd.DataFrame, study: Study) -> Figure:
-    """Mean against images with a band of one standard deviation, a panel a column, logarithmic."""
+def draw_curves(data: pd.DataFrame, study: Study, note: str = "") -> Figure:
+    """Mean against images with a band of one standard deviation, a panel a column; the note heads the legend."""
     columns = list(study.columns)
     figure, axes = plt.subplots(1, len(columns), figsize=(5.5 * len(columns), 3.6), squeeze=False, sharey=True)
     metric = METRICS[study.metrics[0]]
@@ -77,7 +77,7 @@ def draw_curves(data: pd.DataFrame, study: Study) -> Figure:
         axis.yaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3, which="both", linewidth=0.5)
     axes[0][0].set_ylabel(metric.label)
-    axes[0][0].legend(frameon=False)
+    axes[0][0].legend(frameon=False, title=note or None)
     figure.tight_layout()
     return figure
 
@@ -95,14 +95,15 @@ def samples_data(runs: pd.DataFrame, study: Study, store: Store, folder: Path) -
 def draw_samples(pictures: dict[tuple[str, str], Path], study: Study) -> Figure:
     """The grids side by side, one a row of the study, a line a column."""
     rows, columns = list(study.rows), list(study.columns)
-    figure, axes = plt.subplots(len(columns), len(rows), figsize=(2.6 * len(rows), 2.8 * len(columns)), squeeze=False)
+    width, height = 2.6 * len(rows), 2.8 * len(columns)  # inches
+    space = {"left": 0, "right": 1, "bottom": 0, "top": 1 - 0.3 / height, "wspace": 0.05, "hspace": 0.15}
+    figure, axes = plt.subplots(len(columns), len(rows), figsize=(width, height), squeeze=False, gridspec_kw=space)
     for line, column in zip(axes, columns, strict=True):
         for axis, row in zip(line, rows, strict=True):
             axis.axis("off")
             axis.set_title(" / ".join(filter(None, (row, column))), fontsize=10)
             if (row, column) in pictures:
                 axis.imshow(plt.imread(pictures[row, column]), cmap="gray", interpolation="nearest")
-    figure.tight_layout()
     return figure
 
 
@@ -110,7 +111,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     """Write a figure as PNG and as PDF."""
     paths = [stem.with_suffix(suffix) for suffix in (".png", ".pdf")]
     for path in paths:
-        figure.savefig(path, dpi=150, bbox_inches="tight")
+        figure.savefig(path, dpi=150)
     plt.close(figure)
     return paths
 
@@ -119,7 +120,9 @@ def make_figures(runs: pd.DataFrame, study: Study, store: Store, out: Path) -> l
     """Curves and samples of a study, written into a folder; none of what no done run has."""
     part = legible(runs, study)
     curves = curves_data(runs, part, store)
-    paths = [] if curves.empty else save(draw_curves(curves, part), out / "curves")
+    shown = [(len(part.rows), len(study.rows), "rows"), (len(part.columns), len(study.columns), "columns")]
+    note = ", ".join(f"{some} of {all_} {name}" for some, all_, name in shown if some < all_)
+    paths = [] if curves.empty else save(draw_curves(curves, part, note), out / "curves")
     with tempfile.TemporaryDirectory() as folder:
         pictures = samples_data(runs, part, store, Path(folder))
         return paths + (save(draw_samples(pictures, part), out / "samples") if pictures else [])

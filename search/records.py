@@ -1,7 +1,8 @@
 """What a store holds of runs: found by a tag, read without MLflow where the store is a database.
 
-Importing MLflow and opening a database through it takes 2.5 s, which `plan` and `why` should not. The tables that are
-read here (experiments, runs, tags, metrics, latest_metrics) are the same in every MLflow since 1.0; tests hold both ways equal.
+Importing MLflow and opening a database through it takes 2.5 s, which `plan` and `why` should not, and it is asked run
+by run for what a database tells of all runs at once. The tables that are read here (experiments, runs, tags, metrics,
+latest_metrics) are the same in every MLflow since 1.0; tests hold both ways equal.
 """
 
 from __future__ import annotations

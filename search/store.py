@@ -142,6 +142,28 @@ class Store:
                 found[key] = record
         return found
 
+    def all_runs(self) -> dict[str, Record]:
+        """All seed runs by their ids, also what was deleted in MLflow, whose state is "deleted" here."""
+        from mlflow.entities import ViewType
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        found: dict[str, Record] = {}
+        token: str | None = None
+        try:
+            experiments = {e.experiment_id: e for e in self.client.search_experiments(view_type=ViewType.ALL)}
+            while token != "":
+                page = self.client.search_runs(list(experiments), "tags.seed LIKE '%'", ViewType.ALL, page_token=token)
+                token = page.token or ""
+                for info, data in ((run.info, run.data) for run in page):
+                    stages = {info.lifecycle_stage, experiments[info.experiment_id].lifecycle_stage}
+                    tags = {**data.tags, "state": data.tags["state"] if stages == {"active"} else "deleted"}
+                    times = info.start_time, info.end_time
+                    found[info.run_id] = Record(info.run_id, info.experiment_id, *times, tags, data.metrics)
+        except (MlflowException, SQLAlchemyError) as error:
+            raise self._silent(error) from None
+        return found
+
     def trials(self, search: Search) -> list[Record]:
         """The trials of a search in the order of their numbers."""
         records = self.find("search", [search.key])
@@ -300,7 +322,10 @@ class Store:
         }
 
     def pictures(self, run_id: str, target: Path) -> Path | None:
-        """Fetch the run's last grid of samples into a folder; None if it has none."""
+        """The run's last grid of samples: in its run folder, else MLflow's into `target`; None if it has none."""
+        made = sorted((self.folder(run_id) / "samples").glob("*.png"))
+        if made:
+            return made[-1]
         grids = self._grids(run_id)
         return Path(self.client.download_artifacts(run_id, grids[max(grids)], str(target))) if grids else None
 
@@ -314,8 +339,8 @@ class Store:
         """Each run's values of one row metric as (milliseconds since 1970, images, value), by images, then by time."""
         held: dict[str, list[tuple[int, int, float]]] = {run_id: [] for run_id in run_ids}
         if is_database(self.uri):  # one question instead of one a run
-            for run_id, *point in self._from_database(points_from_database, held, metric):
-                held[run_id].append(tuple(point))
+            for run_id, stamp, images, value in self._from_database(points_from_database, held, metric):
+                held[run_id].append((stamp, images, value))
         else:
             for run_id, points in held.items():
                 points += [(m.timestamp, m.step, m.value) for m in self.client.get_metric_history(run_id, metric)]

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from reports.figures import curves_data, draw_curves
+from reports.figures import curves_data, draw_curves, legible
 from reports.report import write_report
 from search.store import Store, load_runs
+from spaces import Study
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -65,3 +66,14 @@ def test_a_report_of_nothing_is_dashes(store, tiny_study, tmp_path):
     text, paths = write_report(tiny_study, store, tmp_path)
     assert set(text.cells["n"]) == {"0/2"}
     assert {path.suffix for path in paths} == {".csv", ".tex", ".md"}
+
+
+def test_figures_of_many_cells_show_the_first_and_the_best(tiny_points):
+    rows = {str(i): {"lr": 1e-4 * (1 + i)} for i in range(50)}
+    study = Study("s", tiny_points, rows, {"a": {}, "b": {"r1_gamma": 0.1}}, metrics=("energy_distance_final",))
+    lines = [(row, "a", "done", -float(row)) for row in rows] + [(row, "b", "done", float(row)) for row in rows]
+    runs = pd.DataFrame(lines, columns=["row", "column", "state", "energy_distance_final"])
+    assert list(legible(runs, study).rows) == ["0", *map(str, range(30, 50))]
+    assert legible(runs, study.varied(seeds=1)).columns == study.columns
+    small = Study("s", tiny_points, {"0": {}, "1": {"lr": 1e-3}}, metrics=("energy_distance_final",))
+    assert legible(runs, small) == small

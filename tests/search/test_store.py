@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from search.plan import make_plan
 from search.store import Store, load_runs, summary
 from spaces import Study
 from trainers.loop import train
@@ -190,6 +191,44 @@ def test_of_two_runs_of_one_seed_the_done_one_counts(store, make_runs, tiny_stud
 def test_load_runs_refuses_an_unknown_study():
     with pytest.raises(ValueError, match="did you mean 'quick'"):
         load_runs("quik")
+
+
+@pytest.fixture
+def questions():
+    """The statements that this process sends to databases."""
+    from sqlalchemy import Engine, event
+
+    asked = []
+
+    def note(connection, cursor, statement, *_):
+        asked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+def test_questions_to_the_store_do_not_grow_with_its_runs(store, tiny_points, questions):
+    counts = []
+    for rows in (2, 40):
+        study = Study("s", tiny_points, rows={str(i): {"lr": 1e-4 * (1 + i)} for i in range(rows)}, seeds=1)
+        for cell in study.cells()[len(counts) :: 10]:
+            store.create(study, cell, 0)
+        questions.clear()
+        make_plan(study, store)
+        runs = load_runs(study, store=store)
+        assert len(store.histories(runs["run_id"], "fid")) == len(runs)
+        counts.append(len(questions))
+    assert counts == [7, 7]
+
+
+def test_histories_are_what_mlflow_says(store, make_runs, tiny_study):
+    make_runs(tiny_study, seeds=1)
+    ids = list(load_runs(tiny_study, store=store)["run_id"])
+    store.client.log_metric(ids[0], "fid", float("nan"), step=1024)
+    for run_id, points in store.histories(ids, "fid").items():
+        held = store.client.get_metric_history(run_id, "fid")
+        assert str(points) == str([(m.timestamp, m.step, m.value) for m in held])
 
 
 def test_summary_of_rows():
