@@ -210,6 +210,35 @@ def import_(
 
 
 @app.command()
+def clean(
+    kinds: Annotated[
+        list[str] | None, typer.Argument(metavar="[KIND...]", help="of what is listed [default: all]")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="remove without asking")] = False,
+    tracking_uri: TrackingUri = None,
+    storage: Storage = STORAGE,
+) -> None:
+    """List what can go of the storage folder and what that frees; remove it with --yes, or once you said so."""
+    from search.housekeeping import KINDS, describe, find_leftovers, remove
+    from trainers.config import choose
+
+    for kind in kinds or []:
+        if kind not in KINDS:
+            raise ValueError(f"kind {kind!r} is unknown; {choose(kind, KINDS)}")
+    store = _store(tracking_uri, storage)
+    found = find_leftovers(store)
+    items = [item for item in found.items if not kinds or item.kind in kinds]
+    print("\n".join(describe(items, found.unknown)))
+    if not items:
+        return
+    if not yes and not (sys.stdin.isatty() and input("Remove all of this? [y/N] ").strip().lower() in ("y", "yes")):
+        print("Nothing was removed; --yes removes it.")
+        return
+    gone = list(remove(items, store))
+    print(f"Removed {len(gone):,} of {len(items):,}, {sum(item.size for item in gone) / 1e6:,.1f} MB.")
+
+
+@app.command()
 def ui(
     tracking_uri: TrackingUri = None,
     storage: Storage = STORAGE,

@@ -83,6 +83,7 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
         (["plan", "quick", "--set", "backbone=dcgann"], ["dcgann", "did you mean 'dcgan'"]),
         (["run", "quick", "--set", "backbone_options.widht=3"], ["widht", "width"]),
         (["plann", "quick"], ["plann", "plan"]),
+        (["clean", "cache"], ["kind 'cache'", "did you mean 'caches'"]),
         (["plan", "quick", "--sed", "3"], ["--sed"]),
         # values
         (["plan", "quick", "--set", "lr=-1"], ["lr = -1", "greater than 0"]),
@@ -168,6 +169,20 @@ def test_a_server_that_accepts_and_says_nothing_is_told_within_15_seconds(tmp_pa
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "does not answer" in done.stderr
     assert time.monotonic() - started < 15
+
+
+def test_clean_says_what_goes_and_removes_it_only_when_told(tmp_path):
+    scratch = tmp_path / "runs" / "tune-1"
+    scratch.mkdir(parents=True)
+    (scratch / "log").write_bytes(bytes(2_000_000))
+    asked = ganablate(tmp_path, "clean", stdin=subprocess.DEVNULL)
+    assert asked.stdout.startswith("scratch: 2.0 MB, 1 ")
+    assert asked.stdout.endswith("Nothing was removed; --yes removes it.\n")
+    ganablate(tmp_path, "clean", "locks", "--yes")
+    assert scratch.exists()
+    assert "Removed 1 of 1, 2.0 MB." in ganablate(tmp_path, "clean", "--yes").stdout
+    assert not scratch.exists()
+    assert ganablate(tmp_path, "clean", "--yes").stdout == "Nothing can go.\n"
 
 
 def test_exit_code_and_sentence_in_a_process_of_its_own(tmp_path):
