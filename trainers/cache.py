@@ -50,6 +50,17 @@ def made_once(path: Path, make: Callable[[Path], None]) -> Path:
     return path
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Within it whatever a damaged file or folder of the cache raises becomes a ValueError that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"{path} in the cache folder is damaged ({type(error).__name__}: {error}); remove it, and it is made anew"
+        ) from error
+
+
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)

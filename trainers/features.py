@@ -6,6 +6,7 @@ A feature net is a function without arguments that gives a FeatureNet; `FEATURES
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import os
 from collections.abc import Callable
@@ -156,9 +157,13 @@ def inception() -> FeatureNet:
     given = os.environ.get("GANABLATE_INCEPTION")
     weights = Path(given).expanduser() if given else _fetched_weights(code.URL_INCEPTION_V3)
     try:
+        content = weights.read_bytes()
+        plain = io.BytesIO()  # torch-fidelity would unpickle any object, and so run code that came with the weights
+        torch.save(torch.load(io.BytesIO(content), weights_only=True), plain)
+        plain.seek(0)
         with torch.random.fork_rng(devices=[]):  # its layers draw weights before they get theirs
-            net = code.FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(weights))
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+            net = code.FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=plain)
+        digest = hashlib.sha256(content).hexdigest()
     except Exception as error:  # a file that is not of torch's format raises anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(

@@ -7,12 +7,15 @@ if every image of the set is grey, RGB otherwise.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import logging
 import math
 import os
+import stat
+import warnings
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -25,15 +28,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+from pydantic import BaseModel, Field
 from torch import Tensor
 
-from trainers.cache import cache_folder, key_of, made_once
+from trainers.cache import cache_folder, key_of, made_once, reading
 
 FORMAT = 1  # of the cache; another number makes all caches anew
 BLOCK = 2**18  # bytes of pixels that a thread decodes at a time: with one small image it would mostly wait its turn
 UNREADABLE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # formats that Pillow cannot decode by itself
+MAX_BYTES = 2**28  # of an image file in a zip: a few bytes there can claim to be gigabytes
 
 log = logging.getLogger(__name__)
+# Pillow's bound on pixels, Image.MAX_IMAGE_PIXELS = 89 million, is a warning up to twice that
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 class Images(NamedTuple):
@@ -62,6 +69,15 @@ class Decoded(NamedTuple):
     digest: str  # 16 hex digits of SHA-256 over examples and labels
 
 
+class Meta(BaseModel):
+    """What stands beside the arrays of a cache."""
+
+    source: str
+    count: int
+    classes: list[str]
+    digest: str = Field(pattern="^[0-9a-f]{16}$")
+
+
 def open_images(source: Source, resolution: int | None, center_crop: bool) -> Decoded:
     """The images of a source at a resolution (None: as they are), decoded if they are not in the cache.
 
@@ -71,10 +87,19 @@ def open_images(source: Source, resolution: int | None, center_crop: bool) -> De
     key = key_of(FORMAT, source.key, resolution, center_crop)
     folder = cache_folder() / "images" / key
     made_once(folder, lambda aside: _decode(source, resolution, center_crop, aside, folder))
-    meta = json.loads((folder / "meta.json").read_text())
-    examples = np.load(folder / "images.npy", mmap_mode="c")  # torch warns of arrays that cannot be written
-    labels = np.load(folder / "labels.npy")
-    return Decoded(torch.from_numpy(examples), torch.from_numpy(labels), meta["classes"], meta["digest"])
+    with reading(folder):
+        return _read(folder)
+
+
+def _read(folder: Path) -> Decoded:
+    """What _decode wrote; raises anything if it is damaged."""
+    meta = Meta.model_validate_json((folder / "meta.json").read_bytes())
+    # torch warns of arrays that cannot be written
+    examples = torch.from_numpy(np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False))
+    labels = torch.from_numpy(np.load(folder / "labels.npy", allow_pickle=False))
+    if not len(examples) == len(labels) == meta.count or examples.dim() != 4 or examples.dtype != torch.uint8:
+        raise ValueError(f"it holds {list(examples.shape)} images of {examples.dtype} and {len(labels)} labels")
+    return Decoded(examples, labels, meta.classes, meta.digest)
 
 
 def from_folder(name: str) -> Source:
@@ -83,38 +108,51 @@ def from_folder(name: str) -> Source:
     So ImageNet is given by the folder of its training split, whose folders are its classes. FFHQ's folders of a
     thousand images (00000/, 01000/, ...) count as classes too, harmless where networks are not conditional.
     """
-    root = Path(name.partition(":")[2]).expanduser().absolute()
+    root = _path(name)
     try:
         found = sorted(_below(root))
         key = [str(root), *((image, *_stamp(f"{root}/{image}")) for image in found)]
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"dataset = {name!r}: cannot read the folder: {error}") from None
     _require_some(name, found)
-    return Source(name, key, lambda: _labelled(name, found, lambda index: Image.open(f"{root}/{found[index]}")))
+    return Source(name, key, lambda: _labelled(name, found, lambda index: _open(f"{root}/{found[index]}")))
 
 
 def from_zip(name: str) -> Source:
     """`zip:PATH`: the images in an archive; folders at its top are classes, but for a single one around everything, as
     `zip -r photos.zip photos` makes it, which counts as the top. Raises ValueError if there are none."""
-    path = Path(name.partition(":")[2]).expanduser().absolute()
+    path = _path(name)
     try:
+        _stamp(str(path))
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged one raises anything
         raise ValueError(f"dataset = {name!r}: cannot read the zip: {error}") from None
     entries = {entry.filename: entry for entry in archive.infolist() if _is_image(entry.filename)}
     _require_some(name, entries)
     found = sorted(entries)
     key = [(image, entries[image].file_size, entries[image].CRC) for image in found]
     around = _folder_around(found)
-    return Source(
-        name,
-        key,
-        lambda: _labelled(
-            name,
-            [image.removeprefix(around) for image in found],
-            lambda index: Image.open(io.BytesIO(archive.read(found[index]))),
-        ),
-    )
+
+    def opened(index: int) -> Image.Image:
+        entry = entries[found[index]]
+        if entry.file_size > MAX_BYTES:  # more than that is never unpacked
+            raise ValueError(f"it has {entry.file_size:,} bytes; at most {MAX_BYTES:,} are read")
+        return _open(io.BytesIO(archive.read(entry)))
+
+    return Source(name, key, lambda: _labelled(name, [image.removeprefix(around) for image in found], opened))
+
+
+def _path(name: str) -> Path:
+    """PATH of `folder:PATH` or `zip:PATH`. Raises ValueError for the home of a user that does not exist."""
+    try:
+        return Path(name.partition(":")[2]).expanduser().absolute()
+    except RuntimeError as error:
+        raise ValueError(f"dataset = {name!r}: {error}") from None
+
+
+def _open(file: str | io.BytesIO) -> Image.Image:
+    """An image, whatever its name says, of a format that Pillow decodes by itself: it runs Ghostscript for others."""
+    return Image.open(file, formats=_formats())
 
 
 def mnist() -> Source:
@@ -169,10 +207,15 @@ def _from_torchvision(name: str, kind: str, **split: Any) -> Source:
 
 
 @cache
-def _extensions() -> frozenset[str]:
+def _formats() -> tuple[str, ...]:
     Image.init()
-    readable = set(Image.OPEN) - UNREADABLE
-    return frozenset(extension for extension, kind in Image.registered_extensions().items() if kind in readable)
+    return tuple(sorted(set(Image.OPEN) - UNREADABLE))
+
+
+@cache
+def _extensions() -> frozenset[str]:
+    kinds = Image.registered_extensions().items()
+    return frozenset(extension for extension, kind in kinds if kind in _formats())
 
 
 def _is_image(name: str) -> bool:
@@ -200,9 +243,11 @@ def _below(root: Path) -> Iterator[str]:
 
 
 def _stamp(path: str) -> tuple[int, int]:
-    """Size in bytes and time of change in ns."""
-    stat = os.stat(path)  # noqa: PTH116 - a Path for each of 60,000 files takes as long as all else
-    return stat.st_size, stat.st_mtime_ns
+    """Size in bytes and time of change in ns of a file. Raises OSError for pipes and devices, which have no end."""
+    held = os.stat(path)  # noqa: PTH116 - a Path for each of 60,000 files takes as long as all else
+    if not stat.S_ISREG(held.st_mode):
+        raise OSError(errno.EINVAL, "this is no regular file", path)
+    return held.st_size, held.st_mtime_ns
 
 
 def _require_some(name: str, found: Iterable[str]) -> None:
@@ -308,8 +353,11 @@ def _blamed(source: Source, images: Images, index: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        unknown = isinstance(error, UnidentifiedImageError)
-        reason = "its format is unknown or its head is broken" if unknown else " ".join(str(error).split())
+        reason = " ".join(str(error).split())
+        if isinstance(error, UnidentifiedImageError):
+            reason = "its format is unknown or its head is broken"
+        if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+            reason = f"it has more than the {Image.MAX_IMAGE_PIXELS:,} pixels that are allowed"
         raise ValueError(
             f"dataset = {source.name!r}: cannot read image {images.names[index]}: {reason or type(error).__name__}"
         ) from error

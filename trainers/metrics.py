@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.cache import cache_folder, key_of, made_once
+from trainers.cache import cache_folder, key_of, made_once, reading
 from trainers.config import FEATURE_METRICS, KID_REAL, KID_SUBSET, KID_SUBSETS, MODE_RADIUS, SCORE_SPLITS, Config
 from trainers.data import Dataset
 from trainers.features import FeatureNet, load_features
@@ -128,8 +128,8 @@ def _reference(data: Dataset, features: str, device: torch.device, threads: int)
         key = key_of(STATISTICS_FORMAT, data.digest, features, net.digest, BATCH, *on)
         path = cache_folder() / "statistics" / f"{key}.npz"
         made_once(path, lambda aside: _save(aside, _real_statistics(data, features, device)))
-        with np.load(path, allow_pickle=False) as stored:
-            statistics = {name: torch.from_numpy(stored[name]) for name in stored.files}
+        with reading(path):
+            statistics = _read(path, _has_kid(features))
     mean, covariance = statistics["mean"].to(device), statistics["covariance"].to(device)
     return _Reference(mean, covariance, symmetric_root(covariance), statistics.get("features"))
 
@@ -139,7 +139,7 @@ def _real_statistics(data: Dataset, features: str, device: torch.device) -> dict
     net, moments = load_features(features), Moments()
     if net.slow:
         log.info("taking %s features of %s training examples once", features, f"{len(data.examples):,}")
-    has_kid = "kid" in FEATURE_METRICS.get(features, ())
+    has_kid = _has_kid(features)
     is_kept = _drawn_once(len(data.examples), KID_REAL)
     kept, filled = torch.empty(0, 0), 0
     for indices in torch.arange(len(data.examples)).split(BATCH):
@@ -160,6 +160,24 @@ def _drawn_once(n: int, size: int) -> Tensor:
     drawn = torch.zeros(n, dtype=torch.bool)
     drawn[torch.randperm(n, generator=stream(0, "kid reference"))[:size]] = True
     return drawn
+
+
+def _has_kid(features: str) -> bool:
+    return "kid" in FEATURE_METRICS.get(features, ())
+
+
+def _read(path: Path, has_kid: bool) -> dict[str, Tensor]:
+    """What _save wrote; raises anything if it is damaged."""
+    with np.load(path, allow_pickle=False) as stored:
+        names = ("mean", "covariance", *(("features",) if has_kid else ()))
+        statistics = {name: torch.from_numpy(stored[name]) for name in names}
+    shapes = {name: tuple(value.shape) for name, value in statistics.items()}
+    n, d = shapes.get("features", (0,))[0], shapes["mean"][0]
+    if shapes != {"mean": (d,), "covariance": (d, d), **({"features": (n, d)} if has_kid else {})}:
+        raise ValueError(f"its arrays do not fit: {shapes}")
+    if not all(value.is_floating_point() for value in statistics.values()):
+        raise ValueError("its numbers are no floats")
+    return statistics
 
 
 def _save(path: Path, statistics: dict[str, Tensor]) -> None:
