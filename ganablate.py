@@ -84,6 +84,7 @@ def plan(
     """Show a study's cells and seeds, their states, and what `run` would start."""
     from search.plan import make_plan
     from search.progress import clock
+    from trainers.config import printable
 
     chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
     made = make_plan(chosen, store)
@@ -92,9 +93,9 @@ def plan(
         return
     for cell, jobs in made.by_cell():
         states = [f"{job.seed}: {job.state}" for job in jobs]
-        print(f"{cell.label}  [{cell.config.cell_key}]  {', '.join(states)}")
+        print(f"{printable(cell.label)}  [{cell.config.cell_key}]  {', '.join(states)}")
     left = "" if not made.seconds_left else f", about {clock(made.seconds_left)}"
-    print(f"{chosen.title}: {len(made.jobs)} runs, {len(made.missing)} to run{left}")
+    print(f"{printable(chosen.title)}: {len(made.jobs)} runs, {len(made.missing)} to run{left}")
 
 
 @app.command()
@@ -191,9 +192,10 @@ def why(
 ) -> None:
     """Print the runs behind a cell: seed, state, values, run id, code version, machine, folder."""
     from reports.why import explain
+    from trainers.config import printable
 
     chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
-    print("\n".join(explain(chosen, store, row, column)))
+    print("\n".join(map(printable, explain(chosen, store, row, column))))
 
 
 @app.command("import")
@@ -204,9 +206,10 @@ def import_(
 ) -> None:
     """Take in run folders that `ganablate train` made elsewhere, each once."""
     from search.importing import import_runs
+    from trainers.config import printable
 
     for line in import_runs(folders, _store(tracking_uri, storage)):
-        print(line, flush=True)
+        print(printable(line), flush=True)
 
 
 @app.command()
@@ -388,6 +391,8 @@ def _store(tracking_uri: str | None, storage: Path) -> Store:
 
 def main() -> None:
     """Entry point: a user's mistake, or a file that cannot be used, is one sentence and exit code 2."""
+    from trainers.config import printable
+
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("trainers").setLevel(logging.INFO)
     sys.path.append(str(Path.cwd()))  # where a user's own modules are found, after ours
@@ -395,12 +400,12 @@ def main() -> None:
         sys.exit(app(standalone_mode=False))
     except USAGE as error:
         if error.format_message():  # it has none where help was printed
-            print(f"ganablate: {error.format_message()}", file=sys.stderr)
+            print(f"ganablate: {printable(error.format_message())}", file=sys.stderr)
     except ValueError as error:
-        print(f"ganablate: {error}", file=sys.stderr)
+        print(f"ganablate: {printable(error)}", file=sys.stderr)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(f"ganablate: {place}{error.strerror or error}", file=sys.stderr)
+        print(f"ganablate: {printable(place)}{printable(error.strerror or error)}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tempfile
 import textwrap
 from pathlib import Path
@@ -18,12 +19,13 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethod
 from reports.table import by_cell
 from search.store import Store
 from spaces import Study
-from trainers.config import METRICS
+from trainers.config import METRICS, printable
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe and Ito
 TITLE = 64  # letters in a line of a panel's title
 ROWS = 28  # of a figure: as many lines can be told apart
 COLUMNS, CELLS = 6, 42  # of a figure
+plt.rcParams["text.parse_math"] = False  # a label may hold dollars
 STYLES = ["-", "--", "-.", ":"]
 
 
@@ -65,12 +67,13 @@ def draw_curves(data: pd.DataFrame, study: Study, note: str = "") -> Figure:
         for index, row in enumerate(study.rows):
             line = data[(data["row"] == row) & (data["column"] == column) & (data["mean"] > 0)]
             colour, style = COLOURS[index % len(COLOURS)], STYLES[index % len(STYLES)]
-            axis.plot(line["images"], line["mean"], style, color=colour, label=row)
+            label = re.sub("^_", " _", printable(row))  # matplotlib leaves out what begins with an underscore
+            axis.plot(line["images"], line["mean"], style, color=colour, label=label)
             spread = line["std"].fillna(0)
             low = (line["mean"] - spread).clip(lower=line["mean"] / 10)
             axis.fill_between(line["images"], low, line["mean"] + spread, color=colour, alpha=0.15, linewidth=0)
         axis.set(xlabel="training images", yscale="log")
-        axis.set_title(textwrap.fill(column or study.title, TITLE), fontsize=10)
+        axis.set_title(textwrap.fill(printable(column or study.title), TITLE), fontsize=10)
         axis.xaxis.set_major_formatter(EngFormatter(sep=""))
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -101,7 +104,7 @@ def draw_samples(pictures: dict[tuple[str, str], Path], study: Study) -> Figure:
     for line, column in zip(axes, columns, strict=True):
         for axis, row in zip(line, rows, strict=True):
             axis.axis("off")
-            axis.set_title(" / ".join(filter(None, (row, column))), fontsize=10)
+            axis.set_title(printable(" / ".join(filter(None, (row, column)))), fontsize=10)
             if (row, column) in pictures:
                 axis.imshow(plt.imread(pictures[row, column]), cmap="gray", interpolation="nearest")
     return figure

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from rich.console import Console
 
-from reports.table import spreadsheet_safe
+from reports.table import write_csv
 from spaces import Study
-from trainers.config import METRICS
+from trainers.config import METRICS, printable
 
 if TYPE_CHECKING:
     from search.optimize import Outcome
@@ -37,7 +37,7 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     lines += [f"  trial {trial.number} failed: {trial.error}" for trial in outcome.trials if trial.state == "failed"]
     lines += ["  run again with --retry-failed once the cause is mended"] if states["failed"] else []
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(printable(line), highlight=False, soft_wrap=True, markup=False)
 
 
 def _varied(outcome: Outcome) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def write_trials(outcome: Outcome, folder: Path) -> Path:
     ]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"trials {outcome.search.recipe}.csv"
-    spreadsheet_safe(pd.DataFrame(lines)).to_csv(path, index=False)
+    write_csv(pd.DataFrame(lines), path)
     return path
 
 

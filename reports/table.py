@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import html
 import math
 import re
 import warnings
 from collections.abc import Hashable
+from pathlib import Path
 from typing import NamedTuple
+from unicodedata import lookup
 
 import pandas as pd
 from scipy.stats import ttest_ind
 
 from search.aggregate import Aggregate, aggregate
 from spaces import Study
-from trainers.config import METRICS
+from trainers.config import METRICS, printable
 
 STATISTICS = (*Aggregate._fields, "published")
 
@@ -201,15 +205,23 @@ def _counts(numbers: list[int]) -> str:
 def to_markdown(text: Text) -> str:
     """A Markdown table with the caption below it."""
 
-    def field(value: str, mark: int = 0) -> str:
-        safe = value.replace("|", "\\|")
-        return {0: safe, 1: f"**{safe}**", 2: f"<u>{safe}</u>"}[mark]
+    def field(value: str, mark: int) -> str:
+        return {0: value, 1: f"**{value}**", 2: f"<u>{value}</u>"}[mark]
 
-    lines = [["", *(field(name) for name in text.cells.columns)], ["---"] * (len(text.cells.columns) + 1)]
-    lines += [[field(row), *map(field, text.cells.loc[row], text.marks.loc[row])] for row in text.cells.index]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{text.caption}\n"
+    lines = [["", *map(escape_markdown, text.cells.columns)], ["---"] * (len(text.cells.columns) + 1)]
+    for row in text.cells.index:
+        lines += [[escape_markdown(row), *map(field, text.cells.loc[row], text.marks.loc[row])]]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    caption = re.sub(r"^(\d*)([#=+.)-])", r"\1\\\2", escape_markdown(text.caption))  # begins no heading or list
+    return f"{table}\n\n{caption}\n"
 
 
+def escape_markdown(value: object) -> str:
+    """Text as Markdown shows it: no markup, no HTML, no end of a field of a table."""
+    return re.sub(r"([\\`*_\[\]~|])", r"\\\1", html.escape(printable(value).strip(), quote=False))
+
+
+GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lamda mu nu xi pi rho sigma tau phi chi psi omega"
 LATEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {character: f"\\{character}" for character in "&%$#_"}
 LATEX |= {
@@ -221,12 +233,18 @@ LATEX |= {
     "<": "$<$",
     ">": "$>$",
     "|": "$|$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "→": r"$\to$",
+    "∞": r"$\infty$",
 }
+LATEX |= {lookup(f"Greek small letter {name}"): f"$\\{name.replace('md', 'mbd')}$" for name in GREEK.split()}
 
 
 def escape_latex(value: object) -> str:
-    """Text as LaTeX prints it literally."""
-    return "".join(LATEX.get(character, character) for character in str(value))
+    """Text as LaTeX prints it literally, after `\\\\` too, which would take a bracket or a star for its own."""
+    text = "".join(LATEX.get(character, character) for character in printable(value).strip())
+    return "{}" + text if text.startswith(("[", "*")) else text
 
 
 def to_latex(text: Text, runs: pd.DataFrame, study: Study) -> str:
@@ -242,7 +260,7 @@ def to_latex(text: Text, runs: pd.DataFrame, study: Study) -> str:
         hrules=True,
         column_format="l" + "r" * text.cells.shape[1],
         caption=escape_latex(text.caption),
-        label=f"tab:{study.name}",
+        label="tab:" + re.sub(r"[^A-Za-z0-9_.-]+", "-", study.name),
         position_float="centering",
     )
     sources = [
@@ -250,12 +268,8 @@ def to_latex(text: Text, runs: pd.DataFrame, study: Study) -> str:
         f"code {' '.join(sorted(set(group['code_version'])))}"
         for (row, column), group in runs[runs["state"] == "done"].groupby(["row", "column"], sort=False)
     ]
-    return "\n".join(["% needs \\usepackage{booktabs}", *map(_one_line, sources), body])
-
-
-def _one_line(comment: str) -> str:
-    """A label with a line break must not end the comment."""
-    return " ".join(comment.split())
+    head = "% needs \\usepackage{booktabs}, and LuaLaTeX for letters that pdfLaTeX does not have"
+    return "\n".join([head, *map(printable, sources), body])
 
 
 def to_csv(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -274,9 +288,18 @@ def to_csv(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 
 def spreadsheet_safe(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with texts that a spreadsheet would run as a formula set off by an apostrophe; "+ aw" is none."""
+    """The frame with an apostrophe before each text that a spreadsheet would take for a formula, column names included.
+
+    Numbers stay numbers, and "+ aw-loss" stays as it is: a sign before plain words has nothing to compute.
+    """
 
     def safe(value: Hashable) -> Hashable:
-        return f"'{value}" if isinstance(value, str) and re.match(r"[=@\t\r]|[+-]\S", value) else value
+        risky = isinstance(value, str) and re.match(r"\s*[=+\-@＝＋－＠]|[\t\r\n]", value)
+        return f"'{value}" if risky and not re.fullmatch(r"[+-]( [^\W\d_]+(-[^\W\d_]+)*)+", str(value)) else value
 
-    return frame.map(safe)
+    return frame.map(safe).rename(columns=safe)
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame as CSV for people with spreadsheets: texts are quoted, so that no other separator splits them."""
+    spreadsheet_safe(frame).to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC)

@@ -117,7 +117,7 @@ def run_search(
     Raises ValueError, before anything starts, for names, spaces or resources that do not exist, or while another
     process makes the same search; KeyboardInterrupt if Ctrl-C ended it.
     """
-    console, cluster = console or Console(), cluster or Cluster()
+    console, cluster = console or Console(markup=False), cluster or Cluster()
     check_search(search, samples, store)
     left = _left(search, store, samples, retry_failed)
     if left == 0:

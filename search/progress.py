@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from search.plan import Job
-from trainers.config import METRICS
+from trainers.config import METRICS, printable
 
 
 class Display:
@@ -29,7 +29,7 @@ class Display:
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             console=console,
             disable=not console.is_terminal,
         )
@@ -58,7 +58,7 @@ class Display:
         self.latest[name] = job.cell.config.n_images
         if not self.console.is_terminal:
             shown = "" if math.isnan(value) else f", {self._metric(job)} {value:.4g}"
-            self.console.print(f"{name}: {state}{shown}", highlight=False, soft_wrap=True)
+            self.console.print(f"{name}: {state}{shown}", highlight=False, soft_wrap=True, markup=False)
         self.states[name] = state
         self._refresh()
 
@@ -94,7 +94,7 @@ class Display:
 
 def label(job: Job) -> str:
     """Row, column and seed of a run in words."""
-    return f"{job.cell.label}, seed {job.seed}"
+    return printable(f"{job.cell.label}, seed {job.seed}")
 
 
 def clock(seconds: float) -> str:

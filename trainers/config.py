@@ -471,9 +471,16 @@ def users_code(field: str, name: str, table: Iterable[str]) -> Iterator[None]:
         raise ValueError(f"{field} {name!r} raised {told(error)}") from error
 
 
+def printable(value: object) -> str:
+    """A text in one line: each white space a space, other characters that print nothing, or drive a terminal, as Python
+    would write them."""
+    characters = (" " if c.isspace() else c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
+    return "".join(characters)
+
+
 def told(error: BaseException) -> str:
     """Type and text of an exception in one line, with the file and line of the user's code it comes from, if any."""
-    text = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
+    text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
         frames.append((error.filename, error.lineno))
