@@ -368,7 +368,7 @@ def _settings(pairs: list[str] | None) -> dict[str, Any]:
             raise ValueError(f"--set {pair!r} should read field=value, or backbone_options.name=value")
         try:
             value = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # a text, or a number or a nest that is too much for JSON
             value = text
         if option:
             options = settings.setdefault(field, {})

@@ -221,7 +221,8 @@ def escape_markdown(value: object) -> str:
     return re.sub(r"([\\`*_\[\]~|])", r"\\\1", html.escape(printable(value).strip(), quote=False))
 
 
-GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lamda mu nu xi pi rho sigma tau phi chi psi omega"
+GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lamda mu nu xi pi rho sigma tau upsilon phi chi psi "
+GREEK += "omega"
 LATEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {character: f"\\{character}" for character in "&%$#_"}
 LATEX |= {
@@ -238,7 +239,7 @@ LATEX |= {
     "→": r"$\to$",
     "∞": r"$\infty$",
 }
-LATEX |= {lookup(f"Greek small letter {name}"): f"$\\{name.replace('md', 'mbd')}$" for name in GREEK.split()}
+LATEX |= {lookup(f"Greek small letter {name}"): f"$\\{name}$".replace("md", "mbd") for name in GREEK.split()}
 
 
 def escape_latex(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -12,7 +11,7 @@ from search.locks import Claims
 from search.store import Store
 from spaces import Cell, Study
 from spaces.study import FIRST_SEARCH_SEED
-from trainers.checkpoint import read_rows
+from trainers.checkpoint import read_rows, read_run
 from trainers.config import Config
 
 
@@ -24,7 +23,7 @@ def import_runs(folders: Iterable[Path], store: Store) -> Iterator[str]:
     Raises ValueError, before anything is
     copied, for a folder that is, and holds, no run.
     """
-    runs = {path: _config(path) for folder in folders for path in _run_folders(folder)}
+    runs = {path: read_run(path)[0] for folder in folders for path in _run_folders(folder)}
     claims = Claims(store.storage)
     try:
         for path, config in runs.items():
@@ -37,21 +36,14 @@ def _run_folders(folder: Path) -> list[Path]:
     """The run folders at or below a folder. Raises ValueError if there are none."""
     if not folder.is_dir():
         raise ValueError(f"folder {folder} does not exist")
-    found = sorted(path.parent for path in folder.rglob("config.json") if (path.parent / "rows.jsonl").exists())
+    found = sorted(path.parent for path in folder.rglob("config.json") if _are_files(path, path.parent / "rows.jsonl"))
     if not found:
         raise ValueError(f"{folder} holds no run folder, which has a config.json and a rows.jsonl")
     return found
 
 
-def _config(path: Path) -> Config:
-    """The Config of a run folder. Raises ValueError if its files cannot be read."""
-    try:
-        config = Config(**json.loads((path / "config.json").read_text()))
-        if not all({"images", "state", "logged_at", config.metric} <= row.keys() for row in read_rows(path)):
-            raise ValueError("rows.jsonl has a row that lacks its images, state, time or metric")
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is no run folder that can be read: {error}") from None
-    return config
+def _are_files(*paths: Path) -> bool:
+    return all(path.is_file() for path in paths)  # pipes and devices have no end
 
 
 def _take_in(path: Path, config: Config, store: Store, claims: Claims) -> str:
@@ -87,6 +79,15 @@ def _copy(path: Path, target: Path) -> None:
     """Copy a run folder, whole or not at all, in place of what is there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="import-") as scratch:
-        copy = Path(shutil.copytree(path, Path(scratch) / "run", ignore=shutil.ignore_patterns("lock", "*.tmp")))
+        copy = Path(shutil.copytree(path, Path(scratch) / "run", ignore=_left_out))
         shutil.rmtree(target, ignore_errors=True)
         copy.rename(target)
+
+
+def _left_out(folder: str, names: list[str]) -> list[str]:
+    """What is not copied: locks, halves of files, links, which may lead anywhere, and devices, which never end."""
+
+    def is_kept(path: Path) -> bool:
+        return not path.is_symlink() and (path.is_dir() or path.is_file())
+
+    return [n for n in names if n == "lock" or n.endswith(".tmp") or not is_kept(Path(folder, n))]

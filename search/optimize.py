@@ -146,7 +146,7 @@ def _ended(retry_failed: bool) -> Set[str]:
 
 def _left(search: Search, store: Store, samples: int, retry_failed: bool) -> int:
     """How many trials are to be made: interrupted ones and new ones."""
-    records = store.trials(search)
+    records = _records(search, store)
     ended = [record for record in records if record.state in _ended(retry_failed)]
     return max(samples, len(records)) - len(ended)
 
@@ -209,11 +209,24 @@ def load_study(search: Search, store: Store) -> optuna.Study:
 
 def load_outcome(search: Search, store: Store) -> Outcome:
     """The trials of a search that the store holds, with the search's parent run brought up to date."""
-    records = store.trials(search)
+    records = _records(search, store)
     outcome = Outcome(search, [_trial(search, record) for record in records])
     tags = {"winner": outcome.winner.run_id} if outcome.count("done") else {}
     store.summarize(store.parent(search, search.cell), outcome.summary(), tags)
     return outcome
+
+
+def _records(search: Search, store: Store) -> list[Record]:
+    """The trials of a search. Raises ValueError for one that cannot be read, since someone changed its tags."""
+    records = store.trials(search)
+    for record in records:
+        try:
+            _trial(search, record)
+            json.loads(record.tags["ranges"])
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            place = f"run {record.run_id} of {search.title}"
+            raise ValueError(f"the tags of {place} cannot be read ({told(error)}); delete it in MLflow") from None
+    return records
 
 
 def _trial(search: Search, record: Record) -> Trial:
@@ -249,7 +262,7 @@ class Trials(Work):
         self.asked: dict[int, optuna.Trial] = {}
         self.configs: dict[int, Config] = {}
         self.values: dict[int, float] = {}  # of the latest row
-        records = store.trials(search)
+        records = _records(search, store)
         ended = _ended(retry_failed)
         self.interrupted = [record for record in records if record.state not in ended]
         self._rebuild(records, ended)

@@ -98,7 +98,7 @@ def _seconds_left(missing: list[Job], records: Mapping[tuple[str, int], Record])
     seconds: dict[str, list[float]] = {}
     for (key, _), record in records.items():
         if record.metrics.get("images", 0) > 0:
-            spent = record.metrics["seconds"] + record.metrics["eval_seconds"]
+            spent = record.metrics.get("seconds", 0.0) + record.metrics.get("eval_seconds", 0.0)
             seconds.setdefault(key, []).append(spent / record.metrics["images"])
     if not seconds:
         return None

@@ -8,6 +8,7 @@ latest_metrics) are the same in every MLflow since 1.0; tests hold both ways equ
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,17 @@ class Record(NamedTuple):
     end: int | None
     tags: dict[str, str]
     metrics: dict[str, float]  # the latest values
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it has the tags and numbers of a run of ours as we write them: anyone may change them in MLflow."""
+        numbers = [self.tags[name] for name in ("seed", "trial") if name in self.tags]
+        finite = [self.metrics.get(name, 0.0) for name in ("images", "seconds", "eval_seconds")]
+        return (
+            self.tags.keys() >= {"cell_key", "study", "row", "column", *(["state"] if "seed" in self.tags else [])}
+            and all(re.fullmatch("[0-9]{1,18}", number) for number in numbers)
+            and all(map(math.isfinite, finite))
+        )
 
     @property
     def cell_key(self) -> str:

@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -83,7 +84,7 @@ class Store:
                 pass
         except urllib.error.HTTPError:
             pass  # an answer
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             raise self._silent(error) from None
 
     def _silent(self, error: Exception) -> ValueError:
@@ -92,16 +93,20 @@ class Store:
         return ValueError(f"the MLflow store {place} does not answer: {type(error).__name__}")
 
     def folder(self, run_id: str) -> Path:
-        """The run folder of a run, named by its MLflow id."""
+        """The run folder of a run, named by its MLflow id. Raises ValueError for an id that would lead elsewhere."""
+        if not re.fullmatch(r"\w+", run_id, re.ASCII):
+            raise ValueError(f"the MLflow store has a run whose id, {run_id!r}, is none")
         return self.storage / "trials" / run_id
 
     # finding
 
     def find(self, tag: str, values: Iterable[str]) -> list[Record]:
-        """The active runs whose tag has one of the values, oldest first."""
+        """The active runs of ours whose tag has one of the values, oldest first."""
         if is_database(self.uri):
-            return self._from_database(from_database, tag, values)
-        return self._from_server(tag, values)
+            found = self._from_database(from_database, tag, values)
+        else:
+            found = self._from_server(tag, values)
+        return [record for record in found if record.is_ours]
 
     def _from_database(self, read: Callable[..., T], *arguments: Any) -> T:
         """What read(uri, ...) finds."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -17,10 +18,14 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
-from trainers.config import Config
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from trainers.config import Config, sentence
+
+PROVENANCE = ("data_digest", "features_digest", "own_code_digest", "torch", "device", "code_version")
+LONGEST = 5_000  # characters of a text there: MLflow cuts longer tags
 LOCK_WAIT = 30  # seconds that a run waits for a process that still trains in its folder, one being killed, say
 
 
@@ -39,10 +44,71 @@ def write_json(path: Path, content: Any) -> None:
     write_atomically(path, lambda file: file.write(json.dumps(content, indent=2).encode() + b"\n"))
 
 
+class Row(BaseModel):
+    """What each row has beside the metrics, which are numbers, NaN in a diverged run; `logged_at` as milliseconds fits
+    64 bits."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, float] = Field(init=False)
+    images: int = Field(ge=0, lt=2**63)
+    state: Literal["running", "done", "diverged"]
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+    eval_seconds: float = Field(ge=0, allow_inf_nan=False)
+    logged_at: float = Field(ge=0, lt=2**40)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds. Raises ValueError, naming the file, if it holds none."""
+    try:
+        held = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} holds no JSON: {error}") from None
+    if not isinstance(held, dict):
+        raise ValueError(f"{path} should hold an object, not {type(held).__name__}")
+    return held
+
+
 def read_rows(run_dir: Path) -> list[dict[str, Any]]:
-    """The rows on disk."""
+    """The rows on disk. Raises ValueError for a line that is no row."""
     path = run_dir / "rows.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    return [_read_row(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+
+
+def _read_row(line: bytes, place: str) -> dict[str, Any]:
+    try:
+        row: dict[str, Any] = json.loads(line)
+        Row.model_validate(row)
+    except ValidationError as error:
+        raise ValueError(f"{place}: {sentence(error)}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{place}: {error}") from None
+    names = [name for name in row if not re.fullmatch(r"\w{1,100}", name, re.ASCII)]
+    if names:
+        raise ValueError(f"{place}: {names[0]!r} is no name of a metric")
+    return row
+
+
+def read_run(run_dir: Path) -> tuple[Config, list[dict[str, Any]]]:
+    """Config and rows of a run folder. Raises ValueError if one of its files cannot be read, or they do not fit."""
+    try:
+        config, rows = Config(**read_json(run_dir / "config.json")), read_rows(run_dir)
+        if not all(config.metric in row for row in rows):
+            raise ValueError(f"rows.jsonl has a row that lacks its {config.metric}")
+        read_provenance(run_dir)
+    except ValueError as error:
+        raise ValueError(f"{run_dir} is no run folder that can be read: {error}") from None
+    return config, rows
+
+
+def read_provenance(run_dir: Path) -> dict[str, str]:
+    """What the run was made with, by name in PROVENANCE; nothing if it has not begun. Raises ValueError."""
+    path = run_dir / "provenance.json"
+    held = read_json(path) if path.exists() else {}
+    for name, value in held.items():
+        if name not in PROVENANCE or not isinstance(value, str) or len(value) > LONGEST:
+            raise ValueError(f"{path} should hold texts by the names {', '.join(PROVENANCE)}, not {name!r}")
+    return held
 
 
 def write_rows(run_dir: Path, rows: list[dict[str, Any]]) -> None:
@@ -56,7 +122,7 @@ def open_run(config: Config, run_dir: Path) -> None:
     (run_dir / "samples").mkdir(parents=True, exist_ok=True)
     path = run_dir / "config.json"
     if path.exists():
-        held = Config(**json.loads(path.read_text()))
+        held, _ = read_run(run_dir)
         if held != config:
             raise ValueError(
                 f"{run_dir} holds a run of another config (cell {held.cell_key}, seed {held.seed}), not of this one "
@@ -70,8 +136,7 @@ def claim_provenance(run_dir: Path, digests: dict[str, str], made_with: dict[str
 
     Raises ValueError if the digest of data or feature weights changed since the run began.
     """
-    path = run_dir / "provenance.json"
-    held = json.loads(path.read_text()) if path.exists() else digests
+    held = read_provenance(run_dir)
     for name, digest in digests.items():
         if held.setdefault(name, digest) != digest:
             raise ValueError(
@@ -81,7 +146,7 @@ def claim_provenance(run_dir: Path, digests: dict[str, str], made_with: dict[str
     for name, value in {**made_with, "code_version": code_version()}.items():
         before = held.get(name, value).split(", ")
         held[name] = ", ".join([*before, *({value} - set(before))])
-    write_json(path, held)
+    write_json(run_dir / "provenance.json", held)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import json
 import math
+import reprlib
 import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator
@@ -72,6 +73,10 @@ KID_SUBSETS, KID_SUBSET, KID_REAL = 100, 1_000, 10_000  # subsets of one KID, th
 TINY_FIELDS = ("dataset", "resolution", "center_crop", "n_images", "eval_every", "eval_samples")  # set by tiny
 TINY_IMAGES = 2_048  # budget of Config.tiny
 MODE_RADIUS = 10.0  # standard deviations of a mode within which a 2-D sample counts as its own
+
+
+SHORTLY = reprlib.Repr()  # how a value is written in a sentence: cut where it is long or deep
+SHORTLY.maxstring = SHORTLY.maxother = 200
 
 
 class Metric(NamedTuple):
@@ -232,7 +237,7 @@ class Config(BaseModel):
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of every random stream of the run."""
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, /, **fields: Any) -> None:
         try:
             super().__init__(**fields)
         except ValidationError as error:
@@ -243,6 +248,14 @@ class Config(BaseModel):
     def _no_bool_as_number(cls, value: Any, info: Any) -> Any:
         if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
             raise ValueError("should be a number or a name, not true or false")
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _in_64_bits(cls, value: Any) -> Any:
+        for number in value.values() if isinstance(value, dict) else [value]:
+            if isinstance(number, int) and abs(number) >= 2**63:
+                raise ValueError("should be less than 2**63")
         return value
 
     @field_validator("dataset", "backbone", "loss", "features")
@@ -316,7 +329,7 @@ class Config(BaseModel):
         """The fields that differ from their defaults, the seed left out."""
         return self.model_dump(mode="json", exclude_defaults=True, exclude={"seed"})
 
-    def replace(self, **overrides: Any) -> Config:
+    def replace(self, /, **overrides: Any) -> Config:
         """This Config with some fields changed, checked anew. Of the same backbone's options only those given change;
         another backbone starts from its own. Raises ValueError.
         """
@@ -329,9 +342,9 @@ class Config(BaseModel):
     def scaled(self, factor: float) -> Config:
         """This Config with every budget in images (n_coop, n_images, eval_every, ema_start) scaled by factor > 0 and
         rounded, to 1 at the least; evaluation samples stay, since the FID's bias depends on them. Raises ValueError."""
-        if not (math.isfinite(factor) and factor > 0):
-            raise ValueError(f"budget = {factor} should be a finite number greater than 0")
         budgets = {name: getattr(self, name) for name in ("n_coop", "n_images", "eval_every", "ema_start")}
+        if not (factor > 0 and math.isfinite(factor * max(budgets.values()))):
+            raise ValueError(f"budget = {factor} should be greater than 0 and leave every budget finite")
         return self.replace(**{name: max(1, round(n * factor)) if n else 0 for name, n in budgets.items()})
 
     def tiny(self) -> Config:
@@ -426,8 +439,10 @@ def sentence(error: ValidationError, allowed: Iterable[str] = ()) -> str:
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown field {field!r}; {choose(field, allowed)}"
+    if first["type"] == "missing":
+        return f"{field} is missing"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{field} = {first['input']!r}: {message}" if field else message
+    return f"{field} = {SHORTLY.repr(first['input'])}: {message}" if field else message
 
 
 def resolve(table: dict[str, str], name: str, kind: type = object) -> Any:

@@ -255,6 +255,9 @@ def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]
             )
     except ValidationError as error:
         raise ValueError(f"backbone_options of {config.backbone!r}: {sentence(error, options)}") from None
+    except (MemoryError, RuntimeError) as error:  # sizes that no memory can hold
+        made = f"backbone {config.backbone!r} cannot be made with {config.backbone_options}"
+        raise ValueError(f"{made}: {str(error).splitlines()[0][:200]}") from error
     if not (isinstance(networks, tuple) and [isinstance(n, nn.Module) for n in networks] == [True, True]):
         raise ValueError(f"backbone {config.backbone!r} should return (generator, discriminator), two torch modules")
     for name, network in zip(("both", "d"), networks, strict=True):

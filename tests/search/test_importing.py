@@ -90,7 +90,7 @@ def test_a_crash_in_the_middle_takes_the_rest_in_later(store, tiny_study, elsewh
         ("config.json", '{"lr": -1}', "lr = -1"),
         ("config.json", '{"speed": 1}', "unknown field 'speed'"),
         ("config.json", "[1]", "no run folder that can be read"),
-        ("rows.jsonl", '{"images": 3}\n', "a row that lacks"),
+        ("rows.jsonl", '{"images": 3}\n', "line 1: state is missing"),
         ("rows.jsonl", "nonsense\n", "no run folder that can be read"),
         ("rows.jsonl", "3\n", "no run folder that can be read"),
     ],
