@@ -11,7 +11,10 @@ import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 CHUNK = 2_000  # values in a question: databases bound its parameters, the least by 2,100
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -56,6 +59,18 @@ def is_database(uri: str) -> bool:
     return uri.split(":", 1)[0].split("+", 1)[0] in DATABASES
 
 
+def greet(uri: str) -> None:
+    """Connect to a database and leave. Raises sqlalchemy.exc.SQLAlchemyError, ImportError if its driver is missing."""
+    _connect(uri).close()
+
+
+def _connect(uri: str) -> Connection:
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    return create_engine(uri, poolclass=NullPool).connect()
+
+
 def from_database(uri: str, tag: str, values: Iterable[str]) -> list[Record]:
     """The active runs whose tag has one of the values, oldest first.
 
@@ -94,14 +109,16 @@ def points_from_database(uri: str, run_ids: Iterable[str], metric: str) -> list[
 
 
 def _ask(uri: str, queries: Iterable[str], wanted: Iterable[str], **parameters: str) -> list[list[Any]]:
-    """The rows of each query, in which :wanted stands for the values; none if there is no SQLite file yet."""
+    """The rows of each query, in which :wanted stands for the values; none if there is no SQLite file or table yet."""
+    queries = list(queries)
     if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists():
         return [[] for _ in queries]
-    from sqlalchemy import bindparam, create_engine, text
-    from sqlalchemy.pool import NullPool
+    from sqlalchemy import bindparam, inspect, text
 
     values = list(wanted)
     parts = [{**parameters, "wanted": values[start : start + CHUNK]} for start in range(0, len(values), CHUNK)]
     statements = [text(query).bindparams(bindparam("wanted", expanding=True)) for query in queries]
-    with create_engine(uri, poolclass=NullPool).connect() as connection:
+    with _connect(uri) as connection:
+        if not inspect(connection).get_table_names():
+            return [[] for _ in queries]
         return [[row for part in parts for row in connection.execute(statement, part)] for statement in statements]

@@ -13,18 +13,18 @@ import math
 import os
 import re
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property, partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
+from search.address import bare, complaint, in_time, knock, sign_in
 from search.aggregate import aggregate
 from search.locks import exclusive
-from search.records import Record, from_database, is_database, points_from_database
+from search.records import Record, from_database, greet, is_database, points_from_database
 from spaces import STUDIES, Cell, Search, Study
 from trainers.checkpoint import read_rows
 from trainers.config import METRICS, Config, choose
@@ -36,8 +36,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 STORAGE = Path("runs")
-ANSWER_WITHIN = 5  # seconds that a tracking server has for its first answer
+ANSWER_WITHIN = 5  # seconds that a server or a database has for its first answer
+ASKED_AT_ONCE = 8  # questions to a tracking server
 VIEW = "table"  # key of the experiments' shared view in the MLflow UI
+_MLFLOW = {  # what MLflow and libpq do, unless the user says otherwise
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # their defaults take minutes to give up
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "PGCONNECT_TIMEOUT": "10",
+}
 FINISHED = {"done": "FINISHED", "diverged": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
 
@@ -49,17 +58,21 @@ class Store:
 
     def __init__(self, tracking_uri: str | None = None, storage: Path | str = STORAGE) -> None:
         self.storage = Path(storage).absolute()
-        self.uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.storage}/mlflow.db"
+        uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.storage}/mlflow.db"
+        self.uri = sign_in(uri)
         self._delivered: dict[str, int] = {}  # rows of a run that this process has delivered
         self._pictures: dict[str, set[int]] = {}  # steps of a run that have their grid
 
+    @property
+    def server(self) -> str | None:
+        """Where the tracking server is, if the store is one."""
+        return self.uri.rstrip("/") if self.uri.startswith("http") else None
+
     @cached_property
     def client(self) -> MlflowClient:
-        """MLflow's client of this store."""
-        self.probe()
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default takes minutes to give up
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        """MLflow's client of this store, which has answered once."""
+        for name, value in _MLFLOW.items():
+            os.environ.setdefault(name, value)
         import mlflow
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
@@ -68,29 +81,32 @@ class Store:
             logging.getLogger(name).setLevel(logging.WARNING)
         if self.uri.startswith("sqlite:"):
             Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        self.probe()
         try:
             client = mlflow.MlflowClient(self.uri)
-            client.search_experiments(max_results=1)
-        except (MlflowException, SQLAlchemyError) as error:
+            if is_database(self.uri):
+                client.search_experiments(max_results=1)  # makes the tables, which takes its time
+            else:
+                with _once():
+                    in_time(lambda: client.search_experiments(max_results=1), ANSWER_WITHIN)
+        except (MlflowException, SQLAlchemyError, TimeoutError) as error:
             raise self._silent(error) from None
         return client
 
     def probe(self) -> None:
-        """Ask a server, if the store is one, for any answer: MLflow itself would wait for minutes."""
-        if not self.uri.startswith("http"):
-            return
+        """Get a first answer of a server or a database, in time: MLflow itself would try for minutes."""
+        from sqlalchemy.exc import SQLAlchemyError
+
         try:
-            with urllib.request.urlopen(self.uri.rstrip("/") + "/health", timeout=ANSWER_WITHIN):
-                pass
-        except urllib.error.HTTPError:
-            pass  # an answer
-        except (OSError, ValueError, HTTPException) as error:
+            if self.server:
+                in_time(lambda: knock(str(self.server)), ANSWER_WITHIN)
+            elif is_database(self.uri) and not self.uri.startswith("sqlite:"):
+                in_time(lambda: greet(self.uri), ANSWER_WITHIN)
+        except (SQLAlchemyError, ImportError, OSError, ValueError, HTTPException) as error:
             raise self._silent(error) from None
 
     def _silent(self, error: Exception) -> ValueError:
-        parts = urlsplit(self.uri)
-        place = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # without a password
-        return ValueError(f"the MLflow store {place} does not answer: {type(error).__name__}")
+        return ValueError(f"the MLflow store {bare(self.uri)} {complaint(error, self.uri)}")
 
     def folder(self, run_id: str) -> Path:
         """The run folder of a run, named by its MLflow id. Raises ValueError for an id that would lead elsewhere."""
@@ -118,23 +134,25 @@ class Store:
             raise self._silent(error) from None
 
     def _from_server(self, tag: str, values: Iterable[str]) -> list[Record]:
-        """The same by MLflow's client."""
-        from mlflow.entities import ViewType
+        """The same by MLflow's client: a question a value, since its filters know no IN for tags, some at a time."""
+        from mlflow.exceptions import MlflowException
 
-        experiments = [e.experiment_id for e in self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
-        records = []
-        for value in values:
-            token: str | None = None
-            while True:
-                page = self.client.search_runs(experiments, f"tags.`{tag}` = '{value}'", page_token=token)
-                for run in page:
-                    info, data = run.info, run.data
-                    times = info.start_time, info.end_time
-                    records.append(Record(info.run_id, info.experiment_id, *times, data.tags, data.metrics))
-                token = page.token
-                if not token:
-                    break
+        try:
+            experiments = [str(e.experiment_id) for e in _pages(self.client.search_experiments)]
+            with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+                found = pool.map(lambda value: self._tagged(experiments, tag, value), values)
+                records = [record for some in found for record in some]
+        except MlflowException as error:
+            raise self._silent(error) from None
         return sorted(records, key=lambda record: (record.start, record.run_id))
+
+    def _tagged(self, experiments: list[str], tag: str, value: str) -> list[Record]:
+        """The active runs of some experiments whose tag has a value."""
+        ask = partial(self.client.search_runs, experiments, f"tags.`{tag}` = '{value}'")
+        return [
+            Record(info.run_id, info.experiment_id, info.start_time, info.end_time, data.tags, data.metrics)
+            for info, data in ((run.info, run.data) for run in _pages(ask))
+        ]
 
     def records(self, configs: Iterable[Config]) -> dict[tuple[str, int], Record]:
         """The seed runs of these cells, of any study, by (cell_key, seed); of several a done one, then the oldest."""
@@ -327,11 +345,16 @@ class Store:
         }
 
     def pictures(self, run_id: str, target: Path) -> Path | None:
-        """The run's last grid of samples: in its run folder, else MLflow's into `target`; None if it has none."""
+        """The run's last grid of samples: in its run folder, else MLflow's into `target`; None if it has none here."""
+        from mlflow.exceptions import MlflowException
+
         made = sorted((self.folder(run_id) / "samples").glob("*.png"))
         if made:
             return made[-1]
-        grids = self._grids(run_id)
+        try:
+            grids = self._grids(run_id)
+        except MlflowException:  # a server keeps it, and the store is the server's database
+            return None
         return Path(self.client.download_artifacts(run_id, grids[max(grids)], str(target))) if grids else None
 
     def _grids(self, run_id: str) -> dict[int, str]:
@@ -394,6 +417,28 @@ def _line(record: Record) -> dict[str, Any]:
     seconds = record.metrics.get("seconds", math.nan) + record.metrics.get("eval_seconds", 0.0)
     tags = {name: record.tags.get(name, "") for name in _TAGS}
     return {**{name: getattr(record, name) for name in names}, **tags, **values, "seconds": seconds}
+
+
+def _pages(ask: Callable[..., Any]) -> Iterator[Any]:
+    """All that a search of MLflow finds, page by page."""
+    token: str | None = None
+    while True:
+        page = ask(page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+@contextmanager
+def _once() -> Iterator[None]:
+    """Let MLflow ask a server once rather than again and again."""
+    usual = os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    try:
+        yield
+    finally:
+        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = usual
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, float]:

@@ -26,6 +26,11 @@ def test_the_database_and_the_client_say_the_same(store, make_runs, tiny_study):
     assert from_database(store.uri, "seed", ["0", "1"]) == []
 
 
+def test_an_empty_database_holds_nothing(tmp_path):
+    (tmp_path / "new.db").touch()
+    assert from_database(f"sqlite:///{tmp_path}/new.db", "seed", ["0"]) == []
+
+
 def test_reading_makes_no_file(tmp_path):
     assert Store(storage=tmp_path / "runs").records([]) == {}
     assert list(tmp_path.iterdir()) == []
@@ -33,7 +38,7 @@ def test_reading_makes_no_file(tmp_path):
 
 def test_a_database_that_is_none_of_mlflows_is_refused(tmp_path):
     sqlite3.connect(tmp_path / "other.db").execute("create table x (y)").connection.close()
-    with pytest.raises(ValueError, match="does not answer: OperationalError"):
+    with pytest.raises(ValueError, match="does not answer: no such table"):
         Store(f"sqlite:///{tmp_path}/other.db").find("seed", ["0"])
 
 
