@@ -246,15 +246,21 @@ def ui(
     tracking_uri: TrackingUri = None,
     storage: Storage = STORAGE,
     port: Annotated[int, typer.Option(help="port on this machine")] = 5000,
+    host: Annotated[str, typer.Option(help="address to serve at; any but this machine's own asks nobody who he is")] = (
+        "127.0.0.1"
+    ),
 ) -> None:
-    """Serve the MLflow UI on what was run, at http://127.0.0.1:PORT."""
+    """Serve the MLflow UI on what was run, at http://127.0.0.1:PORT; of a tracking server, say where it is."""
     store = _store(tracking_uri, storage)
-    address = f"http://127.0.0.1:{port}"
+    address = store.server or f"http://{host}:{port}"
     for study, link in store.links(address).items():
         print(f"{study}: {link}")
     print(f"everything: {address}", flush=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.uri, "--port", str(port)]
-    os.execv(sys.executable, command)
+    if store.server:
+        return
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = store.uri  # a command line is shown to all users of the machine
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight processes that nothing here needs
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)])
 
 
 @app.command()
