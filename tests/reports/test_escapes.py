@@ -125,13 +125,12 @@ def compile_latex(body, folder):
     return done.returncode, done.stdout.decode(errors="replace")
 
 
-LATIN = "".join(
-    chr(c) for c in [*range(256), *range(0x3B1, 0x3C9)] if chr(c) not in "ÐÞðþος"
-)  # which need T1, or packages
+# what pdflatex has in its default encoding: no Icelandic letters, no guillemets
+LATIN = "".join(chr(c) for c in [*range(0xA1), *range(0xC0, 0x100), *range(0x3B1, 0x3C9)] if chr(c) not in "ÐÞðþος")
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=15, derandomize=True, phases=[Phase.explicit, Phase.generate])
+@settings(deadline=None, max_examples=6, derandomize=True, phases=[Phase.explicit, Phase.generate])
 @given(st.lists(st.one_of(st.sampled_from(NASTY), st.text(LATIN, min_size=1)), min_size=20, max_size=40, unique=True))
 @example(NASTY)
 def test_latex_compiles_whatever_the_labels(tmp_path_factory, rows):
