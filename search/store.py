@@ -118,11 +118,12 @@ class Store:
 
     def find(self, tag: str, values: Iterable[str]) -> list[Record]:
         """The active runs of ours whose tag has one of the values, oldest first."""
+        return [record for record in self._find(tag, values) if record.is_ours]
+
+    def _find(self, tag: str, values: Iterable[str]) -> list[Record]:
         if is_database(self.uri):
-            found = self._from_database(from_database, tag, values)
-        else:
-            found = self._from_server(tag, values)
-        return [record for record in found if record.is_ours]
+            return self._from_database(from_database, tag, values)
+        return self._from_server(tag, values)
 
     def _from_database(self, read: Callable[..., T], *arguments: Any) -> T:
         """What read(uri, ...) finds."""
