@@ -23,7 +23,7 @@ from trainers.config import METRICS, printable
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe and Ito
 TITLE = 64  # letters in a line of a panel's title
-ROWS = 28  # of a figure: as many lines can be told apart
+ROWS = 14  # of a figure: as many have room in the legend
 COLUMNS, CELLS = 6, 42  # of a figure
 plt.rcParams["text.parse_math"] = False  # a label may hold dollars
 STYLES = ["-", "--", "-.", ":"]

@@ -7,7 +7,7 @@ import html
 import math
 import re
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 from unicodedata import lookup
@@ -126,7 +126,7 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
         part = table.xs(column, level="column")
         for metric in study.metrics:
             arrow = "↓" if METRICS[metric].lower_is_better else "↑"
-            texts = [_value(part.loc[row, metric], metric) for row in study.rows]
+            texts = [_value(statistics, metric) for statistics in part[metric].to_dict("records")]
             put(column, f"{METRICS[metric].label} {arrow}", texts, list(marks.xs(column, level="column")[metric]))
         if study.searched:
             decimals = METRICS[first_metric].decimals
@@ -134,7 +134,7 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
         if len(study.rows) > 1:
             texts = ["" if row == first_row else _difference(found[row, column], first_metric) for row in study.rows]
             put(column, f"{METRICS[first_metric].label} − {first_row}", texts)
-        put(column, "n", [_count(part.loc[row, first_metric], study.seeds) for row in study.rows])
+        put(column, "n", [_count(statistics, study.seeds) for statistics in part[first_metric].to_dict("records")])
     index = pd.Index(list(study.rows), name=study.title)
     return Text(pd.DataFrame(cells, index=index), pd.DataFrame(best, index=index), caption(runs, study))
 
@@ -143,7 +143,7 @@ def _searched(study: Study, row: str, decimals: int) -> str:
     return f"{study.searched[row]:.{decimals}f}" if row in study.searched else "–"
 
 
-def _value(statistics: pd.Series, metric: str) -> str:
+def _value(statistics: Mapping[Hashable, float], metric: str) -> str:
     """mean ± std; the mean alone below two seeds; div k/n where seeds diverged."""
     n, diverged = int(statistics["n"]), int(statistics["diverged"])
     lost = f"div {diverged}/{n + diverged}" if diverged else ""
@@ -162,7 +162,7 @@ def _difference(found: Difference, metric: str) -> str:
     return f"{found.mean:+.{decimals}f}{interval}"
 
 
-def _count(statistics: pd.Series, seeds: int) -> str:
+def _count(statistics: Mapping[Hashable, float], seeds: int) -> str:
     """Seeds that entered the mean, of those planned where some did not."""
     n = int(statistics["n"])
     return str(n) if n == seeds else f"{n}/{seeds}"

@@ -73,7 +73,7 @@ def test_figures_of_many_cells_show_the_first_and_the_best(tiny_points):
     study = Study("s", tiny_points, rows, {"a": {}, "b": {"r1_gamma": 0.1}}, metrics=("energy_distance_final",))
     lines = [(row, "a", "done", -float(row)) for row in rows] + [(row, "b", "done", float(row)) for row in rows]
     runs = pd.DataFrame(lines, columns=["row", "column", "state", "energy_distance_final"])
-    assert list(legible(runs, study).rows) == ["0", *map(str, range(30, 50))]
+    assert list(legible(runs, study).rows) == ["0", *map(str, range(37, 50))]
     assert legible(runs, study.varied(seeds=1)).columns == study.columns
     small = Study("s", tiny_points, {"0": {}, "1": {"lr": 1e-3}}, metrics=("energy_distance_final",))
     assert legible(runs, small) == small
