@@ -131,8 +131,9 @@ def fill(store: Store, studies: list[Study]) -> None:
             for table, batch in batches.items():
                 connection.execute(tables.tables[table].insert(), batch)
         if study is studies[0]:
-            for run in batches["runs"]:
-                folder = store.folder(run["run_uuid"]) / "samples"
+            seeds = [tag["run_uuid"] for tag in batches["tags"] if tag["key"] == "seed"]
+            for run_id in seeds:
+                folder = store.folder(run_id) / "samples"
                 folder.mkdir(parents=True)
                 (folder / "000000000192.png").hardlink_to(picture)
             for cell in study.cells():
