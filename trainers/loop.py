@@ -20,13 +20,16 @@ from torchvision.utils import save_image
 from trainers.adversarial import adversarial_step
 from trainers.checkpoint import (
     claim_provenance,
+    drop_checkpoints,
+    load_checkpoint,
     locked,
     open_run,
     read_rows,
-    write_atomically,
+    save_checkpoint,
+    save_tensors,
     write_rows,
 )
-from trainers.config import FEATURES, Config, users_code
+from trainers.config import FEATURES, Config, told, users_code
 from trainers.coopinit import cooperative_step, is_cooperative, is_switch
 from trainers.data import Dataset, load_dataset
 from trainers.features import load_features
@@ -61,7 +64,7 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
         open_run(config, folder)
         state = State(config, device)
         on = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-        claim_provenance(folder, _digests(config), {"torch": torch.__version__, "device": on})
+        claim_provenance(folder, digests(config), {"torch": torch.__version__, "device": on})
         rows = _restore(state, folder)
         yield from rows
         while not rows or rows[-1]["state"] == "running":
@@ -70,7 +73,7 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
                 reached = not rows or _train_until(state, _next_evaluation(config, rows[-1]["images"]), stop)
             if not reached:
                 state.seconds += time.perf_counter() - started
-                _save_checkpoint(state, folder, rows)
+                save_checkpoint(folder, {**state.state_dict(), "rows": rows})
                 return
             state.seconds += time.perf_counter() - started
             rows.append(_evaluate(state, folder, rows))
@@ -103,7 +106,7 @@ def check(config: Config) -> dict[str, str]:
         )
     with users_code("features", config.feature_net, FEATURES):
         net.extract(samples)
-    return _digests(config)
+    return digests(config)
 
 
 def _doubt_average(config: Config) -> None:
@@ -120,12 +123,16 @@ def _doubt_average(config: Config) -> None:
             )
 
 
-def _digests(config: Config) -> dict[str, str]:
-    digests = {
+def digests(config: Config) -> dict[str, str]:
+    """The digests of a Config's data and feature weights, and of the user's own code in it, by the names of PROVENANCE.
+
+    Raises ValueError if one of them cannot be read.
+    """
+    found = {
         "data_digest": load_dataset(config).digest,
         "features_digest": load_features(config.feature_net).digest,
     }
-    return {**digests, "own_code_digest": _own_code_digest(config)} if config.own_names else digests
+    return {**found, "own_code_digest": _own_code_digest(config)} if config.own_names else found
 
 
 def _own_code_digest(config: Config) -> str:
@@ -206,40 +213,42 @@ def _save(state: State, folder: Path, rows: list[dict[str, Any]]) -> None:
     best = min((r[key] for r in rows if math.isfinite(r[key])), default=None)
     weights = state.evaluated_generator.state_dict()
     if row[key] == best:
-        _save_tensors(folder / "generator_best.pt", weights)
+        save_tensors(folder / "generator_best.pt", weights)
     if row["state"] == "running":
-        _save_checkpoint(state, folder, rows)
+        save_checkpoint(folder, {**state.state_dict(), "rows": rows})
         write_rows(folder, rows)
         return
     if row["state"] == "done":
-        _save_tensors(folder / "generator_final.pt", weights)
+        save_tensors(folder / "generator_final.pt", weights)
     write_rows(folder, rows)
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
-
-
-def _save_checkpoint(state: State, folder: Path, rows: list[dict[str, Any]]) -> None:
-    _save_tensors(folder / "checkpoint.pt", {**state.state_dict(), "rows": rows})
-
-
-def _save_tensors(path: Path, content: Any) -> None:
-    """torch.save, atomically; loaded with weights_only=True."""
-    write_atomically(path, lambda file: torch.save(content, file))
+    drop_checkpoints(folder)
 
 
 def _restore(state: State, folder: Path) -> list[dict[str, Any]]:
-    """Load the checkpoint, if the run has not ended, and return the rows that stand behind it."""
+    """The rows so far, with the state of the latest whole checkpoint, unless the run has ended.
+
+    Rows stand, whatever became of the checkpoints: from an older one, or none, training goes through what they say once
+    more, without another evaluation, since it comes to the same numbers.
+    """
     rows = read_rows(folder)
-    checkpoint = folder / "checkpoint.pt"
     if rows and rows[-1]["state"] != "running":
-        checkpoint.unlink(missing_ok=True)
+        drop_checkpoints(folder)
         return rows
-    if not checkpoint.exists():
-        return []
-    saved = torch.load(checkpoint, map_location=state.device, weights_only=True)
-    state.load_state_dict(saved)
-    write_rows(folder, saved["rows"])
-    kept: list[dict[str, Any]] = saved["rows"]
-    return kept
+    try:
+        saved = load_checkpoint(folder, state.device)
+        if saved:
+            state.load_state_dict(saved)
+    except OSError:
+        raise
+    except Exception as error:  # whatever another version, or another program, may have put there
+        raise ValueError(
+            f"the checkpoint in {folder} is that of another version of ganablate, or of other networks "
+            f"({told(error)}); remove its checkpoint files, and training starts again below the rows that it has"
+        ) from None
+    if saved and len(saved["rows"]) > len(rows):  # the process died between the two files
+        rows = saved["rows"]
+        write_rows(folder, rows)
+    return rows
 
 
 def save_samples(state: State, path: Path) -> None:
