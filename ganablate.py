@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from search.cluster import Cluster
     from search.optimize import Outcome
     from search.store import Store
-    from search.tuning import Cluster
     from spaces import Search, Study
 
 T = TypeVar("T")
@@ -38,14 +38,14 @@ Budget = Annotated[float | None, typer.Option(help="factor on all budgets in ima
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="change the recipe")]
 Tiny = Annotated[bool, typer.Option("--tiny", help="seconds a run: narrow networks, digits, 2,048 images")]
 TrackingUri = Annotated[str | None, typer.Option(help="MLflow store [default: SQLite under the storage folder]")]
-Storage = Annotated[Path, typer.Option(help="folder of run folders, artifacts, caches and the default store")]
+Storage = Annotated[str, typer.Option(help="folder of run folders, artifacts, caches and the default store; or a URI")]
 CpusPerTrial = Annotated[float, typer.Option(help="CPU cores of a trial; fractions share one")]
 GpusPerTrial = Annotated[float, typer.Option(help="GPUs of a trial; fractions share one")]
 Address = Annotated[str | None, typer.Option(help="Ray cluster [default: this machine]")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="also run what failed before")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="show Ray's own log")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-STORAGE = Path("runs")
+STORAGE = "runs"
 
 
 @app.command("list")
@@ -115,7 +115,7 @@ def run(
 ) -> None:
     """Make a study's missing runs on Ray Tune; the same command after a crash finishes the rest."""
     chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
-    from search.tuning import Cluster
+    from search.cluster import Cluster
 
     _run(chosen, store, Cluster(cpus_per_trial, gpus_per_trial, address, verbose), retry_failed)
 
@@ -145,14 +145,14 @@ def search(
 
     chosen = [_one_cell(name, budget, set_, tiny) for name in recipes]
     found, store = find_space(space), _store(tracking_uri, storage)
+    from search.cluster import Cluster
     from search.optimize import check_search, check_table, tuned_study
-    from search.tuning import Cluster
 
     searches = [
         Search(one.name, one.cells()[0].config, space, found, sampler, scheduler, one.variant) for one in chosen
     ]
     cluster = Cluster(cpus_per_trial, gpus_per_trial, address, verbose)
-    folder = out or _report_folder(storage, check_table(searches, seeds))
+    folder = out or _report_folder(store, check_table(searches, seeds))
     for each in searches:
         check_search(each, samples, store)
     folder.mkdir(parents=True, exist_ok=True)
@@ -175,7 +175,7 @@ def report(
 ) -> None:
     """Write a study's table (CSV, LaTeX, Markdown) and figures from the store, and print the table."""
     chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
-    _report(chosen, store, out or _report_folder(storage, chosen.title))
+    _report(chosen, store, out or _report_folder(store, chosen.title))
 
 
 @app.command()
@@ -350,18 +350,22 @@ def _report(study: Study, store: Store, folder: Path, outcomes: Iterable[Outcome
         print(path)
 
 
-def _report_folder(storage: Path, title: str) -> Path:
+def _report_folder(store: Store, title: str) -> Path:
     """Where a report lies by default; a title may hold a path of the user's."""
-    return storage / "reports" / title.replace("/", "_")
+    return store.storage / "reports" / title.replace("/", "_")
 
 
 def _interruptible(make: Callable[..., T], *arguments: Any, **options: Any) -> T:
-    """What make returns; exit code 130 with a sentence if Ctrl-C ended it."""
+    """What make returns; exit code 130 or 143 with a sentence if Ctrl-C or SIGTERM ended it, 1 if the store is away."""
     try:
         return make(*arguments, **options)
     except KeyboardInterrupt as interrupt:
-        print(f"interrupted: {interrupt or 'the same command goes on'}", file=sys.stderr)
-        raise typer.Exit(130) from None
+        told, number = interrupt.args or ("the same command goes on", signal.SIGINT)
+        print(f"interrupted: {told}", file=sys.stderr)
+        raise typer.Exit(128 + number) from None
+    except ConnectionError as error:
+        print(f"ganablate: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
 
 
 def _settings(pairs: list[str] | None) -> dict[str, Any]:
@@ -386,11 +390,11 @@ def _settings(pairs: list[str] | None) -> dict[str, Any]:
     return settings
 
 
-def _store(tracking_uri: str | None, storage: Path) -> Store:
+def _store(tracking_uri: str | None, storage: str) -> Store:
     from search.store import Store
 
-    os.environ.setdefault("GANABLATE_CACHE", str(storage.absolute() / "cache"))
     store = Store(tracking_uri, storage)
+    os.environ.setdefault("GANABLATE_CACHE", str(store.storage / "cache"))
     store.probe()
     return store
 

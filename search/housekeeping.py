@@ -17,7 +17,7 @@ from typing import NamedTuple
 from search.locks import Claims, is_claimed, is_held
 from search.records import Record
 from search.store import Store
-from trainers.checkpoint import read_rows
+from trainers.checkpoint import end_of
 
 UNUSED = 30 * 86_400  # seconds after which a cache that nobody read counts as not used
 SHOWN = 3  # paths of a kind
@@ -138,11 +138,8 @@ def _of_run(folder: Path, record: Record) -> Iterator[Item]:
 def _end_of(folder: Path) -> str:
     """How a run ended, by its own folder; "running" if it does not say that it did."""
     try:
-        if (folder / "end.json").exists():
-            return str(json.loads((folder / "end.json").read_text())["state"])
-        rows = read_rows(folder)
-        return str(rows[-1]["state"]) if rows else "running"
-    except (ValueError, KeyError, TypeError):
+        return end_of(folder)[0]
+    except ValueError:
         return "running"  # what cannot be read stays
 
 

@@ -11,7 +11,7 @@ from search.locks import Claims
 from search.store import Store
 from spaces import Cell, Study
 from spaces.study import FIRST_SEARCH_SEED
-from trainers.checkpoint import read_rows, read_run
+from trainers.checkpoint import END, STOP, end_of, read_rows, read_run
 from trainers.config import Config
 
 
@@ -56,6 +56,9 @@ def _take_in(path: Path, config: Config, store: Store, claims: Claims) -> str:
     held = store.records([config]).get((config.cell_key, config.seed))
     if held and held.state in ("done", "diverged"):
         return f"the store has this run ({held.state}), left alone"
+    if held and path.resolve() == store.folder(held.run_id).resolve():
+        store.complete(held.run_id)
+        return f"brought to the store as run {held.run_id} ({end_of(path)[0]})"
     known = read_rows(store.folder(held.run_id)) if held else []
     if rows[: len(known)] != known:
         return "the store has begun this run itself, left alone"
@@ -66,11 +69,11 @@ def _take_in(path: Path, config: Config, store: Store, claims: Claims) -> str:
     cell = Cell(label, "", config.replace(seed=0))
     run_id = held.run_id if held else store.create(study, cell, config.seed)
     _copy(path, store.folder(run_id))
-    store.deliver(run_id)
+    store.folders.bring(run_id, surely=True)
+    store.complete(run_id)
     state = rows[-1]["state"]
     if state == "running":
         return f"taken in as run {run_id}, to be gone on with from {rows[-1]['images']:,} images"
-    store.finish(run_id, state)
     store.update_parents(study, [cell])
     return f"taken in as run {run_id} ({state})"
 
@@ -85,9 +88,10 @@ def _copy(path: Path, target: Path) -> None:
 
 
 def _left_out(folder: str, names: list[str]) -> list[str]:
-    """What is not copied: locks, halves of files, links, which may lead anywhere, and devices, which never end."""
+    """What is not copied: what a process said to, or of, the run, halves of files, links, which may lead anywhere, and
+    devices, which never end."""
 
     def is_kept(path: Path) -> bool:
         return not path.is_symlink() and (path.is_dir() or path.is_file())
 
-    return [n for n in names if n == "lock" or n.endswith(".tmp") or not is_kept(Path(folder, n))]
+    return [n for n in names if n in ("lock", STOP, END) or n.endswith(".tmp") or not is_kept(Path(folder, n))]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import time
 import warnings
 import zlib
 from collections.abc import Callable, Set
@@ -22,6 +24,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler,
 from optuna.trial import TrialState
 from rich.console import Console
 
+from search.cluster import Cluster
 from search.locks import Claims
 from search.plan import Job
 from search.progress import Display
@@ -29,7 +32,7 @@ from search.records import Record
 from search.run import check_digests
 from search.stopping import SCHEDULERS, Stopper
 from search.store import Store
-from search.tuning import DONE, WAIT, Cluster, Work, tune_runs
+from search.tuning import DONE, WAIT, Work, tune_runs
 from spaces import Cell, Search, Study
 from spaces.spaces import COOP_SHARE
 from spaces.studies import POINT_METRICS
@@ -38,6 +41,7 @@ from trainers.loop import check
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+SILENCE = 300.0  # seconds for which a search that has nothing to do waits for a store that is away
 DRAWS = 16  # of a space before a search starts, at the least
 SAMPLERS = ("tpe", "random", "gp", "cmaes")
 STATES = {
@@ -123,18 +127,26 @@ def run_search(
     if left == 0:
         console.print(f"{search.title}: nothing to run.", highlight=False)
         return load_outcome(search, store)
-    slots = cluster.start()
+    slots = cluster.start(store.shared, [search.base])
     claims = Claims(store.storage)
     if not claims.claim(search.key, 0):
         raise ValueError(f"{search.title} is being made by another process; wait for it, or end it")
     try:
+        if store.take_up(store.trials(search)):  # rows that a driver before this one could not bring to the store
+            left = _left(search, store, samples, retry_failed)
         work = Trials(search, store, samples, retry_failed, slots)
         console.print(f"{search.title}: {left} trials to make.", highlight=False)
         with Display(left, left * search.base.n_images, console) as display:
-            tune_runs(work, store, display, cluster)
-        if display.done < left:
-            raise KeyboardInterrupt(f"{left - display.done} trials are left, and the same command goes on with them")
+            waiting = tune_runs(work, store, display, cluster)
+        if waiting or display.done < left:
+            raise ConnectionError(
+                f"the MLflow store {store.place} is away: {left - display.done} trials are left, and what was made "
+                f"waits in {store.folders.root}; the same command brings it there and goes on"
+            )
         return load_outcome(search, store)
+    except KeyboardInterrupt as interrupt:
+        told = f"{left - display.done} trials are left, and the same command goes on with them"
+        raise KeyboardInterrupt(told, *(interrupt.args or [signal.SIGINT])) from None
     finally:
         claims.release()
 
@@ -257,6 +269,8 @@ class Trials(Work):
     def __init__(self, search: Search, store: Store, samples: int, retry_failed: bool = False, slots: int = 1) -> None:
         self.search, self.store, self.samples, self.slots = search, store, samples, slots
         self.running = 0
+        self.proposed: int | None = None  # a trial that the store does not know yet
+        self.silent_since = math.inf
         self.stopper = Stopper(search)
         self.study = optuna.create_study(direction="minimize" if search.lower_is_better else "maximize")
         self.asked: dict[int, optuna.Trial] = {}
@@ -321,31 +335,42 @@ class Trials(Work):
     def _tell(self, number: int, state: str) -> None:
         self.study.tell(self.asked[number], self.values[number] if state == "done" else None, STATES[state])
 
-    def next(self) -> tuple[str, Job] | str:
+    def next(self) -> Job | str:
         if self.running >= self.slots:
             return WAIT
         if self.interrupted:
             record = self.interrupted.pop(0)
             job = self._job(int(record.tags["trial"]), record.run_id)
-            self.store.begin(record.run_id, job.config)
-        elif len(self.asked) < self.samples:
-            number = next(n for n in range(self.samples) if n not in self.asked)
-            self._ask(number)
-            job = self._job(number, None)
-            tags = {
-                "search": self.search.key,
-                "trial": str(number),
-                "params": json.dumps(self.asked[number].params),
-                "ranges": _ranges(self.asked[number]),
-                "config": json.dumps(self.configs[number].changed()),
-            }
-            run_id = self.store.create(self.search, job.cell, job.seed, parent=self.search.cell, tags=tags)
-            job = self._job(number, run_id)
+        elif self.proposed is not None or len(self.asked) < self.samples:
+            if self.proposed is None:
+                self.proposed = next(n for n in range(self.samples) if n not in self.asked)
+                self._ask(self.proposed)
+            try:
+                job = self._job(self.proposed, self._create(self.proposed))
+            except Exception:  # the store is away: the proposal stands until it is back
+                return WAIT if self._hopes() else DONE
+            self.proposed, self.silent_since = None, math.inf
         else:
             return DONE
         self.running += 1
-        assert job.run_id is not None
-        return job.run_id, job
+        return job
+
+    def _create(self, number: int) -> str:
+        """The run of a proposal, which lives in the store alone until it has begun."""
+        tags = {
+            "search": self.search.key,
+            "trial": str(number),
+            "params": json.dumps(self.asked[number].params),
+            "ranges": _ranges(self.asked[number]),
+            "config": json.dumps(self.configs[number].changed()),
+        }
+        job = self._job(number, None)
+        return self.store.create(self.search, job.cell, job.seed, parent=self.search.cell, tags=tags)
+
+    def _hopes(self) -> bool:
+        """Whether to wait longer for a store that does not answer."""
+        self.silent_since = min(self.silent_since, time.monotonic())
+        return self.running > 0 or time.monotonic() - self.silent_since < SILENCE
 
     def _job(self, number: int, run_id: str | None) -> Job:
         return Job(Cell(f"trial {number}", "", self.configs[number]), self.search.seed(number), "running", run_id)
@@ -353,9 +378,11 @@ class Trials(Work):
     def stops(self, job: Job, images: int, value: float) -> bool:
         return self._row(job.seed - self.search.seed(0), images, value)
 
-    def ended(self, job: Job, run_id: str, state: str) -> None:
+    def ended(self, job: Job, state: str) -> None:
         self.running -= 1
         self._tell(job.seed - self.search.seed(0), state)
+
+    def summarize(self, job: Job) -> None:
         load_outcome(self.search, self.store)
 
 

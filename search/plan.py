@@ -13,9 +13,8 @@ from search.locks import Claims, is_claimed
 from search.records import Record
 from search.store import Store
 from spaces import Cell, Study
+from trainers.checkpoint import ENDS
 from trainers.config import Config
-
-ENDED = ("done", "diverged", "stopped", "failed")
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def make_plan(study: Study, store: Store, *, retry_failed: bool = False, claims:
             key = (cell_key, seed)
             record = records.get(key)
             state = record.state if record else "missing"
-            if state not in ENDED:
+            if state not in ENDS:
                 elsewhere = is_claimed(store.storage, *key) and not (claims and claims.holds(*key))
                 state = "running" if elsewhere else "missing"
             jobs.append(Job(cell, seed, state, record.run_id if record else None))

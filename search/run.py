@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 
-from search.locks import Claims
+from search.cluster import Cluster
+from search.locks import Claims, is_claimed
 from search.plan import Job, make_plan
 from search.progress import Display
 from search.records import Record
 from search.store import Store
-from search.tuning import DONE, Cluster, Work, tune_runs
+from search.tuning import DONE, Work, tune_runs
 from spaces import Cell, Study
+from trainers.checkpoint import ENDS, end_of
 from trainers.loop import check
 
 
@@ -30,29 +33,42 @@ def run_study(
     trial. Raises ValueError, before anything starts, if a cell cannot be trained or a trial asks for more than
     the machine has; KeyboardInterrupt if Ctrl-C ended it.
     """
-    console, cluster = console or Console(), cluster or Cluster()
+    console, cluster = console or Console(markup=False), cluster or Cluster()
     check_cells(study.cells(), store)
     if make_plan(study, store, retry_failed=retry_failed).missing:
-        cluster.start()
+        cluster.start(store.shared, [cell.config for cell in study.cells()])
+    take_up(study, store)
+    store.update_parents(study, study.cells())  # of runs that other studies, or a driver that died, made
+    jobs = store.reserve(study, make_plan(study, store, retry_failed=retry_failed).missing)
+    if not jobs:
+        console.print(f"{study.title}: nothing to run.", highlight=False)
+        return {}
+    console.print(f"{study.title}: {len(jobs)} runs to make.", highlight=False)
+    images = sum(job.cell.config.n_images for job in jobs)
     claims = Claims(store.storage)
     try:
-        jobs, elsewhere = _claim(study, store, claims, retry_failed)
-        if elsewhere:
-            console.print(f"{elsewhere} runs are being made by another process; they are left to it.")
-        store.update_parents(study, study.cells())  # of runs that other studies, or a driver that died, made
-        if not jobs:
-            console.print(f"{study.title}: nothing to run.", highlight=False)
-            return {}
-        console.print(f"{study.title}: {len(jobs)} runs to make.", highlight=False)
-        images = sum(job.cell.config.n_images for job in jobs)
         with Display(len(jobs), images, console) as display:
-            work = MissingRuns(study, store, jobs)
-            tune_runs(work, store, display, cluster)
-        if display.done < len(jobs):  # Tune ends early at Ctrl-C, and at nothing else
-            raise KeyboardInterrupt(f"{len(jobs) - display.done} runs are left, and the same command goes on with them")
-        return display.states
+            work = MissingRuns(study, store, jobs, claims)
+            waiting = tune_runs(work, store, display, cluster)
+    except KeyboardInterrupt as interrupt:
+        left = f"{len(jobs) - display.done} runs are left, and the same command goes on with them"
+        raise KeyboardInterrupt(left, *(interrupt.args or [signal.SIGINT])) from None
     finally:
         claims.release()
+    if work.elsewhere:
+        console.print(f"{work.elsewhere} runs were or are being made by another process; they were left to it.")
+    if waiting:
+        raise ConnectionError(
+            f"the MLflow store {store.place} has not taken all: {len(waiting)} parts wait in {store.folders.root}; the "
+            f"same command, or `ganablate import` of that folder, brings them there"
+        )
+    return display.states
+
+
+def take_up(study: Study, store: Store) -> None:
+    """Bring to the store what drivers that died, or whose store was away, left in the folders of a study's runs."""
+    records = store.records(cell.config for cell in study.cells())
+    store.take_up(record for key, record in records.items() if not is_claimed(store.storage, *key))
 
 
 def check_cells(cells: Iterable[Cell], store: Store) -> None:
@@ -76,30 +92,25 @@ def check_digests(cell: Cell, digests: Mapping[str, str], records: Iterable[Reco
                 )
 
 
-def _claim(study: Study, store: Store, claims: Claims, retry_failed: bool) -> tuple[list[Job], int]:
-    """The missing runs, claimed, and how many others are being made elsewhere.
-
-    The store is asked again once they are claimed: another driver may have ended some in between.
-    """
-    for job in make_plan(study, store, retry_failed=retry_failed).missing:
-        claims.claim(*job.key)
-    plan = make_plan(study, store, retry_failed=retry_failed, claims=claims)
-    return [job for job in plan.missing if claims.holds(*job.key)], sum(job.state == "running" for job in plan.jobs)
-
-
 class MissingRuns(Work):
-    """The missing runs of a study, in its order; a run's MLflow run is made or reopened when it is handed out."""
+    """The missing runs of a study, in its order, but for those that another process makes meanwhile."""
 
-    def __init__(self, study: Study, store: Store, jobs: list[Job]) -> None:
-        self.study, self.store, self.left = study, store, list(jobs)
+    def __init__(self, study: Study, store: Store, jobs: list[Job], claims: Claims) -> None:
+        self.study, self.store, self.left, self.claims = study, store, list(jobs), claims
+        self.elsewhere = 0
 
-    def next(self) -> tuple[str, Job] | str:
-        if not self.left:
-            return DONE
-        job = self.left.pop(0)
-        if job.run_id:
-            self.store.begin(job.run_id, job.config)
-        return job.run_id or self.store.create(self.study, job.cell, job.seed), job
+    def next(self) -> Job | str:
+        while self.left:
+            job = self.left.pop(0)
+            if self.claims.claim(*job.key) and not self._made(job):
+                return job
+            self.elsewhere += 1
+        return DONE
 
-    def ended(self, job: Job, run_id: str, state: str) -> None:
+    def _made(self, job: Job) -> bool:
+        """Whether another process ended the run before we claimed it; its folder knows, should the store be away."""
+        assert job.run_id is not None
+        return job.state == "missing" and end_of(self.store.folder(job.run_id))[0] in ENDS
+
+    def summarize(self, job: Job) -> None:
         self.store.update_parents(self.study, [job.cell])

@@ -15,7 +15,8 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import cached_property, partial
 from http.client import HTTPException
 from pathlib import Path
@@ -23,18 +24,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from search.address import bare, complaint, in_time, knock, sign_in
 from search.aggregate import aggregate
+from search.folders import ObjectStore, RunFolders
 from search.locks import exclusive
 from search.records import Record, from_database, greet, is_database, points_from_database
 from spaces import STUDIES, Cell, Search, Study
-from trainers.checkpoint import read_rows
+from trainers.checkpoint import end_of, mark_end, read_provenance, read_rows, read_run
 from trainers.config import METRICS, Config, choose
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities import Metric
+    from PIL.Image import Image
+
+    from search.plan import Job
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 STORAGE = Path("runs")
 ANSWER_WITHIN = 5  # seconds that a server or a database has for its first answer
 ASKED_AT_ONCE = 8  # questions to a tracking server
@@ -53,15 +59,29 @@ FINISHED = {"done": "FINISHED", "diverged": "FINISHED", "stopped": "KILLED", "fa
 class Store:
     """One MLflow store, by default the SQLite file under the storage folder, which is made when it is first written to.
 
+    Storage is a folder, or the URI of an object store, of which the folder STORAGE then holds what is delivered.
+
     Its methods raise ValueError if it does not answer.
     """
 
     def __init__(self, tracking_uri: str | None = None, storage: Path | str = STORAGE) -> None:
-        self.storage = Path(storage).absolute()
+        is_uri = "://" in str(storage)
+        self.storage = (STORAGE if is_uri else Path(storage)).absolute()
+        self.folders = (
+            ObjectStore(str(storage), self.storage / "trials") if is_uri else RunFolders(self.storage / "trials")
+        )
         uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.storage}/mlflow.db"
         self.uri = sign_in(uri)
-        self._delivered: dict[str, int] = {}  # rows of a run that this process has delivered
+        self._locked = False
+        self._parents: dict[tuple[str, str, str], str] = {}  # by experiment, cell_key and label
+        self._opened: set[str] = set()  # runs that this process has brought up to date
+        self._rows: dict[str, set[int]] = {}  # images at which the store has a run's row
         self._pictures: dict[str, set[int]] = {}  # steps of a run that have their grid
+
+    @property
+    def shared(self) -> Path | None:
+        """The folder that all nodes of a cluster should see, unless they share an object store."""
+        return None if isinstance(self.folders, ObjectStore) else self.storage
 
     @property
     def server(self) -> str | None:
@@ -106,13 +126,18 @@ class Store:
             raise self._silent(error) from None
 
     def _silent(self, error: Exception) -> ValueError:
-        return ValueError(f"the MLflow store {bare(self.uri)} {complaint(error, self.uri)}")
+        return ValueError(f"the MLflow store {self.place} {complaint(error, self.uri)}")
+
+    @property
+    def place(self) -> str:
+        """Where the store is, without a password."""
+        return bare(self.uri)
 
     def folder(self, run_id: str) -> Path:
         """The run folder of a run, named by its MLflow id. Raises ValueError for an id that would lead elsewhere."""
         if not re.fullmatch(r"\w+", run_id, re.ASCII):
             raise ValueError(f"the MLflow store has a run whose id, {run_id!r}, is none")
-        return self.storage / "trials" / run_id
+        return self.folders[run_id]
 
     # finding
 
@@ -223,17 +248,50 @@ class Store:
             **_cell_tags(study, cell),
             **(tags or {}),
             "seed": str(seed),
-            "state": "running",
+            "state": "missing",
             "mlflow.parentRunId": self.parent(study, parent or cell),
         }
         run = self.client.create_run(self.experiment(study), tags=held, run_name=f"{cell.label}, seed {seed}")
-        self.begin(run.info.run_id, cell.config.replace(seed=seed))
-        return str(run.info.run_id)
+        run_id = str(run.info.run_id)
+        self.client.update_run(run_id, status="SCHEDULED")
+        self._rows[run_id] = set()
+        return run_id
 
     def begin(self, run_id: str, config: Config) -> None:
         """Mark a run as running, again if it was interrupted or failed, and complete what a crash may have left out."""
         self.client.update_run(run_id, status="RUNNING")
         self.client.set_tag(run_id, "state", "running")
+        self._log_config(run_id, config)
+
+    def reserve(self, study: Study, jobs: Iterable[Job]) -> list[Job]:
+        """The jobs, each with its run, made if there is none: from then on they can be made while the store is away."""
+        with self.exclusive():  # two drivers must not make two
+            records = self.records(job.cell.config for job in jobs)
+            reserved = []
+            for job in jobs:
+                held = records.get(job.key)
+                run_id = held.run_id if held else self.create(study, job.cell, job.seed)
+                reserved.append(replace(job, run_id=run_id))
+        return reserved
+
+    def take_up(self, records: Iterable[Record]) -> list[str]:
+        """Store what earlier processes left in the folders of runs that the store holds as not ended; their ids."""
+        left = [record.run_id for record in records if record.state not in FINISHED and self._has_begun(record)]
+        for run_id in left:
+            self.complete(run_id)
+        return left
+
+    def _has_begun(self, record: Record) -> bool:
+        self.folders.fetch(record.run_id)
+        return (self.folder(record.run_id) / "config.json").exists()
+
+    def complete(self, run_id: str) -> None:
+        """Store all that a run folder holds and the store does not, its config included."""
+        config, _ = read_run(self.folder(run_id))
+        self._log_config(run_id, config)
+        self.deliver(run_id)
+
+    def _log_config(self, run_id: str, config: Config) -> None:
         self._log_params(run_id, config)
         self.client.log_dict(run_id, config.model_dump(mode="json"), "config.json")
 
@@ -243,18 +301,31 @@ class Store:
         params = [Param(name, str(value)) for name, value in config.changed().items()]
         self.client.log_batch(run_id, params=params)
 
-    def deliver(self, run_id: str) -> None:
-        """Store what the run folder holds and the store does not: rows with their own time, grids, provenance."""
+    def deliver(self, run_id: str, end: tuple[str, str] | None = None) -> None:
+        """Store what the run folder holds and the store does not: rows with their own time, grids, provenance, the end.
+
+        Whoever delivers it how often, in whatever order, the store holds the same. `end`, a state and an error, is for
+        a folder that cannot be written to.
+        """
         folder = self.folder(run_id)
+        self.folders.fetch(run_id)
         rows = read_rows(folder)
-        known = self._delivered.get(run_id, 0)
-        if known == 0 and (folder / "provenance.json").exists():
-            for name, value in json.loads((folder / "provenance.json").read_text()).items():
+        if run_id not in self._opened and (made_with := read_provenance(folder)):
+            for name, value in made_with.items():
                 self.client.set_tag(run_id, name, value)
-        for row in rows[known:]:
-            self.client.log_batch(run_id, metrics=_metrics(row))
+            self._opened.add(run_id)
+        if run_id not in self._rows:
+            self._rows[run_id] = {point.step for point in self.client.get_metric_history(run_id, "images")}
+        for row in rows:
+            if row["images"] not in self._rows[run_id]:
+                self.client.log_batch(run_id, metrics=_metrics(row))
+                self._rows[run_id].add(row["images"])
             self._picture(run_id, row)
-        self._delivered[run_id] = len(rows)
+        state, error = end or end_of(folder)
+        if state in ("done", "diverged") and end_of(folder)[0] != state:
+            raise OSError(f"{folder} does not show its last row yet")  # a file system over a network takes its time
+        if state in FINISHED:
+            self._close(run_id, rows, state, error)
 
     def _picture(self, run_id: str, row: dict[str, Any]) -> None:
         """Store a row's grid as the image of its step, unless it is there: MLflow would keep both."""
@@ -262,17 +333,19 @@ class Store:
             self._pictures[run_id] = set(self._grids(run_id))
         path = self.folder(run_id) / "samples" / f"{row['images']:012d}.png"
         if path.exists() and row["images"] not in self._pictures[run_id]:
-            from PIL import Image
-
-            with Image.open(path) as picture:
+            if picture := _png(path):
                 self.client.log_image(run_id, picture, key="samples", step=row["images"])
             self._pictures[run_id].add(row["images"])
 
     def finish(self, run_id: str, state: str, error: str = "") -> None:
-        """Close a run: finals and bests of its rows, its MLflow status, and last its state, by which it counts."""
+        """Close a run, in its folder and in the store."""
+        mark_end(self.folder(run_id), state, error)
+        self.deliver(run_id)
+
+    def _close(self, run_id: str, rows: list[dict[str, Any]], state: str, error: str) -> None:
+        """Finals and bests of a run's rows, its MLflow status, and last its state, by which it counts."""
         from mlflow.entities import Metric, RunTag
 
-        rows = read_rows(self.folder(run_id))
         if rows and state in ("done", "diverged"):
             stamp = int(rows[-1]["logged_at"] * 1000)
             values = {**summary(rows), "evaluations": len(rows)}
@@ -283,16 +356,28 @@ class Store:
 
     def parent(self, study: Study | Search, cell: Cell) -> str:
         """Id of the cell's closed parent run in the study's experiment, made if there is none."""
-        with exclusive(self.storage):  # two drivers must not make two
+        with self.exclusive():  # two drivers must not make two
             experiment = self.experiment(study)
-            run_id = self._find_parent(experiment, cell)
+            key = experiment, cell.config.cell_key, cell.label
+            run_id = self._parents.get(key) or self._find_parent(experiment, cell)
             if run_id is None:
                 self._rename_former(experiment, study, cell)
                 run = self.client.create_run(experiment, tags=_cell_tags(study, cell), run_name=cell.label)
                 run_id = str(run.info.run_id)
                 self._log_params(run_id, cell.config)
                 self.client.set_terminated(run_id, "FINISHED")
+            self._parents[key] = run_id
         return run_id
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the store's lock, which this process may already hold."""
+        with nullcontext() if self._locked else exclusive(self.storage):
+            before, self._locked = self._locked, True
+            try:
+                yield
+            finally:
+                self._locked = before
 
     def _find_parent(self, experiment: str, cell: Cell) -> str | None:
         for record in self.find("cell_key", [cell.config.cell_key]):
@@ -325,12 +410,23 @@ class Store:
             self.client.set_terminated(parent, "FINISHED")
 
     def summarize(self, parent: str, values: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Write what a parent says of the runs below it, in place of what it said before."""
+        """Write what a parent says of the runs below it, in place of what it said before.
+
+        The latest value of a metric is, to MLflow, that of the highest step: whatever the clock says, each change is a
+        step further.
+        """
         from mlflow.entities import Metric, RunTag
 
         stamp = time.time_ns() // 1_000_000
-        metrics = [Metric(name, value, stamp, 0) for name, value in values.items()]
-        self.client.log_batch(parent, metrics=metrics, tags=[RunTag(name, value) for name, value in tags.items()])
+        with self.exclusive():
+            held = self.client.get_run(parent).data.metrics
+            metrics = []
+            for name, value in values.items():
+                if name in held and (held[name] == value or (math.isnan(held[name]) and math.isnan(value))):
+                    continue
+                steps = [point.step for point in self.client.get_metric_history(parent, name)] if name in held else []
+                metrics.append(Metric(name, value, stamp, max(steps, default=-1) + 1))
+            self.client.log_batch(parent, metrics=metrics, tags=[RunTag(name, value) for name, value in tags.items()])
 
     # reading back
 
@@ -440,6 +536,19 @@ def _once() -> Iterator[None]:
         yield
     finally:
         os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = usual
+
+
+def _png(path: Path) -> Image | None:
+    """A picture of a run folder; None, with a warning, for what is none, since a run counts without its pictures."""
+    import PIL.Image
+
+    try:
+        picture = PIL.Image.open(path, formats=["PNG"])
+        picture.load()
+    except Exception as error:  # a damaged one raises anything
+        logger.warning("%s is left out: %s", path, error)
+        return None
+    return picture
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, float]:

@@ -5,116 +5,75 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
-import socket
+import signal
 import sys
 import tempfile
+import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the older output keeps quiet when told to
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a user's relative paths mean the driver's folder
-import ray
+os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the run folder has it all
+os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # we have our own
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from search.cluster import Cluster, is_alive
+from search.courier import Courier
+from search.folders import ObjectStore
 from search.plan import Job
-from search.progress import Display
-from search.store import ANSWER_WITHIN, Store
+from search.progress import Display, label
+from search.store import Store
 from search.trial import train_trial
 from trainers.cache import cache_folder
+from trainers.checkpoint import FULL, code_version, disk_full, mark_end
+from trainers.loop import digests
+
+logger = logging.getLogger(__name__)
 
 WAIT, DONE = "wait", "done"  # answers of a work that has no job now, or no more
-PARTS = ("trainers", "spaces", "search", "reports")
+LOOK_EVERY = 5.0  # seconds between two looks at whether Ray lives
+DEATHS = 3  # of a trial's worker or its machine, behind which the trial goes on from its checkpoint
 
 
 class Work(ABC):
-    """What is to be run: hands out jobs, whose runs are open in the store, and learns how they went."""
+    """What is to be run: hands out jobs, which the store holds, and learns how they went."""
 
     @abstractmethod
-    def next(self) -> tuple[str, Job] | str:
-        """The next job with its run id; WAIT while there may be one later, DONE when there are no more."""
+    def next(self) -> Job | str:
+        """The next job; WAIT while there may be one later, DONE when there are no more."""
+
+    def ended(self, job: Job, state: str) -> None:  # noqa: B027 - most works need not know
+        """A run ended."""
 
     @abstractmethod
-    def ended(self, job: Job, run_id: str, state: str) -> None:
-        """A run ended and the store has it."""
+    def summarize(self, job: Job) -> None:
+        """Bring what stands above an ended run in the store up to date. May raise anything; is then called again."""
 
     def stops(self, job: Job, images: int, value: float) -> bool:
         """Whether a run that is not yet at its budget is to be stopped at this row."""
         return False
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """Where trials run, and what one takes: cores and GPUs, fractions of which may be shared; `address` names a Ray
-    cluster, None this machine. Raises ValueError for amounts that no trial can have.
+def tune_runs(work: Work, store: Store, display: Display, cluster: Cluster) -> list[str]:
+    """Make all jobs of the work; what Tune writes for itself is of no use afterwards.
+
+    A store that goes away meanwhile is waited for without harm; what it has not taken in the end is returned, by name.
+    Raises KeyboardInterrupt once a signal ended it, at whose second the running trials' checkpoints are not waited for,
+    and ValueError if the disk is full.
     """
-
-    cpus_per_trial: float = 1.0
-    gpus_per_trial: float = 0.0
-    address: str | None = None
-    verbose: bool = False
-
-    def __post_init__(self) -> None:
-        cpus, gpus = self.cpus_per_trial, self.gpus_per_trial
-        if not (math.isfinite(cpus) and cpus > 0):
-            raise ValueError(f"cpus-per-trial = {cpus:g} should be greater than 0")
-        if not (math.isfinite(gpus) and gpus >= 0) or (gpus > 1 and gpus != int(gpus)):
-            raise ValueError(f"gpus-per-trial = {gpus:g} should be 0, a fraction of 1, or a whole number")
-
-    def start(self) -> int:
-        """Start Ray, or join what runs; returns the number of trials that it has room for at a time.
-
-        Ray ends with the process, so that a search and the table of its winner start it once. Raises ValueError if no
-        node has what a trial asks for, or modules of the user's would hide ours.
-        """
-        _refuse_namesakes()
-        if not ray.is_initialized():
-            try:
-                _probe(self.address)
-                ray.init(
-                    address=self.address or "local",
-                    log_to_driver=self.verbose,
-                    logging_level=logging.INFO if self.verbose else logging.ERROR,
-                    **({} if self.address else {"include_dashboard": False}),
-                )
-            except (OSError, ValueError) as error:
-                raise ValueError(f"the Ray cluster {self.address!r} does not answer: {type(error).__name__}") from None
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        asked = {"CPU": self.cpus_per_trial, "GPU": self.gpus_per_trial}
-        asked = {name: amount for name, amount in asked.items() if amount}
-        for name, amount in asked.items():
-            most = max(node.get(name, 0) for node in nodes)
-            if amount > most:
-                raise ValueError(f"a trial asks for {amount:g} {name}s, but the largest machine has {most:g}")
-        return sum(min(int(node.get(name, 0) / amount) for name, amount in asked.items()) for node in nodes)
-
-
-def _refuse_namesakes() -> None:
-    """Raise ValueError for modules in the working directory that workers would take for ours."""
-    home = Path(__file__).resolve().parent.parent
-    for name in PARTS:
-        for path in (Path(f"{name}.py"), Path(name) / "__init__.py"):
-            if path.exists() and not path.resolve().is_relative_to(home):
-                raise ValueError(f"{path} in this folder hides a part of ganablate from its workers; rename or move it")
-
-
-def _probe(address: str | None) -> None:
-    """Connect to the host and port that an address names, since Ray would wait for minutes. Raises OSError."""
-    match = re.fullmatch(r"(?:ray://)?\[?([^\]/]+?)\]?:(\d+)", address or "")
-    if match:
-        socket.create_connection((match[1], int(match[2])), timeout=ANSWER_WITHIN).close()
-
-
-def tune_runs(work: Work, store: Store, display: Display, cluster: Cluster) -> None:
-    """Make all jobs of the work; what Tune writes for itself is of no use afterwards."""
     log = StoreLog(work, store, display)
-    with tempfile.TemporaryDirectory(dir=store.storage, prefix="tune-") as scratch:
+    level = logging.INFO if cluster.verbose else logging.CRITICAL  # a worker's death is no page of traceback
+    logging.getLogger("ray.tune.execution").setLevel(level)
+    with tempfile.TemporaryDirectory(dir=store.storage, prefix="tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             tune.with_resources(train_trial, {"cpu": cluster.cpus_per_trial, "gpu": cluster.gpus_per_trial}),
             tune_config=tune.TuneConfig(
@@ -125,9 +84,44 @@ def tune_runs(work: Work, store: Store, display: Display, cluster: Cluster) -> N
                 metric="images",
                 mode="max",
             ),
-            run_config=tune.RunConfig(storage_path=scratch, verbose=2 if cluster.verbose else 0, callbacks=[log]),
+            run_config=tune.RunConfig(
+                storage_path=scratch,
+                verbose=2 if cluster.verbose else 0,
+                callbacks=[log],
+                failure_config=tune.FailureConfig(max_failures=DEATHS),
+            ),
         )
-        tuner.fit()
+        with _signals(log):
+            tuner.fit()
+    waiting = log.courier.close()
+    if log.halted:
+        raise ValueError(log.halted)
+    if log.signal:
+        raise KeyboardInterrupt(log.signal)
+    return waiting
+
+
+@contextmanager
+def _signals(log: StoreLog) -> Iterator[None]:
+    """Within it, the first SIGINT or SIGTERM has the trials write their checkpoints, and the second leaves at once:
+    at the end of Tune's step, of which there are some a second, or, the third time, right in the middle of it."""
+
+    def handle(number: int, _: object) -> None:
+        log.signals += 1
+        if log.signals > 2:
+            raise KeyboardInterrupt(number)
+        if log.signals > 1:
+            return
+        log.signal = number
+        log.display.console.print("finishing the checkpoints of what is running; once more to leave at once")
+        log.stop()
+
+    former = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 class _Unsaved:
@@ -148,9 +142,11 @@ class Jobs(_Unsaved, Searcher):
         """Nothing to save."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self.log.stopping:
+            return Searcher.FINISHED
         found = self.log.work.next()
-        if isinstance(found, tuple):
-            return self.log.begin(*found)
+        if isinstance(found, Job):
+            return self.log.begin(found)
         return Searcher.FINISHED if found == DONE else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -178,16 +174,41 @@ class StoreLog(_Unsaved, tune.Callback):
 
     def __init__(self, work: Work, store: Store, display: Display) -> None:
         self.work, self.store, self.display = work, store, display
+        self.courier = Courier(store)
         self.jobs: dict[str, Job] = {}
         self.stopped: set[str] = set()
+        self.running: set[str] = set()
+        self.signal, self.signals = 0, 0  # the first that asked to stop, and how many did
+        self._next_look = 0.0  # at whether Ray lives
+        self.halted = ""  # why no more trials can be made
 
-    def begin(self, run_id: str, job: Job) -> dict[str, Any]:
+    @property
+    def stopping(self) -> bool:
+        """Whether no more trials are to begin."""
+        return bool(self.signal or self.halted)
+
+    def stop(self) -> None:
+        """Have all trials write a checkpoint and end."""
+        for run_id in self.running:
+            with _disk(self, run_id):
+                self.store.folders.ask_to_stop(run_id)
+
+    def begin(self, job: Job) -> dict[str, Any]:
         """What the job's worker needs: besides the run, where the driver looks for a user's own files and modules."""
+        assert job.run_id is not None
+        run_id, folders = job.run_id, self.store.folders
         self.jobs[run_id] = job
+        self.running.add(run_id)
+        with _disk(self, run_id):
+            self.store.folders.let_go_on(run_id)
+        self.courier.send(f"begin of {run_id}", partial(self.store.begin, run_id, job.config))
         return {
             "run_id": run_id,
-            "run_dir": str(self.store.folder(run_id)),
+            "folders": str(folders.root),
+            "object_store": folders.uri if isinstance(folders, ObjectStore) else None,
             "config": job.config.model_dump(mode="json"),
+            "digests": digests(job.config),
+            "code_version": code_version(),
             "folder": str(Path.cwd()),
             "path": sys.path,
             "cache": str(cache_folder()),
@@ -197,36 +218,67 @@ class StoreLog(_Unsaved, tune.Callback):
         """What the run is judged by, NaN where there is no row."""
         return (result or {}).get(job.config.metric, math.nan)
 
+    def on_step_end(self, iteration: int, trials: list[Trial], **_: Any) -> None:
+        self.courier.flush()
+        if self.signals > 1:
+            raise KeyboardInterrupt(self.signal)
+        if time.monotonic() > self._next_look:
+            self._next_look = time.monotonic() + LOOK_EVERY
+            if not is_alive():  # Tune would wait for ever
+                raise ConnectionError("Ray died on this machine (out of memory?); the same command goes on")
+
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
     ) -> None:
         run_id = trial.config["run_id"]
-        self.store.deliver(run_id)
+        if result["state"] not in ("running", "done", "diverged"):  # no row, but why there are no more
+            return
+        self.courier.send(f"rows of {run_id}", partial(self.store.deliver, run_id))
         self.display.row(self.jobs[run_id], result["images"], self.value(self.jobs[run_id], result))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
-        state = (trial.last_result or {}).get("state", "running")
-        if trial.config["run_id"] in self.stopped:
-            state = "stopped"
-        if state != "running":  # it is where Ctrl-C ends a trial: its run waits to be resumed
-            self._end(trial, state)
+        last = trial.last_result or {}
+        state = "stopped" if trial.config["run_id"] in self.stopped else last.get("state", "running")
+        if state == "halted":
+            self.halt(last["error"])
+        elif state not in ("running", "unbegun"):  # where a signal ends a trial: its run waits to be resumed
+            self._end(trial, state, last.get("error", ""))
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        name = label(self.jobs[trial.config["run_id"]])
+        self.display.console.print(f"{name}: its worker or its machine died; it goes on from its checkpoint")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
-        self._end(trial, "failed", error=_last_line(trial))
+        self._end(trial, "failed", f"its worker died {DEATHS + 1} times (out of memory?)")
+
+    def halt(self, error: str) -> None:
+        """Begin nothing more, end what runs, and remember what to say."""
+        if not self.halted:
+            self.halted = f"{error}, and the same command goes on"
+            self.stop()
 
     def _end(self, trial: Trial, state: str, error: str = "") -> None:
         run_id = trial.config["run_id"]
         job = self.jobs[run_id]
-        self.store.deliver(run_id)
-        self.store.finish(run_id, state, error)
-        if state == "stopped":  # nothing goes on from it
-            (self.store.folder(run_id) / "checkpoint.pt").unlink(missing_ok=True)
-        self.work.ended(job, run_id, state)
+        self.running.discard(run_id)
+        with _disk(self, run_id) as folder:
+            mark_end(folder, state, error)
+            if state == "stopped":  # nothing goes on from it
+                self.store.folders.drop_checkpoints(run_id)
+        self.courier.send(f"rows of {run_id}", partial(self.store.deliver, run_id, (state, error)))
+        self.work.ended(job, state)
+        self.courier.send(f"summary of {job.cell.label}", partial(self.work.summarize, job))
         self.display.end(job, state + (f": {error}" if error else ""), self.value(job, trial.last_result))
 
 
-def _last_line(trial: Trial) -> str:
-    """The last line of a failed trial's traceback."""
-    path = trial.error_file
-    lines = Path(path).read_text().strip().splitlines() if path and Path(path).exists() else []
-    return lines[-1][:500] if lines else "the worker died"
+@contextmanager
+def _disk(log: StoreLog, run_id: str) -> Iterator[Path]:
+    """The folder of a run, to be written to: an error of the disk ends no sweep, and a full one ends it in order."""
+    folder = log.store.folder(run_id)
+    try:
+        yield folder
+    except OSError as error:
+        if error.errno in FULL:
+            log.halt(f"{disk_full(folder)}; make room")
+        else:
+            logger.warning("%s: %s", folder, error)

@@ -81,6 +81,7 @@ def make_runs(store):
             for seed in range(seeds or study.seeds):
                 config = cell.config.replace(seed=seed)
                 run_id = store.create(study, cell, seed)
+                store.begin(run_id, config)
                 for _row in train(config, store.folder(run_id)):
                     store.deliver(run_id)
                 store.finish(run_id, _row["state"])

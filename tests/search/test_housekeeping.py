@@ -12,6 +12,7 @@ import pytest
 
 from search.housekeeping import KINDS, UNUSED, describe, find_leftovers, remove
 from search.locks import Claims
+from trainers.checkpoint import CHECKPOINTS
 from trainers.loop import train
 
 
@@ -57,7 +58,7 @@ def test_what_an_unfinished_run_needs_stays(store, begun):
     assert clean(store) == []
     store.finish(begun, "failed")  # --retry-failed goes on from it
     assert clean(store) == []
-    assert names(store.folder(begun)) == before
+    assert names(store.folder(begun)) == before | {"end.json"}
 
 
 def test_rows_that_wait_for_the_store_stay(store, begun):
@@ -69,12 +70,11 @@ def test_rows_that_wait_for_the_store_stay(store, begun):
 
 def test_of_a_stopped_run_nothing_that_is_large_stays(store, begun):
     store.finish(begun, "stopped")
-    (store.folder(begun) / "end.json").write_text('{"state": "stopped", "error": ""}')
     (store.folder(begun) / "generator_best.pt.tmp").write_bytes(b"half")
-    assert kinds(store) == {"checkpoints": 2, "generators": 1}
+    assert kinds(store) == {"checkpoints": 3, "generators": 1}
     gone = clean(store)
     assert sum(item.size for item in gone) > 10_000
-    assert names(store.folder(begun)) & {"checkpoint.pt", "generator_best.pt", "generator_best.pt.tmp"} == set()
+    assert names(store.folder(begun)) & {*CHECKPOINTS, "generator_best.pt", "generator_best.pt.tmp"} == set()
     assert "rows.jsonl" in names(store.folder(begun))
 
 

@@ -71,7 +71,7 @@ def test_a_crash_in_the_middle_takes_the_rest_in_later(store, tiny_study, elsewh
     def dies(*_, **__):
         raise RuntimeError
 
-    for place in ("pathlib.Path.rename", *(f"search.store.Store.{name}" for name in ("deliver", "finish"))):
+    for place in ("pathlib.Path.rename", *(f"search.store.Store.{name}" for name in ("deliver", "_close"))):
         with monkeypatch.context() as patch:
             patch.setattr(place, dies)
             with pytest.raises(RuntimeError):

@@ -1,6 +1,7 @@
 """Searches: what Optuna is told, what stops, and that a search which was killed goes on as if it had not been."""
 
 import math
+import random
 import time
 from collections import Counter
 
@@ -20,6 +21,7 @@ from search.optimize import (
     sampler,
     tuned_study,
 )
+from search.plan import Job
 from search.store import Store
 from search.tuning import DONE
 from spaces import RECIPES, SPACES, Search, find_study
@@ -76,24 +78,24 @@ def simulate(wanted, store, samples, *, slots=1, events=10**9):
 
     while True:
         found = work.next()
-        if isinstance(found, tuple):
+        if isinstance(found, Job):
             happens()
-            run_id, job = found
-            live.append((run_id, job, train(job.config, store.folder(run_id))))
+            store.begin(found.run_id, found.config)
+            live.append((found, train(found.config, store.folder(found.run_id))))
             continue
         if found == DONE and not live:
             return load_outcome(wanted, store)
         for entry in list(live):
-            run_id, job, rows = entry
+            job, rows = entry
             row = next(rows)
             happens()
             stops = math.isfinite(row["fid"]) and work.stops(job, row["images"], row["fid"])
-            store.deliver(run_id)
+            store.deliver(job.run_id)
             happens()
             ended = "stopped" if stops and row["state"] == "running" else row["state"]
             if ended != "running":
-                store.finish(run_id, ended)
-                work.ended(job, run_id, ended)
+                store.finish(job.run_id, ended)
+                work.ended(job, ended)
                 live.remove(entry)
 
 
@@ -138,6 +140,27 @@ def test_two_slots_repeat_no_trial_and_keep_every_stop(store):
     assert sorted(ends) == list(range(14))
     assert len({trial.run_id for trial in outcome.trials}) == 14
     assert Counter(trial.state for trial in outcome.trials)["stopped"] > 0
+
+
+def test_a_clock_that_jumps_repeats_no_trial(store, monkeypatch):
+    """By up to 30 days at every look, through three deaths."""
+    rng, true = random.Random(0), time.time
+    monkeypatch.setattr(time, "time", lambda: true() + rng.uniform(-30, 30) * 86_400)
+    wanted = search()
+    ids = {}
+    for events in (15, 30, 20, 10**9):
+        try:
+            outcome = simulate(wanted, store, 14, slots=2, events=events)
+        except Killed:
+            outcome = load_outcome(wanted, store)
+        now = {trial.number: trial.run_id for trial in outcome.trials}
+        assert ids.items() <= now.items()
+        ids = now
+    assert len(set(ids.values())) == 14
+    assert {trial.state for trial in outcome.trials} <= {"done", "stopped", "diverged"}
+    for trial in outcome.trials:
+        images = [images for _, images, _ in store.points(trial.run_id, "images")]
+        assert images == list(range(0, trial.images + 1, 100))
 
 
 def test_optuna_is_told_what_became_of_each_trial(store):

@@ -5,6 +5,7 @@ import sys
 from search.locks import Claims, is_claimed
 from search.plan import make_plan
 from spaces import Study
+from trainers.checkpoint import write_rows
 
 
 def states(plan):
@@ -34,7 +35,11 @@ def test_each_state_is_told(store, tiny_study):
     begun = store.create(tiny_study, first, 0)
     failed = store.create(tiny_study, first, 1)
     store.finish(failed, "failed")
-    store.finish(store.create(tiny_study, second, 0), "diverged")
+    diverged = store.create(tiny_study, second, 0)
+    store.folder(diverged).mkdir(parents=True)
+    row = {"images": 64, "state": "diverged", "seconds": 1.0, "eval_seconds": 0.0, "logged_at": 1.0}
+    write_rows(store.folder(diverged), [row])
+    store.deliver(diverged)
     store.finish(store.create(tiny_study, second, 1), "stopped")
     plan = make_plan(tiny_study, store)
     assert states(plan) == {

@@ -30,7 +30,7 @@ def run(study, store, *cluster, **options):
 
 
 def cluster_of(**amounts):
-    from search.tuning import Cluster
+    from search.cluster import Cluster
 
     return Cluster(**amounts)
 

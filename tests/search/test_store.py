@@ -118,9 +118,8 @@ def test_a_crash_while_a_run_is_opened_leaves_nothing_out(store, tiny_study, mon
         with contextlib.suppress(KeyboardInterrupt):
             store.finish(store.create(tiny_study, cell, 0), "failed")
     held = store.records([cell.config]).get((cell.config.cell_key, 0))
-    if held:
-        store.begin(held.run_id, cell.config)
     run_id = held.run_id if held else store.create(tiny_study, cell, 0)
+    store.begin(run_id, cell.config)
     list(train(cell.config, store.folder(run_id)))
     store.deliver(run_id)
     store.finish(run_id, "done")
