@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import pytest
-from harness import Driver, make_study
+from harness import EVAL_EVERY, IMAGES, Driver, make_study, rows_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 
@@ -40,7 +40,13 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(tmp_path, small_disk):
     assert f"the disk at {small_disk}" in log
     assert "make room, and the same command goes on" in log
     assert "Traceback" not in log
+    held = rows_of(small_disk)
+    assert sum(map(len, held.values())) >= 2
     ballast.unlink()
     driver = Driver(tmp_path, *arguments)
     assert driver.wait(300) == 0, (tmp_path / "log").read_text()
     driver.kill_all()
+    after = rows_of(small_disk)
+    assert len(after) == 4
+    assert {run_id: after[run_id][: len(rows)] for run_id, rows in held.items()} == held
+    assert all([row["images"] for row in rows] == list(range(0, IMAGES + 1, EVAL_EVERY)) for rows in after.values())
