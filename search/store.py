@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 STORAGE = Path("runs")
 ANSWER_WITHIN = 5  # seconds that a server or a database has for its first answer
 ASKED_AT_ONCE = 8  # questions to a tracking server
+LARGEST = 1e150  # of a metric that counts: its square is finite; MLflow keeps infinity as 1.8e308
 VIEW = "table"  # key of the experiments' shared view in the MLflow UI
 _MLFLOW = {  # what MLflow and libpq do, unless the user says otherwise
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -511,8 +512,9 @@ _TAGS = ("protocol", "code_version", "data_digest", "features_digest", "own_code
 
 def _line(record: Record) -> dict[str, Any]:
     names = ("run_id", "cell_key", "seed", "state")
-    values = {name: record.metrics.get(name, math.nan) for name in (*METRICS, "evaluations")}
-    seconds = record.metrics.get("seconds", math.nan) + record.metrics.get("eval_seconds", 0.0)
+    metrics = {name: value for name, value in record.metrics.items() if abs(value) < LARGEST}
+    values = {name: metrics.get(name, math.nan) for name in (*METRICS, "evaluations")}
+    seconds = metrics.get("seconds", math.nan) + metrics.get("eval_seconds", 0.0)
     tags = {name: record.tags.get(name, "") for name in _TAGS}
     return {**{name: getattr(record, name) for name in names}, **tags, **values, "seconds": seconds}
 
