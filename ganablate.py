@@ -91,9 +91,14 @@ def plan(
     if as_json:
         print(json.dumps(made.to_json()))
         return
-    for cell, jobs in made.by_cell():
-        states = [f"{job.seed}: {job.state}" for job in jobs]
-        print(f"{printable(cell.label)}  [{cell.config.cell_key}]  {', '.join(states)}")
+    if chosen.note:
+        print(textwrap.fill(printable(chosen.note), shutil.get_terminal_size().columns))
+    for line in made.to_json()["cells"]:
+        label = " / ".join(filter(None, (line["row"], line["column"])))
+        states = [f"{run['seed']}: {run['state']}" for run in line["runs"]] or ["quoted"]
+        values = [f"{metric} {value:g}" for metric, value in line["published"].items()]
+        said = f"  published {', '.join(values)}" if values else ""
+        print(f"{printable(label)}  [{line['cell_key'] or '–'}]  {', '.join(states)}{said}")
     left = "" if not made.seconds_left else f", about {clock(made.seconds_left)}"
     print(f"{printable(chosen.title)}: {len(made.jobs)} runs, {len(made.missing)} to run{left}")
 

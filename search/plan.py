@@ -13,6 +13,7 @@ from search.locks import Claims, is_claimed
 from search.records import Record
 from search.store import Store
 from spaces import Cell, Study
+from spaces.published import published_cells
 from trainers.checkpoint import ENDS
 from trainers.config import Config
 
@@ -52,12 +53,16 @@ class Plan:
         return [(jobs[0].cell, jobs) for jobs in groups]
 
     def to_json(self) -> dict[str, Any]:
-        """What `plan --json` prints."""
-        cells = []
+        """What `plan --json` prints: the study's cells, then the published ones that are only quoted."""
+        said = published_cells(self.study.published)
+        cells: list[dict[str, Any]] = []
         for cell, jobs in self.by_cell():
             runs = [{"seed": job.seed, "state": job.state, "run_id": job.run_id} for job in jobs]
+            values = said.pop((cell.row, cell.column), {})
             key = cell.config.cell_key
-            cells.append({"row": cell.row, "column": cell.column, "cell_key": key, "published": {}, "runs": runs})
+            cells.append({"row": cell.row, "column": cell.column, "cell_key": key, "published": values, "runs": runs})
+        for (row, column), values in said.items():
+            cells.append({"row": row, "column": column, "cell_key": None, "published": values, "runs": []})
         missing = [{"row": job.cell.row, "column": job.cell.column, "seed": job.seed} for job in self.missing]
         return {"study": self.study.title, "cells": cells, "missing": missing, "seconds_left": self.seconds_left}
 

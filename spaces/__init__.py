@@ -1,6 +1,7 @@
 """What varies: recipes (named Configs), search spaces, studies (ablation tables to be)."""
 
 from spaces.names import find_recipe, find_space, find_study
+from spaces.published import Published, published
 from spaces.recipes import RECIPES
 from spaces.search import Search
 from spaces.spaces import SPACES
@@ -12,9 +13,11 @@ __all__ = [
     "SPACES",
     "STUDIES",
     "Cell",
+    "Published",
     "Search",
     "Study",
     "find_recipe",
     "find_space",
     "find_study",
+    "published",
 ]

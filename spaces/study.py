@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from spaces.recipes import RECIPES
 from trainers.config import METRICS, TINY_FIELDS, Config, choose
 
 Overrides = Mapping[str, Any]
+POINT_METRICS = ("energy_distance_final", "modes_final", "high_quality_final")
 FIRST_SEARCH_SEED = 10_000  # table seeds end below it, so that no table holds a trial of a search
 
 
@@ -19,6 +20,11 @@ def _merged(by_row: Overrides, by_column: Overrides) -> dict[str, Any]:
     merged = {**by_row, **by_column}
     parts = [overrides["backbone_options"] for overrides in (by_row, by_column) if "backbone_options" in overrides]
     return {**merged, "backbone_options": {**parts[0], **parts[-1]}} if parts else merged
+
+
+def changes(base: Config, other: Config) -> dict[str, Any]:
+    """The overrides that make `other` of `base`."""
+    return {name: value for name, value in other.model_dump().items() if value != getattr(base, name)}
 
 
 class Cell(NamedTuple):
@@ -39,10 +45,12 @@ class Study:
     """A recipe, crossed with rows and columns of overrides, each trained with seeds 0 to seeds - 1.
 
     `recipe` is a name in RECIPES or a Config; `rows` and `columns` map labels to overrides, a column's on top of a
-    row's; `metrics` are names in METRICS, the first of which orders and compares; `published` names the published
-    table it stands beside. `budget` scales the budgets in images, `settings` change the recipe, `tiny` makes every cell
-    a matter of seconds; all three show in the title. `searched` gives rows the value of the first metric by which a
-    search chose them, to stand beside their fresh seeds.
+    row's; `only` names the columns of those rows that do not have all. `metrics` are names in METRICS, the first of
+    which orders and compares; `published` names the table of published.csv that it stands beside, and `note` tells the
+    paper's budget and protocol and what a run costs. `budget` scales the budgets in images, `settings` change the
+    recipe, `tiny` makes every cell a matter of seconds; all three show in the title, and a metric that the changed
+    cells lack is left out. `searched` gives rows the value of the first metric by which a search chose them, to stand
+    beside their fresh seeds.
 
     Raises ValueError, with the label, for overrides that do not make a Config.
     """
@@ -54,6 +62,8 @@ class Study:
     seeds: int = 3
     metrics: tuple[str, ...] = ("fid_final", "fid_best")
     published: str | None = None
+    note: str = ""
+    only: Mapping[str, Collection[str]] = field(default_factory=dict)
     budget: float = 1.0
     settings: Overrides = field(default_factory=dict)
     tiny: bool = False
@@ -85,16 +95,21 @@ class Study:
 
     def _check_metrics(self) -> None:
         """Raise ValueError if a cell lacks a metric, or a column would mix protocols."""
+        cells = self.cells()
+        held = [name for name in self.metrics if all(METRICS[name].row in cell.config.row_metrics for cell in cells)]
+        if held and (self.settings or self.tiny):
+            object.__setattr__(self, "metrics", tuple(held))
         protocols: dict[str, str] = {}
-        for cell in self.cells():
+        for cell in cells:
             for metric in self.metrics:
                 if METRICS[metric].row not in cell.config.row_metrics:
                     on = f"dataset = {cell.config.dataset!r} and features = {cell.config.feature_net!r}"
                     raise ValueError(f"study {self.name!r}, {cell.label}: there is no {metric} with {on}")
-            held = protocols.setdefault(cell.column, cell.config.protocol)
-            if held != cell.config.protocol:
+            first = protocols.setdefault(cell.column, cell.config.protocol)
+            if first != cell.config.protocol:
                 raise ValueError(
-                    f"study {self.name!r}, {cell.label}: a column cannot mix protocols ({held}; {cell.config.protocol})"
+                    f"study {self.name!r}, {cell.label}: a column cannot mix protocols "
+                    f"({first}; {cell.config.protocol})"
                 )
 
     @property
@@ -106,11 +121,13 @@ class Study:
         return recipe.replace(seed=0, **self.settings)
 
     def cells(self) -> list[Cell]:
-        """All cells, row by row."""
+        """All cells that there are, row by row."""
         base = self.base
         cells = []
         for row, by_row in self.rows.items():
             for column, by_column in self.columns.items():
+                if column not in self.only.get(row, self.columns):
+                    continue
                 try:
                     config = base.replace(**_merged(by_row, by_column))
                     config = config if self.budget == 1 else config.scaled(self.budget)

@@ -1,0 +1,108 @@
+"""aw-loss's tables and figures as studies (Zadorozhnyy, Cheng, Ye, CVPR 2021, arXiv 2012.03149), by the labels of
+published.csv.
+
+IS and FID are the best of an evaluation of 50,000 samples every 5 epochs, with the hinge loss (section 4). The learning
+rate decays linearly in all rows, since aw-loss takes that (section 3) and the rows should be fair. GPU hours are
+estimates for one H100, evaluations included.
+"""
+
+from __future__ import annotations
+
+from spaces.recipes import AUTOGAN, AW, BIGGAN, CIFAR100, DCGAN, RING8, SNGAN, STL10
+from spaces.study import POINT_METRICS, Study, changes
+from trainers.config import Config
+
+METRICS = ("fid_final", "fid_best", "is_final", "is_best")
+TO_AUTOGAN = changes(SNGAN, AUTOGAN.replace(n_images=15_000_000))  # 300 epochs
+CONDITIONAL = SNGAN.replace(conditional=True)
+TO_BIGGAN = changes(CONDITIONAL, BIGGAN.replace(n_images=50_000_000, lr_decay="linear"))  # 1,000 epochs
+FIRST_EPOCH = DCGAN.replace(n_images=50_000, eval_every=50_000, lr_decay="none")
+EPOCHS = "IS and FID of 50,000 samples every 5 epochs of CIFAR-10, best reported"
+
+
+def _unconditional(table: str, base: Config, hours: int, also: str = "") -> Study:
+    """Tables 1 to 3: SN-GAN and AutoGAN on one data set."""
+    return Study(
+        f"aw-{table}",
+        base,
+        rows={"SN-GAN": {}, "aw-SN-GAN": AW, "AutoGAN": TO_AUTOGAN, "aw-AutoGAN": {**TO_AUTOGAN, **AW}},
+        metrics=METRICS,
+        published=f"aw-loss/{table}",
+        note=f"Paper: SN-GAN 320 epochs, AutoGAN 300, {EPOCHS}.{also} About {hours} GPU hours a run, estimated.",
+    )
+
+
+AW_LOSS = [
+    _unconditional("table1", SNGAN, 2),
+    _unconditional(
+        "table2", SNGAN.replace(**STL10), 5, " Here as many images as on CIFAR-10, which are fewer epochs of STL-10."
+    ),
+    _unconditional("table3", SNGAN.replace(**CIFAR100), 2),
+    Study(
+        "aw-table4",
+        CONDITIONAL,
+        rows={"SN-GAN": {}, "aw-SN-GAN": AW, "BigGAN": TO_BIGGAN, "aw-BigGAN": {**TO_BIGGAN, **AW}},
+        columns={"cifar10": {}, "cifar100": CIFAR100},
+        metrics=METRICS,
+        published="aw-loss/table4",
+        note=f"Paper: SN-GAN 320 epochs, BigGAN 1,000, {EPOCHS}. About 2 GPU hours a run, 16 for BigGAN, estimated.",
+    ),
+    # The runs of tables 1 to 3, of which the figure shows the first 40 epochs.
+    Study(
+        "aw-fig3",
+        AUTOGAN.replace(n_images=15_000_000),
+        rows={"AutoGAN": {}, "aw-AutoGAN": AW},
+        columns={"cifar10": {}, "stl10": STL10, "cifar100": CIFAR100},
+        metrics=METRICS,
+        note=f"Paper: the first 40 epochs of AutoGAN, {EPOCHS}: 2 million images of the runs of aw-table1 to 3. About "
+        "2 GPU hours a run, 5 on STL-10, estimated.",
+    ),
+    Study(
+        "aw-fig4",
+        FIRST_EPOCH,
+        rows={"original": {}, "aw-loss": AW, "aw-loss (epsilon=0)": {**AW, "aw_epsilon": 0.0}},
+        note="Paper: angles between the gradients of D's step, real and fake loss in 50 iterations of the first epoch "
+        "of DCGAN on CIFAR-10, hinge loss; no fractions are published. Here the whole first epoch. Minutes of a GPU a "
+        "run, estimated, most of them for the FID.",
+    ),
+    # The published values are of one step with either loss from the states of the original loss's trajectory.
+    Study(
+        "aw-fig5",
+        FIRST_EPOCH,
+        rows={"DCGAN original loss": {}, "DCGAN aw-loss": AW},
+        published="aw-loss/section5.2",
+        note="Paper: mean logits of the batch before and after one step of D, DCGAN on CIFAR-10, hinge loss, averaged "
+        "over an epoch; both steps start from the run with the original loss. Here each loss has a run of its own. "
+        "Minutes of a GPU a run, estimated, most of them for the FID.",
+    ),
+    Study(
+        "aw-fig6",
+        RING8,
+        rows={"GAN": {}, "aw-GAN": AW},
+        seeds=20,
+        metrics=POINT_METRICS,
+        note="Paper: eight Gaussians on the unit circle, plain GAN as in Unrolled GAN, cross-entropy loss, samples and "
+        "mean logits of the classes every 5,000 steps; no budget told. Here Unrolled GAN's notebook, 25,000 steps. "
+        "About 5 minutes of one CPU core a run.",
+    ),
+    # Appendix B's own values could not be found: these lie around the defaults 0.5 and 0.75.
+    Study(
+        "aw-alphas",
+        SNGAN.replace(**AW),
+        rows={f"alpha1={alpha}": {"aw_alpha1": alpha} for alpha in (0.25, 0.5, 0.75)},
+        columns={f"alpha2={alpha}": {"aw_alpha2": alpha} for alpha in (0.5, 0.75, 0.95)},
+        only={"alpha1=0.75": ["alpha2=0.75", "alpha2=0.95"]},
+        metrics=METRICS,
+        note=f"Paper: appendix B, whose numbers are not at hand. Here aw-SN-GAN on CIFAR-10, 320 epochs, {EPOCHS}. "
+        "About 2 GPU hours a run, estimated.",
+    ),
+    Study(
+        "aw-normalisation",
+        SNGAN,
+        rows={"original": {}, "aw, normalised": AW, "aw, un-normalised": {"aw": "unnormalized"}},
+        columns={"SN-GAN": {}, "AutoGAN": TO_AUTOGAN},
+        metrics=METRICS,
+        note=f"Paper: section 3 and appendix B, whose numbers are not at hand. Here SN-GAN 320 epochs, AutoGAN 300, "
+        f"{EPOCHS}. About 2 GPU hours a run, estimated.",
+    ),
+]
