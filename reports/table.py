@@ -192,7 +192,7 @@ def caption(runs: pd.DataFrame, study: Study) -> str:
         lines.append(f"Runs of several code versions: {', '.join(versions)}.")
     if (runs["state"] == "diverged").any():
         lines.append("div k/n: k of n seeds diverged; the mean is of the others and takes no mark.")
-    left = len(study.rows) * len(study.columns) * study.seeds - int(runs["state"].isin(["done", "diverged"]).sum())
+    left = len(study.cells()) * study.seeds - int(runs["state"].isin(["done", "diverged"]).sum())
     if left:
         lines.append(f"{left} runs are not done.")
     return " ".join(lines)

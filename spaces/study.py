@@ -23,7 +23,7 @@ def _merged(by_row: Overrides, by_column: Overrides) -> dict[str, Any]:
 
 
 def changes(base: Config, other: Config) -> dict[str, Any]:
-    """The overrides that make `other` of `base`."""
+    """The overrides that make `other` of `base`; where both have one backbone, `other` gives all of base's options."""
     return {name: value for name, value in other.model_dump().items() if value != getattr(base, name)}
 
 

@@ -89,6 +89,22 @@ def test_cells_that_share_a_config_share_their_runs(store, tiny_points):
     assert len(plan.missing) == 1
 
 
+def test_json_has_what_was_published(store, tiny_points):
+    rows = {"R1": {"r1_gamma": 1.0}, "CoopInit": {"n_coop": 64}, "another": {"lr": 1.0}}
+    study = Study("t", tiny_points, rows=rows, seeds=1, metrics=("fid_best",), published="coopinit/table6")
+    cells = make_plan(study, store).to_json()["cells"]
+    assert [(c["row"], c["published"]) for c in cells[:3]] == [
+        ("R1", {"fid": 6.40}),
+        ("CoopInit", {"fid": 4.34}),
+        ("another", {}),
+    ]
+    # what the table has beside them is quoted: nothing of it can run
+    assert [(c["row"], c["cell_key"], c["runs"]) for c in cells[3:]] == [
+        (row, None, []) for row in ("Base model", "R1 + SN", "R1 + zCR", "WGAN-GP")
+    ]
+    assert [job["row"] for job in make_plan(study, store).to_json()["missing"]] == ["R1", "CoopInit", "another"]
+
+
 def test_json(store, make_runs, tiny_study):
     make_runs(tiny_study, seeds=1)
     told = json.loads(json.dumps(make_plan(tiny_study, store).to_json()))
