@@ -38,6 +38,18 @@ def test_report_writes_table_and_figures(store, make_runs, tiny_study, tmp_path)
     assert list(text.cells["n"]) == ["2", "2"]
 
 
+def test_a_row_that_lacks_a_column_has_a_dash_there(store, make_runs, tiny_points, tmp_path):
+    columns = {"x": {}, "y": {"lr": 3e-4}}
+    metrics = ("energy_distance_final",)
+    study = Study("s", tiny_points, {"a": {}, "b": {"lr": 2e-4}}, columns, seeds=1, metrics=metrics, only={"b": ["x"]})
+    make_runs(study)
+    text, paths = write_report(study, store, tmp_path / "out")
+    assert text.cells.loc["b", "y: energy distance ↓"] == "–"
+    assert "–" not in set(text.cells["x: energy distance ↓"])
+    assert "not done" not in text.caption
+    assert {"curves.png", "samples.png"} <= {path.name for path in paths}
+
+
 def test_curves_are_means_over_seeds(store, make_runs, tiny_study):
     make_runs(tiny_study)
     runs = load_runs(tiny_study, store=store)
