@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from trainers.awloss import AwWeights, aw_weights
 from trainers.config import Config
 from trainers.coopinit import cooperate
-from trainers.regularizers import REGULARIZERS, Batch
+from trainers.regularizers import penalties
 from trainers.state import State, gradients, update
 
 
@@ -84,28 +83,6 @@ def discriminator_update(state: State, real: Tensor, labels: Tensor, extra: Tens
     if config.ada != "off":
         statistics["ada_p"] = state.ada_p
     return statistics
-
-
-def penalties(
-    state: State, of: str, purpose: str, real: Tensor, fake: Tensor, labels: Tensor, *, lazy: bool = False
-) -> dict[str, Tensor]:
-    """The weighed regularizers of one network that act on this update, by name: those of every update, or the lazy
-    ones. `purpose` is that of the z behind `fake`."""
-    config, found = state.config, {}
-
-    def near() -> Tensor:
-        with torch.set_grad_enabled(of == "generator"):
-            return state.generate(purpose, labels, near=True)
-
-    for field, regularizer in REGULARIZERS.items():
-        weight = getattr(config, field)
-        interval = getattr(config, regularizer.interval) if regularizer.interval else 1
-        due = (state.images // config.batch_size - 1) % interval == 0  # D's updates before this one
-        if weight and regularizer.of == of and lazy == (interval > 1) and due:
-            critic = partial(state.critic, "augmentation of regularizers", labels)
-            batch = Batch(real, fake, near, critic, state.rng(f"regularizer {field}"))
-            found[f"loss_{field}"] = weight * interval * regularizer.penalty(batch)
-    return found
 
 
 def _aw_weights(

@@ -19,16 +19,18 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from trainers.networks import BACKBONES, CONDITIONAL, NARROW
+from trainers.networks import BACKBONES, CONDITIONAL, NARROW, TRANSLATORS
 
+FILES = ("folder:", "zip:", "pair:")  # how the names of a user's own image files begin
 DATASETS = {
     "ring8": "trainers.data:ring8",
     "grid25": "trainers.data:grid25",
     "digits": "trainers.data:digits",
+    "digits_outlines": "trainers.data:digits_outlines",
     "mnist": "trainers.images:mnist",
     "fashion_mnist": "trainers.images:fashion_mnist",
     "cifar10": "trainers.images:cifar10",
@@ -36,12 +38,14 @@ DATASETS = {
     "stl10": "trainers.images:stl10",
 }
 POINT_DATASETS = ("ring8", "grid25")  # 2-D points; every other data set holds images
-EMBEDDED = (*POINT_DATASETS, "digits")  # travel with the package
+PAIRS = ("digits_outlines",)  # unpaired translation from domain A to B, as pair:PATH is
+EMBEDDED = (*POINT_DATASETS, "digits", *PAIRS)  # travel with the package
 TORCHVISION = ("mnist", "fashion_mnist", "cifar10", "cifar100", "stl10")  # fetched by torchvision
-REFERENCES = {  # training examples that a Frechet distance uses
+REFERENCES = {  # examples that a Frechet distance uses: of a pair test B, else the training examples
     "ring8": 100_000,
     "grid25": 100_000,
     "digits": 1_797,
+    "digits_outlines": 400,
     "mnist": 60_000,
     "fashion_mnist": 60_000,
     "cifar10": 50_000,
@@ -109,14 +113,15 @@ class Config(BaseModel):
 
     dataset: str = "digits"
     """Data set: a name in DATASETS, `folder:PATH` or `zip:PATH` of images (relative to the working directory; folders
-    at the top are classes), or `module:object`."""
+    at the top are classes), `pair:PATH` of a folder with trainA, trainB, testA and testB, for translation from A to B,
+    or `module:object`."""
     resolution: int | None = Field(None, ge=1)
-    """Side in pixels that images of a folder, a zip or torchvision are resized to (Lanczos); None: they stay as they
-    are, and must be of equal size."""
+    """Side in pixels that images of a folder, a zip, a pair or torchvision are resized to (Lanczos); None: they stay as
+    they are, and must be of equal size."""
     center_crop: bool = True
     """True: the shorter side is resized to `resolution` and the centre cropped; False: stretched to a square."""
     n_train: int | None = Field(None, ge=1)
-    """Training examples used, a seeded subset nested in every larger one; None: all."""
+    """Training examples used (of a pair: of train B), a seeded subset nested in every larger one; None: all."""
     backbone: str = "dcgan"
     """Pair of networks: a name in BACKBONES or `module:object`."""
     backbone_options: dict[str, bool | int | float | str] = {}
@@ -127,7 +132,7 @@ class Config(BaseModel):
     """Weights of D, or of D and G, divided by their largest singular value (Miyato et al. 2018): of all convolutions
     and linear layers, and of D's embeddings."""
     mirror: bool = False
-    """Real images are turned left to right at random, before D sees them."""
+    """Real images, and those that are translated, are turned left to right at random, before D and G see them."""
     data_noise: float = Field(0.0, ge=0)
     """Uniform noise from 0 to this added to real data, in data units; SN-GAN's images have 1/128."""
     loss: str = "nonsaturating"
@@ -137,8 +142,8 @@ class Config(BaseModel):
     """Adam's learning rate, of D and of G."""
     lr_g: float | None = Field(None, gt=0)
     """G's learning rate where it differs; None: `lr`."""
-    lr_decay: Literal["none", "linear"] = "none"
-    """Linear: the learning rates fall to 0 over n_images."""
+    lr_decay: Literal["none", "linear", "second_half"] = "none"
+    """Linear: the learning rates fall to 0 over n_images; second_half: over the second half of them (CUT)."""
     beta1: float = Field(0.5, ge=0, lt=1)
     """Adam's first decay rate."""
     beta2: float = Field(0.999, ge=0, lt=1)
@@ -201,6 +206,20 @@ class Config(BaseModel):
     zcr_noise: float = Field(0.1, ge=0)
     """Standard deviation of zCR's noise on z."""
 
+    nce_weight: float = Field(0.0, ge=0)
+    """Weight of PatchNCE in G (CUT, Park et al. 2020, equation 3), with `nce_identity` of the mean of its two terms; 0:
+    off."""
+    nce_identity: bool = True
+    """PatchNCE also between images of domain B and what G makes of them (CUT's equation 4)."""
+    nce_layers: tuple[Annotated[int, Field(ge=0, lt=1_000)], ...] = (0, 4, 8, 12, 16)
+    """Layers of G whose features PatchNCE compares, counted from 0, the padded image."""
+    nce_patches: int = Field(256, ge=2)
+    """Places of a layer that PatchNCE draws; a layer with fewer gives all it has."""
+    nce_temperature: float = Field(0.07, gt=0)
+    """Temperature tau that divides PatchNCE's cosines."""
+    nce_coop: bool = True
+    """PatchNCE is on in the cooperative stage too; the CoopInit paper does not say."""
+
     ada: Literal["off", "bg", "bgc"] = "off"
     """Discriminator augmentation (ADA, Karras et al. 2020, "Limited data") of everything that D sees: blits and
     geometry, or these and colours."""
@@ -220,7 +239,7 @@ class Config(BaseModel):
     eval_every: int = Field(9_600, ge=1)
     """Images between two evaluations; rows stand at 0, eval_every, ..., n_images."""
     eval_samples: int = Field(10_000, ge=2)
-    """Generated samples of one evaluation."""
+    """Generated samples of one evaluation; of a pair, each image of test A is translated once, and at most so many."""
     features: str = "auto"
     """Feature net of the Frechet distance: a name in FEATURES or `module:object`; auto: the one of a built-in data
     set, raw for points."""
@@ -269,9 +288,36 @@ class Config(BaseModel):
         }[info.field_name]
         if value not in table and ":" not in value:
             raise ValueError(choose(value, table))
-        if value in ("folder:", "zip:"):
+        if value in FILES:
             raise ValueError(f"should name a path, as {value}photos")
         return value
+
+    @field_validator("nce_layers")
+    @classmethod
+    def _ascending(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or list(value) != sorted(set(value)):
+            raise ValueError("should be one or more layers in ascending order, as [0,4,8]")
+        return value
+
+    @model_validator(mode="after")
+    def _translation_fits(self) -> Self:
+        translates = self.backbone in TRANSLATORS
+        if self.backbone in BACKBONES and self.holds_pair and not translates:
+            raise ValueError(
+                f"backbone = {self.backbone!r} starts from noise, and {self.dataset} is a pair of domains to translate "
+                f"between; use {', '.join(TRANSLATORS)}"
+            )
+        if translates and (self.dataset in DATASETS or self.dataset.startswith(FILES)) and not self.holds_pair:
+            raise ValueError(
+                f"backbone = {self.backbone!r} translates images, and dataset = {self.dataset!r} has no domain A; use "
+                f"pair:PATH or {', '.join(PAIRS)}"
+            )
+        if self.nce_weight and self.backbone in BACKBONES and not translates:
+            raise ValueError(
+                f"nce_weight = {self.nce_weight} compares an image with its translation, which backbone = "
+                f"{self.backbone!r} does not make; use {', '.join(TRANSLATORS)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fields_fit(self) -> Self:
@@ -286,7 +332,7 @@ class Config(BaseModel):
         if self.resolution is not None and not self.holds_image_files:
             raise ValueError(
                 f"resolution = {self.resolution} does nothing for dataset = {self.dataset!r}; it resizes folder:PATH, "
-                f"zip:PATH, {', '.join(TORCHVISION)}"
+                f"zip:PATH, pair:PATH, {', '.join(TORCHVISION)}"
             )
         if not self.center_crop and self.resolution is None:
             raise ValueError("center_crop = False does nothing without a resolution; set resolution too")
@@ -350,8 +396,9 @@ class Config(BaseModel):
     def tiny(self) -> Config:
         """This Config as a matter of seconds, by one rule for all. Raises ValueError.
 
-        2,048 images in batches of at most 32 and n_coop in proportion, four evaluations of 500 samples, narrow
-        networks, digits in place of image files and torchvision's data sets; a data set of a user's module stays.
+        2,048 images in batches of 32 and n_coop in proportion, four evaluations of 500 samples, narrow
+        networks, digits in place of image files and torchvision's data sets (digits and their outlines in that of a
+        pair); a data set of a user's module stays.
         """
         share = TINY_IMAGES / self.n_images
         overrides: dict[str, Any] = {
@@ -359,7 +406,8 @@ class Config(BaseModel):
             "n_coop": max(1, round(self.n_coop * share)) if self.n_coop else 0,
             "ema_halflife": self.ema_halflife * share,
             "ema_start": round(self.ema_start * share),
-            "batch_size": min(self.batch_size, 32),
+            "batch_size": 32,
+            "nce_patches": min(self.nce_patches, 16),
             "batch_size_g": self.batch_size_g and min(self.batch_size_g, 32),
             "eval_every": TINY_IMAGES // 4,
             "eval_samples": 500,
@@ -367,7 +415,7 @@ class Config(BaseModel):
         if self.backbone in NARROW:
             overrides["backbone_options"] = NARROW[self.backbone]
         if self.holds_image_files:
-            overrides |= {"dataset": "digits", "features": "auto", "n_train": None}
+            overrides |= {"dataset": PAIRS[0] if self.holds_pair else "digits", "features": "auto", "n_train": None}
             overrides |= {"resolution": None, "center_crop": True}
         return self.replace(**overrides)
 
@@ -389,18 +437,23 @@ class Config(BaseModel):
         """The feature net that `features` stands for."""
         if self.features != "auto":
             return self.features
-        return "raw" if self.dataset in POINT_DATASETS else self.dataset
+        return "raw" if self.dataset in POINT_DATASETS else "digits"
 
     @property
     def holds_image_files(self) -> bool:
         """Whether the data set is of image files, or torchvision's, which `resolution` can resize."""
-        return self.dataset.startswith(("folder:", "zip:")) or self.dataset in TORCHVISION
+        return self.dataset.startswith(FILES) or self.dataset in TORCHVISION
+
+    @property
+    def holds_pair(self) -> bool:
+        """Whether the data set is a pair of domains to translate between; a user's module may have one too."""
+        return self.dataset.startswith("pair:") or self.dataset in PAIRS
 
     @property
     def own_names(self) -> list[str]:
         """The fields that name a `module:object` of the user's own."""
         names = (self.dataset, self.backbone, self.loss, self.features)
-        return sorted({name for name in names if ":" in name and not name.startswith(("folder:", "zip:"))})
+        return sorted({name for name in names if ":" in name and not name.startswith(FILES)})
 
     @property
     def protocol(self) -> str:
@@ -411,6 +464,9 @@ class Config(BaseModel):
         size = f" at {self.resolution}x{self.resolution} (Lanczos, {fit})" if self.resolution else ""
         resize = INPUT_RESIZES.get(self.feature_net, "no resize")
         frechet = f"{samples} samples against {reference} training examples of {self.dataset}{size}, {resize}"
+        if self.holds_pair:
+            most = f"translations of test A, each image once and at most {self.eval_samples:,},"
+            frechet = f"{most} against {reference} of test B of {self.dataset}{size}, {resize}"
         if self.dataset in POINT_DATASETS:
             return (
                 f"energy distance of {samples} points and 10,000 fresh ones of {self.dataset}; a mode is covered by 1% "

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.utils.parametrize import cached
 
 from trainers.config import Config
+from trainers.regularizers import penalties
 from trainers.state import State, frozen, gradients, update
 
 
@@ -51,8 +52,9 @@ def langevin(
 
 
 class Cooperation(NamedTuple):
-    """The two losses of one cooperative step and its statistics, all 0-d tensors."""
+    """G's start, the two losses of one cooperative step and its statistics; all but the start 0-d tensors."""
 
+    start: Tensor  # [N, *shape], G(z) or a translation, with its graph
     energy: Tensor  # D's: mean D(x_tilde) - mean D(x), equation 3
     teaching: Tensor  # G's: batch mean of the squared norm of x_tilde - G(z)
     statistics: dict[str, Tensor]
@@ -61,7 +63,8 @@ class Cooperation(NamedTuple):
 def cooperate(state: State, real: Tensor, labels: Tensor) -> Cooperation:
     """Algorithm 1 up to the updates: G's start, D's revision of it, and what both learn from it.
 
-    One forward pass of G serves the start of the chain and the teaching loss: same z, labels, batch statistics.
+    One forward pass of G serves the start of the chain and the teaching loss: same z (or image of domain A), labels,
+    batch statistics.
     """
     config = state.config
     start = state.generate("z", labels)  # [N, *shape]
@@ -89,16 +92,19 @@ def cooperate(state: State, real: Tensor, labels: Tensor) -> Cooperation:
         "langevin_slope": torch.stack(slopes).mean(),
         "langevin_distance": (revised - start.detach()).square().mean().sqrt(),
     }
-    return Cooperation(energy, teaching, statistics)
+    return Cooperation(start, energy, teaching, statistics)
 
 
 def cooperative_step(state: State) -> dict[str, Tensor]:
-    """One step of Algorithm 1: D by equation 3, G towards D's revision of its samples. No regularizer, no aw-loss."""
+    """One step of Algorithm 1: D by equation 3, G towards D's revision of its samples. No aw-loss, and no regularizer
+    but PatchNCE, which ties a translation to its source."""
     real, labels = state.real_batch()
     learned = cooperate(state, real, labels)
     update(state.opt_d, state.discriminator, gradients(learned.energy, state.discriminator))
-    update(state.opt_g, state.generator, gradients(learned.teaching, state.generator))
-    return learned.statistics
+    found = penalties(state, "generator", "z", real, learned.start, labels, coop=True)
+    loss = torch.stack([learned.teaching, *found.values()]).sum()
+    update(state.opt_g, state.generator, gradients(loss, state.generator))
+    return learned.statistics | {name: penalty.detach() for name, penalty in found.items()}
 
 
 def is_cooperative(config: Config, images: int) -> bool:

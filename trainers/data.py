@@ -6,6 +6,7 @@ A data set is a function without arguments that gives a Dataset, or a Source of 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 from collections.abc import Callable
@@ -13,17 +14,27 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.ndimage import morphological_gradient
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from trainers.config import DATASETS, TORCHVISION, Config, made_by
+from trainers.config import DATASETS, SCORE_SPLITS, TORCHVISION, Config, made_by
 from trainers.images import Source, from_folder, from_zip, open_images
 from trainers.streams import stream
 
 POINTS = 100_000  # points of a 2-D data set
+
+
+class Pair(NamedTuple):
+    """What an unpaired translation from domain A to B has beside its data set, which is train B."""
+
+    sources: Dataset  # train A
+    test_sources: Dataset  # test A, whose translations are scored
+    test_targets: Dataset  # test B, what they are scored against
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +47,8 @@ class Dataset:
     modes: Tensor | None = None  # [n_modes, 2] centres of 2-D modes
     mode_std: float = 0.0
     fresh: Callable[[int, torch.Generator], Tensor] | None = None  # draws new real points from the distribution
-    stored_digest: str | None = None  # the digest, if at hand
+    stored_digest: str | None = None  # that of examples and labels, if at hand
+    pair: Pair | None = None
 
     def __post_init__(self) -> None:
         n = len(self.examples)
@@ -52,6 +64,20 @@ class Dataset:
             )
         if not 0 <= int(self.labels.min()) <= int(self.labels.max()) < self.n_classes:
             raise ValueError(f"a data set's labels should lie in 0..n_classes - 1, and n_classes is {self.n_classes}")
+        self._check_pair()
+
+    def _check_pair(self) -> None:
+        for name, part in self.pair._asdict().items() if self.pair else ():
+            if part.shape != self.shape or part.examples.dtype != self.examples.dtype:
+                raise ValueError(
+                    f"a pair's four sets should be of equal shape and kind, but train B has {self.examples.dtype} of "
+                    f"{list(self.shape)} and {name} {part.examples.dtype} of {list(part.shape)}; a resolution makes "
+                    f"sizes equal, and grey is one channel only where all images of a set are grey"
+                )
+            if name.startswith("test") and len(part.examples) < SCORE_SPLITS:
+                raise ValueError(
+                    f"a pair's {name} should be {SCORE_SPLITS} images or more to be scored, not {len(part.examples)}"
+                )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -65,7 +91,10 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """16 hex digits of SHA-256 over examples and labels."""
+        """16 hex digits of SHA-256 over examples and labels; of a pair, over the digests of its four sets."""
+        if self.pair:
+            parts = [dataclasses.replace(self, pair=None), *self.pair]
+            return hashlib.sha256("".join(part.digest for part in parts).encode()).hexdigest()[:16]
         if self.stored_digest:
             return self.stored_digest
         content = hashlib.sha256(self.examples.flatten().numpy().data)
@@ -123,6 +152,8 @@ def load_dataset(config: Config) -> Dataset:
 @cache
 def _load(name: str, resolution: int | None, center_crop: bool, folder: Path) -> Dataset:
     """`folder` is what relative paths mean."""
+    if name.startswith("pair:"):
+        return _pair_of_folders(name, resolution, center_crop)
     if name.startswith("folder:"):
         source = from_folder(name)
     elif name.startswith("zip:"):
@@ -132,8 +163,25 @@ def _load(name: str, resolution: int | None, center_crop: bool, folder: Path) ->
     else:
         data: Dataset = made_by("dataset", DATASETS, name, Dataset)
         return data
+    return _images(source, resolution, center_crop)
+
+
+def _images(source: Source, resolution: int | None, center_crop: bool) -> Dataset:
     examples, labels, classes, digest = open_images(source, resolution, center_crop)
     return Dataset(examples, labels, max(1, len(classes)), stored_digest=digest)
+
+
+def _pair_of_folders(name: str, resolution: int | None, center_crop: bool) -> Dataset:
+    """`pair:PATH`: the folders trainA, trainB, testA, testB of PATH, as CycleGAN's. Raises ValueError."""
+    path = Path(name.partition(":")[2])
+    sources, targets, *tests = (
+        _images(from_folder(f"folder:{path / part}"), resolution, center_crop)
+        for part in ("trainA", "trainB", "testA", "testB")
+    )
+    try:
+        return dataclasses.replace(targets, pair=Pair(sources, *tests))
+    except ValueError as error:
+        raise ValueError(f"dataset = {name!r}: {error}") from None
 
 
 def ring8() -> Dataset:
@@ -155,6 +203,23 @@ def digits() -> Dataset:
         labels = torch.from_numpy(stored["labels"]).long()
     large = interpolate(small, size=(16, 16), mode="bilinear", align_corners=False)
     return Dataset((large * 255).round().to(torch.uint8), labels, n_classes=10)
+
+
+def digits_outlines() -> Dataset:
+    """Digits to outlines, unpaired: 499 digits, outlines of 498 others, for testing 400 and 400; no digit is in two sets.
+
+    An outline is the morphological gradient over 3x3 pixels. [498, 1, 16, 16]
+    """
+    images = digits().examples
+    outlines = torch.from_numpy(morphological_gradient(images.numpy(), size=(1, 1, 3, 3)))
+
+    def part(examples: Tensor) -> Dataset:
+        return Dataset(examples, torch.zeros(len(examples), dtype=torch.int64), n_classes=1)
+
+    order = torch.randperm(len(images), generator=stream(0, "digits_outlines"))
+    train_a, train_b, test_a, test_b = order.split([499, 498, 400, 400])
+    pair = Pair(part(images[train_a]), part(images[test_a]), part(outlines[test_b]))
+    return dataclasses.replace(part(outlines[train_b]), pair=pair)
 
 
 def _mixture(modes: Tensor, std: float) -> Dataset:

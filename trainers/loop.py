@@ -92,8 +92,14 @@ def check(config: Config) -> dict[str, str]:
     state = State(config, torch.device("cpu"))
     shape, labels = state.data.shape, torch.zeros(2, dtype=torch.int64)
     with users_code("backbone", config.backbone, BACKBONES):
+        source = state.source("check", 2)
         samples = state.generate("check", labels)
         logits = state.critic("check", labels)(state.data.scaled(labels))
+    if state.data.pair is not None and source.shape != (2, *shape):
+        raise ValueError(
+            f"backbone {config.backbone!r}: {config.dataset} is a pair, so two sources of its generator should be images "
+            f"of shape {(2, *shape)}, not {tuple(source.shape)}"
+        )
     if samples.shape != (2, *shape):
         raise ValueError(
             f"backbone {config.backbone!r}: two samples of its generator should have the shape {(2, *shape)} of two "
@@ -252,8 +258,8 @@ def _restore(state: State, folder: Path) -> list[dict[str, Any]]:
 
 
 def save_samples(state: State, path: Path) -> None:
-    """Picture of samples from fixed latents: a grid of images, with one class a row in a conditional run, or a density
-    of 2-D points over the real modes."""
+    """Picture of samples from fixed latents: a grid of images, with one class a row in a conditional run and the source
+    to the left of each translation, or a density of 2-D points over the real modes."""
     config, data = state.config, state.data
     if data.modes is not None:
         points = torch.cat(list(generate(config, data, state.evaluated_generator, state.device, CLOUD))).cpu()
@@ -263,7 +269,12 @@ def save_samples(state: State, path: Path) -> None:
         torch.arange(min(data.n_classes, GRID_ROWS)).repeat_interleave(GRID_COLUMNS) if config.conditional else None
     )
     n = GRID_COLUMNS**2 if labels is None else len(labels)
+    if data.pair is not None:  # each translation stands beside its source
+        n //= 2
     samples = torch.cat(list(generate(config, data, state.evaluated_generator, state.device, n, labels))).cpu()
+    if data.pair is not None:
+        sources = data.pair.test_sources
+        samples = torch.stack([sources.scaled(torch.arange(n) % len(sources.examples)), samples], 1).flatten(0, 1)
     save_image(samples, path, nrow=GRID_COLUMNS, padding=2, pad_value=0.5, normalize=True, value_range=(-1, 1))
 
 

@@ -200,7 +200,8 @@ def evaluate(config: Config, data: Dataset, generator: Generator, device: torch.
     """The metrics of a generator, with latents that depend on the seed alone; leaves it in the mode it was in."""
     net = load_features(config.feature_net)
     moments, features, points = Moments(), [], []
-    for samples in generate(config, data, generator, device, config.eval_samples):
+    n = config.eval_samples if data.pair is None else min(config.eval_samples, len(data.pair.test_sources.examples))
+    for samples in generate(config, data, generator, device, n):
         batch = net.extract(samples)
         moments.update(batch)
         if "kid" in config.row_metrics:
@@ -209,7 +210,8 @@ def evaluate(config: Config, data: Dataset, generator: Generator, device: torch.
             points.append(samples.cpu())
     if not moments.covariance.isfinite().all():
         return dict.fromkeys(config.row_metrics, float("nan"))
-    real = _reference(data, config.feature_net, device, torch.get_num_threads())
+    targets = data if data.pair is None else data.pair.test_targets
+    real = _reference(targets, config.feature_net, device, torch.get_num_threads())
     fid = frechet_distance(real.mean, real.covariance, moments.mean, moments.covariance, root1=real.root)
     values = {"fid": fid}
     if real.features is not None:
@@ -255,12 +257,15 @@ def generate(
     config: Config, data: Dataset, generator: Generator, device: torch.device, n: int, labels: Tensor | None = None
 ) -> Iterator[Tensor]:
     """Yield n samples in batches [BATCH, *shape], the same for the same weights, of the labels [n]; None: of labels as
-    frequent as in the data."""
+    frequent as in the data. Of a pair: the translations of test A, in order and over again."""
     was_training = generator.training
     generator.eval()
     part = max(1, min(BATCH, PIXELS // math.prod(data.shape[-2:])))
     for index, indices in enumerate(torch.arange(n).split(BATCH)):
-        source = generator.sample_source(len(indices), stream(config.seed, "evaluation", index, device))
+        if data.pair is None:
+            source = generator.sample_source(len(indices), stream(config.seed, "evaluation", index, device))
+        else:
+            source = data.pair.test_sources.scaled(indices % len(data.pair.test_sources.examples)).to(device)
         rng = stream(config.seed, "evaluation labels", index)
         drawn = data.labels[torch.randint(len(data.labels), (len(indices),), generator=rng)]
         wanted = drawn if labels is None else labels[indices]

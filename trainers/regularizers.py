@@ -1,4 +1,4 @@
-"""Regularizers of D and of G: one table, whose keys are the Config fields that weigh them.
+"""Regularizers of D and of G: one table, whose keys are the Config fields that weigh them, and which act when.
 
 Each gives an unweighed 0-d penalty. Those of D are added after aw-loss, so that aw-loss weighs the two adversarial
 terms alone.
@@ -7,10 +7,15 @@ terms alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+
+from trainers.config import Config
+from trainers.state import State
 
 Critic = Callable[[Tensor], Tensor]
 
@@ -23,14 +28,19 @@ class Batch(NamedTuple):
     near: Callable[[], Tensor]  # G(z + noise), same labels
     critic: Callable[[], Critic]  # gives x -> logits; each starts the same augmentations anew
     rng: torch.Generator
+    source: Callable[[], Tensor]  # what G made `fake` of
+    generator: Any  # G
+    config: Config
 
 
 class Regularizer(NamedTuple):
-    """A penalty and, for one that may be lazy, the Config field with its interval in D updates."""
+    """A penalty; for one that may be lazy, the Config field with its interval in D updates; for one that may act in the
+    cooperative stage, the field that says so."""
 
     penalty: Callable[[Batch], Tensor]
     of: Literal["discriminator", "generator"] = "discriminator"
     interval: str | None = None
+    coop: str | None = None
 
 
 def r1(batch: Batch) -> Tensor:
@@ -57,6 +67,36 @@ def zcr_generator(batch: Batch) -> Tensor:
     return -(batch.fake - batch.near()).square().mean()
 
 
+def patch_nce(batch: Batch) -> Tensor:
+    """CUT's multilayer, patchwise contrast of images of domain A with their translations (Park et al. 2020, equation 3);
+    with `nce_identity` the mean of that and of real images with G's version of them (equation 4)."""
+    pairs = [(batch.source(), batch.fake)]
+    if batch.config.nce_identity:
+        pairs.append((batch.real, batch.generator(batch.real)))
+    return torch.stack([_contrast_of_layers(batch, *pair) for pair in pairs]).mean()
+
+
+def _contrast_of_layers(batch: Batch, before: Tensor, after: Tensor) -> Tensor:
+    """Mean contrast over G's layers at random places, the same ones before and after."""
+    generator, config, losses = batch.generator, batch.config, []
+    with torch.no_grad():
+        keys = generator.encode(before)
+    for project, key, query in zip(generator.projections, keys, generator.encode(after), strict=True):
+        size = key[0, 0].numel()
+        places = torch.randperm(size, generator=batch.rng, device=key.device)[: config.nce_patches]
+        key, query = (project(x.flatten(2)[:, :, places].transpose(1, 2)) for x in (key, query))  # [N, S, units]
+        losses.append(contrast(query, key.detach(), config.nce_temperature))
+    return torch.stack(losses).mean()
+
+
+def contrast(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
+    """Mean cross-entropy of telling each query's own key from the other keys of its image (Park et al. 2020, equation
+    2), by cosine similarity over the temperature. Both [N, S, units]."""
+    logits = normalize(queries, dim=2) @ normalize(keys, dim=2).transpose(1, 2) / temperature  # [N, S, S]
+    own = torch.arange(logits.shape[1], device=logits.device).repeat(len(logits))
+    return cross_entropy(logits.flatten(0, 1), own)
+
+
 def _slopes(critic: Critic, x: Tensor) -> Tensor:
     """Gradient of the summed logits at x, as [N, elements], differentiable itself."""
     x = x.detach().requires_grad_(True)
@@ -69,4 +109,38 @@ REGULARIZERS = {
     "gp_weight": Regularizer(gradient_penalty),
     "zcr_d": Regularizer(zcr_discriminator),
     "zcr_g": Regularizer(zcr_generator, of="generator"),
+    "nce_weight": Regularizer(patch_nce, of="generator", coop="nce_coop"),
 }
+
+
+def penalties(
+    state: State,
+    of: Literal["discriminator", "generator"],
+    purpose: str,
+    real: Tensor,
+    fake: Tensor,
+    labels: Tensor,
+    *,
+    lazy: bool = False,
+    coop: bool = False,
+) -> dict[str, Tensor]:
+    """The weighed regularizers of one network that act on this update, by name: those of every update, or the lazy
+    ones; of an update of the cooperative stage, or of an adversarial one. `purpose` is that of the source of `fake`."""
+    config, found = state.config, {}
+
+    def near() -> Tensor:
+        with torch.set_grad_enabled(of == "generator"):
+            return state.generate(purpose, labels, near=True)
+
+    for field, regularizer in REGULARIZERS.items():
+        weight = getattr(config, field)
+        interval = getattr(config, regularizer.interval) if regularizer.interval else 1
+        due = (state.images // config.batch_size - 1) % interval == 0  # D's updates before this one
+        staged = not coop or (regularizer.coop is not None and getattr(config, regularizer.coop))
+        if weight and regularizer.of == of and lazy == (interval > 1) and due and staged:
+            critic = partial(state.critic, "augmentation of regularizers", labels)
+            source = partial(state.source, purpose, len(labels))
+            rng = state.rng(f"regularizer {field}")
+            batch = Batch(real, fake, near, critic, rng, source, state.generator, config)
+            found[f"loss_{field}"] = weight * interval * regularizer.penalty(batch)
+    return found

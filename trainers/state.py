@@ -101,7 +101,8 @@ class State:
 
     def set_learning_rates(self) -> None:
         """The rates of the step to come; the clock counts images and runs through both stages."""
-        share = 1 - self.images / self.config.n_images if self.config.lr_decay == "linear" else 1.0
+        left = 1 - self.images / self.config.n_images
+        share = {"none": 1.0, "linear": left, "second_half": min(1.0, 2 * left)}[self.config.lr_decay]
         self.opt_d.param_groups[0]["lr"] = self.config.lr * share * self._lazy_share
         self.opt_g.param_groups[0]["lr"] = (self.config.lr_g or self.config.lr) * share
 
@@ -134,12 +135,17 @@ class State:
         """The stream of one purpose at the present count of images, which no two D updates and no two steps share."""
         return stream(self.config.seed, purpose, self.images, self.device)
 
-    def generate(self, purpose: str, labels: Tensor, *, near: bool = False) -> Tensor:
-        """G's samples [N, *shape] for the labels, from the z of this purpose and moment; the graph is kept.
+    def source(self, purpose: str, n: int) -> Tensor:
+        """n inputs of G, noise or images of domain A: those of this purpose and moment."""
+        source: Tensor = self.generator.sample_source(n, self.rng(purpose))
+        return source
 
-        `near`: from the same z with zCR's noise.
+    def generate(self, purpose: str, labels: Tensor, *, near: bool = False) -> Tensor:
+        """G's samples [N, *shape] for the labels, from the source of this purpose and moment; the graph is kept.
+
+        `near`: from the same source with zCR's noise.
         """
-        source = self.generator.sample_source(len(labels), self.rng(purpose))
+        source = self.source(purpose, len(labels))
         if near:
             z = source[:, : getattr(self.generator, "latent", None)]  # not the per-layer noise of some generators
             noise = torch.randn(z.shape, generator=self.rng(f"zcr of {purpose}"), device=self.device)
