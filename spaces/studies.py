@@ -9,6 +9,7 @@ from spaces.recipes import (
     AW,
     BIGGAN,
     COOP,
+    CUT_DIGITS_COOP,
     DCGAN,
     DIGITS_COOP,
     POINTS_COOP,
@@ -73,5 +74,8 @@ STUDIES: dict[str, Study] = {
         ),
         *COOPINIT,
         *AW_LOSS,
+        # Unpaired translation of digits to outlines at 16x16, as CoopInit's table 4 has cats to dogs, without a download:
+        # a minute or two a run on one core.
+        Study("translation", "cut_digits", rows={"CUT": {}, "CUT + CoopInit": CUT_DIGITS_COOP}, seeds=3),
     ]
 }

@@ -477,7 +477,8 @@ class Config(BaseModel):
         if "kid" in self.row_metrics:
             beside = (
                 f"; IS is the mean over {SCORE_SPLITS} parts; KID is the mean over {KID_SUBSETS} subsets of at most "
-                f"{min(KID_SUBSET, self.eval_samples):,} a side, out of at most {KID_REAL:,} training examples"
+                f"{min(KID_SUBSET, self.eval_samples):,} a side, out of at most {KID_REAL:,} "
+                f"{'images of test B' if self.holds_pair else 'training examples'}"
             )
         return f"FID on {self.feature_net} features, {frechet}{beside}"
 

@@ -206,7 +206,7 @@ def digits() -> Dataset:
 
 
 def digits_outlines() -> Dataset:
-    """Digits to outlines, unpaired: 499 digits, outlines of 498 others, for testing 400 and 400; no digit is in two sets.
+    """Digits to outlines, unpaired: 499 digits, outlines of 498 others, for testing 400 and 400; no digit is in two.
 
     An outline is the morphological gradient over 3x3 pixels. [498, 1, 16, 16]
     """

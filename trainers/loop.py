@@ -97,8 +97,8 @@ def check(config: Config) -> dict[str, str]:
         logits = state.critic("check", labels)(state.data.scaled(labels))
     if state.data.pair is not None and source.shape != (2, *shape):
         raise ValueError(
-            f"backbone {config.backbone!r}: {config.dataset} is a pair, so two sources of its generator should be images "
-            f"of shape {(2, *shape)}, not {tuple(source.shape)}"
+            f"backbone {config.backbone!r}: {config.dataset} is a pair, so two of its sources should be of the "
+            f"shape {(2, *shape)} of images of domain A, not {tuple(source.shape)}"
         )
     if samples.shape != (2, *shape):
         raise ValueError(

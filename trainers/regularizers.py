@@ -68,7 +68,7 @@ def zcr_generator(batch: Batch) -> Tensor:
 
 
 def patch_nce(batch: Batch) -> Tensor:
-    """CUT's multilayer, patchwise contrast of images of domain A with their translations (Park et al. 2020, equation 3);
+    """CUT's multilayer, patchwise contrast of images of A with their translations (Park et al. 2020, equation 3);
     with `nce_identity` the mean of that and of real images with G's version of them (equation 4)."""
     pairs = [(batch.source(), batch.fake)]
     if batch.config.nce_identity:

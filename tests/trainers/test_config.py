@@ -1,3 +1,4 @@
+import json
 import math
 from types import FunctionType
 
@@ -6,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces import RECIPES
-from trainers.config import DATASETS, EMBEDDED, FEATURES, LOSSES, METRICS, REFERENCES, TORCHVISION, Config, resolve
+from trainers.config import (
+    DATASETS,
+    EMBEDDED,
+    FEATURES,
+    LOSSES,
+    METRICS,
+    PAIRS,
+    REFERENCES,
+    TORCHVISION,
+    Config,
+    resolve,
+)
 from trainers.data import load_dataset
 from trainers.networks import BACKBONES
 
@@ -36,6 +48,16 @@ from trainers.networks import BACKBONES
         ({"dataset": "ring8", "backbone": "mlp", "resolution": 32}, ["resolution", "ring8", "zip:PATH"]),
         ({"dataset": "a:b", "features": "raw", "resolution": 32}, ["resolution", "a:b", "cifar10"]),
         ({"resolution": 32}, ["zip:PATH", *TORCHVISION]),
+        ({"dataset": "pair:"}, ["dataset", "'pair:'", "path"]),
+        ({"dataset": "digits_outlines"}, ["'dcgan'", "digits_outlines", "pair of domains", "cut"]),
+        ({"dataset": "pair:x", "features": "raw", "backbone": "mlp"}, ["'mlp'", "pair:x", "cut"]),
+        ({"backbone": "cut"}, ["'cut'", "'digits'", "pair:PATH", "digits_outlines"]),
+        ({"dataset": "folder:x", "features": "raw", "backbone": "cut"}, ["'cut'", "folder:x", "pair:PATH"]),
+        ({"nce_weight": 1.0}, ["nce_weight", "1.0", "'dcgan'", "cut"]),
+        ({"nce_layers": []}, ["nce_layers", "[]", "ascending"]),
+        ({"nce_layers": [4, 0]}, ["nce_layers", "[4, 0]", "ascending"]),
+        ({"nce_layers": [0, -1]}, ["nce_layers.1", "-1", "greater"]),
+        ({"nce_layers": "0,4"}, ["nce_layers", "0,4", "tuple"]),
         ({"dataset": "mnist", "features": "raw", "resolution": 0}, ["resolution", "0", "greater"]),
         ({"dataset": "mnist", "features": "raw", "center_crop": False}, ["center_crop", "False", "resolution"]),
         ({"features": "inception", "eval_samples": 9}, ["eval_samples = 9", "'inception'", "at least 10"]),
@@ -139,6 +161,18 @@ RECIPE_KEYS = {
     "stylegan2_ada_cifar10_coop": "9c8ae90e8d9b57ea",
     "stylegan2_ada_cifar10_aw": "cd0db010264cf2a5",
     "stylegan2_ada_cifar10_coop_aw": "925f10066b5ad49f",
+    "cut_horse2zebra": "030dde08459f9e75",
+    "cut_horse2zebra_coop": "4c74f55579e7bdfd",
+    "cut_horse2zebra_aw": "72ac41c65241155b",
+    "cut_horse2zebra_coop_aw": "9c1264b474544abf",
+    "cut_cat2dog": "d570e809952101bf",
+    "cut_cat2dog_coop": "2adb555592892c50",
+    "cut_cat2dog_aw": "469a6412eebe1a2e",
+    "cut_cat2dog_coop_aw": "99cd373071f68b15",
+    "cut_digits": "c4d428d1f272ee77",
+    "cut_digits_coop": "159ddac43e07623b",
+    "cut_digits_aw": "c12ad46711b84c63",
+    "cut_digits_coop_aw": "983abbdf67a16acc",
 }
 
 
@@ -173,10 +207,13 @@ def test_every_name_resolves(table):
 
 def test_references_are_the_data():
     for name in EMBEDDED:
-        config = Config(dataset=name, backbone="mlp")
-        assert len(load_dataset(config).examples) == REFERENCES[name]
+        data = load_dataset(Config(dataset=name, backbone="cut" if name in PAIRS else "mlp"))
+        assert len((data.pair.test_targets if data.pair else data).examples) == REFERENCES[name]
     for name, size in REFERENCES.items():
-        config = Config(dataset=name, backbone="mlp", features="raw")
+        config = Config(dataset=name, backbone="cut" if name in PAIRS else "mlp", features="raw")
+        if name in PAIRS:
+            assert f"at most 10,000, against all {size:,} of test B of {name}" in config.protocol
+            continue
         assert f"all {size:,} training examples of {name}" in config.protocol
         assert "10,000 generated" in config.protocol
 
@@ -294,13 +331,14 @@ def test_tiny_is_one_rule(recipe):
     assert tiny.n_images == 2_048
     assert tiny.n_images / tiny.eval_every == 4
     assert tiny.eval_samples == 500
-    assert tiny.batch_size <= 32
+    assert tiny.batch_size == 32
     options = tiny.backbone_options
     assert 0 < max(options[name] for name in options if name.endswith(("width", "channels"))) <= 16
     assert bool(tiny.n_coop) == bool(config.n_coop)
     assert tiny.n_coop <= tiny.n_images // 4 or not config.n_coop
     assert (tiny.aw, tiny.loss, tiny.coop) == (config.aw, config.loss, config.coop)
-    assert tiny.dataset in ("ring8", "grid25", "digits")
+    assert tiny.dataset in EMBEDDED
+    assert tiny.holds_pair == config.holds_pair
     assert tiny.tiny() == tiny
 
 
@@ -309,6 +347,14 @@ def test_tiny_keeps_data_and_networks_of_a_users_module():
     assert (config.tiny().dataset, config.tiny().features) == ("mine:cats", "raw")
     assert config.tiny().backbone_options == {"width": 512}
     assert Config(dataset="folder:cats", resolution=64, features="lite0").tiny().dataset == "digits"
+    assert Config(dataset="pair:cats", features="lite0", backbone="cut").tiny().dataset == "digits_outlines"
+
+
+def test_a_config_of_a_pair_comes_back_from_json():
+    config = RECIPES["cut_digits"]
+    assert Config(**json.loads(config.model_dump_json())) == config
+    assert config.changed()["nce_layers"] == [0, 4, 8, 12]
+    assert config.replace(nce_layers=[0, 4, 8, 12, 16]).changed().keys() == config.changed().keys() - {"nce_layers"}
 
 
 def test_another_backbone_starts_from_its_own_options():

@@ -5,9 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import morphological_gradient
 
-from trainers.config import EMBEDDED, Config
-from trainers.data import Dataset, Sampler, digits, grid25, load_dataset, ring8
+from trainers.config import EMBEDDED, PAIRS, Config
+from trainers.data import Dataset, Pair, Sampler, digits, digits_outlines, grid25, load_dataset, ring8
 
 CPU = torch.device("cpu")
 
@@ -62,14 +63,17 @@ def test_limited_cifar_is_one_subset_within_another():
 
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_data_sets_are_well_formed(name):
-    data = load_dataset(Config(dataset=name, backbone="mlp"))
-    assert len(data.examples) == len(data.labels)
-    assert int(data.labels.max()) == data.n_classes - 1
-    x = data.scaled(torch.arange(100))
-    assert x.dtype == torch.float32
-    if data.bounds:
-        assert float(x.min()) == -1
-        assert float(x.max()) == 1
+    config = Config(dataset=name, backbone="cut" if name in PAIRS else "mlp")
+    data = load_dataset(config)
+    for part in (data, *(data.pair or ())):
+        assert len(part.examples) == len(part.labels)
+        assert int(part.labels.max()) == part.n_classes - 1
+        x = part.scaled(torch.arange(100))
+        assert x.dtype == torch.float32
+        if part.bounds:
+            assert float(x.min()) == -1
+            assert 0.8 < float(x.max()) <= 1
+    assert (data.pair is not None) == config.holds_pair
 
 
 def test_digests_stay():
@@ -77,6 +81,7 @@ def test_digests_stay():
     assert ring8().digest == "b9a445a3692f2ad8"
     assert grid25().digest == "1d29146f707df0f9"
     assert digits().digest == "54a6ec0531e4a61a"
+    assert digits_outlines().digest == "00705017bd741b9b"
 
 
 def test_a_digest_tells_examples_and_labels():
@@ -116,6 +121,61 @@ def test_data_are_loaded_once_a_process_and_option(photos, tmp_path, monkeypatch
     with pytest.raises(ValueError, match="No such file"):
         load_dataset(config)
     assert load_dataset(config.replace(dataset="folder:.")).digest == data.digest
+
+
+def test_no_digit_is_in_two_sets_of_the_pair():
+    """Neither an image nor, in B, its outline; together they are all of the digits."""
+    data, images = digits_outlines(), digits().examples.numpy()
+    outlines = np.stack([morphological_gradient(image[0], size=(3, 3))[None] for image in images])
+    keys = {image.tobytes(): number for number, image in enumerate(images)}
+    of_outlines = {image.tobytes(): number for number, image in enumerate(outlines)}
+    found = [keys[image.tobytes()] for part in data.pair[:2] for image in part.examples.numpy()]
+    found += [of_outlines[image.tobytes()] for part in (data, data.pair[2]) for image in part.examples.numpy()]
+    assert len(found) == 1_797
+    assert len(set(found)) >= len(keys) - 1  # equal images may swap numbers
+    assert [len(part.examples) for part in (data, *data.pair)] == [498, 499, 400, 400]
+
+
+@pytest.fixture
+def folders(tmp_path, picture):
+    """A pair of folders, as CUT has them: 3 and 4 images to train with, 10 and 11 to test with."""
+    for seed, (part, n) in enumerate({"trainA": 3, "trainB": 4, "testA": 10, "testB": 11}.items()):
+        (tmp_path / "two" / part).mkdir(parents=True)
+        for index in range(n):
+            picture(100 * seed + index).save(tmp_path / "two" / part / f"{index}.png")
+    return tmp_path / "two"
+
+
+def pair_of(path, **fields):
+    load_dataset.__globals__["_load"].cache_clear()
+    return load_dataset(Config(dataset=f"pair:{path}", backbone="cut", features="raw", **fields))
+
+
+def test_a_pair_of_folders(folders):
+    data = pair_of(folders)
+    assert [len(part.examples) for part in (data, *data.pair)] == [4, 3, 10, 11]
+    assert pair_of(folders, resolution=8).pair.test_sources.shape == (3, 8, 8)
+    for part in ("trainA", "trainB", "testA", "testB"):
+        before = pair_of(folders).digest
+        (folders / part / "0.png").write_bytes((folders / part / "1.png").read_bytes())
+        assert pair_of(folders).digest != before
+
+
+def test_a_pair_whose_parts_do_not_fit_is_told(folders, picture):
+    (folders / "testA" / "0.png").rename(folders / "0.png")
+    with pytest.raises(ValueError, match=r"two': a pair's test_sources should be 10 images or more.* not 9"):
+        pair_of(folders)
+    (folders / "0.png").rename(folders / "testA" / "0.png")
+    for index in range(4):
+        picture(index, mode="L").save(folders / "trainB" / f"{index}.png")
+    with pytest.raises(ValueError, match="of equal shape and kind"):
+        pair_of(folders)
+    (folders / "trainB").rename(folders / "train")
+    with pytest.raises(ValueError, match="trainB"):
+        pair_of(folders)
+    points = Dataset(torch.zeros(20, 2), torch.zeros(20, dtype=torch.int64), 1)
+    with pytest.raises(ValueError, match="of equal shape and kind"):
+        Dataset(*(torch.zeros(3, 1, 4, 4), torch.zeros(3, dtype=torch.int64), 1), pair=Pair(points, points, points))
 
 
 def test_ring_has_eight_modes_on_the_unit_circle():

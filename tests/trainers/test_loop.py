@@ -6,12 +6,15 @@ import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from trainers.config import Config
+from trainers.data import load_dataset
 from trainers.loop import check, train
+from trainers.networks import NARROW
 
 TIMES = {"seconds", "eval_seconds", "logged_at"}
 
@@ -422,6 +425,29 @@ def test_a_conditional_grid_has_one_class_a_row(tmp_path, user_module):
         assert image.size == (8 * 18 + 2, 10 * 18 + 2)
         rows = [[image.getpixel((10 + 18 * column, 10 + 18 * row))[0] for column in range(8)] for row in range(10)]
     assert rows == [[round(255 * row / 9)] * 8 for row in range(10)]
+
+
+def test_the_grid_of_a_pair_shows_each_source_beside_its_translation(tmp_path):
+    config = Config(dataset="digits_outlines", backbone="cut", backbone_options=NARROW["cut"], batch_size=8)
+    next(train(config, tmp_path))
+    sources = load_dataset(config).pair.test_sources
+    with Image.open(tmp_path / "samples" / f"{0:012d}.png") as image:
+        assert image.size == (8 * 18 + 2, 8 * 18 + 2)
+        grid = torch.from_numpy(np.asarray(image)[:, :, 0].copy())
+    for index in (0, 1, 31):
+        top, left = 2 + 18 * (index // 4), 2 + 36 * (index % 4)
+        assert torch.equal(grid[top : top + 16, left : left + 16], sources.examples[index, 0])
+        assert not torch.equal(grid[top : top + 16, left + 18 : left + 34], sources.examples[index, 0])
+
+
+def test_check_refuses_networks_that_translate_nothing_on_a_pair(user_module):
+    """A user's own data set and networks, of which Config knows nothing."""
+    data = user_module("from trainers.data import digits_outlines as pair\n")
+    nets = user_module("from trainers.networks.dcgan import build\n")
+    config = Config(dataset=f"{data}:pair", backbone=f"{nets}:build", features="digits")
+    with pytest.raises(ValueError, match=r"is a pair, .* not \(2, 100\)"):
+        check(config)
+    check(config.replace(backbone="cut", backbone_options=NARROW["cut"]))
 
 
 GOLDEN = {

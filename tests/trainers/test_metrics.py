@@ -10,10 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from torch import nn
 
 from trainers.config import FEATURE_METRICS, Config
 from trainers.data import grid25, load_dataset, ring8
-from trainers.features import FeatureNet
+from trainers.features import FeatureNet, load_features
 from trainers.metrics import (
     Moments,
     energy_distance,
@@ -161,6 +162,26 @@ def test_digits_floor(tiny_images):
     assert evaluate(state.config, state.data, state.generator, CPU)["fid"] == pytest.approx(0, abs=1e-6)
     noise = State(tiny_images, CPU)
     assert evaluate(noise.config, noise.data, noise.generator, CPU)["fid"] > 500
+
+
+def test_a_pair_is_scored_by_the_translations_of_test_a_against_test_b():
+    """Of a generator that changes nothing: the Frechet distance of test A to test B, each image once."""
+    config = Config(dataset="digits_outlines", backbone="cut", nce_patches=8)
+    data = load_dataset(config)
+
+    class Nothing(nn.Module):
+        def forward(self, source, labels):
+            return source
+
+    extract = load_features("digits").extract
+    (mean, cov), target = (moments(extract(part.scaled(torch.arange(400)))) for part in data.pair[1:])
+    got = evaluate(config, data, Nothing(), CPU)["fid"]
+    assert got == pytest.approx(frechet_distance(*target, mean, cov))
+    few = torch.cat(list(generate(config, data, Nothing(), CPU, 405)))
+    assert torch.equal(few[400:], few[:5])
+    half = evaluate(config.replace(eval_samples=200), data, Nothing(), CPU)["fid"]
+    assert half != got
+    assert half == pytest.approx(got, rel=0.2)
 
 
 def test_generate_gives_the_asked_number(tiny_images):

@@ -70,6 +70,16 @@ def test_chains_leave_spectral_norm_alone(tiny_images):
     assert not all(torch.equal(state.discriminator.state_dict()[name], before[name]) for name in vectors)
 
 
+def test_learning_rates_fall_as_lr_decay_says(tiny_points):
+    for decay, shares in {"none": [1, 1, 1, 1], "linear": [1, 0.75, 0.5, 0.25], "second_half": [1, 1, 1, 0.5]}.items():
+        state = State(tiny_points.replace(lr=1.0, lr_g=2.0, lr_decay=decay, n_images=400), CPU)
+        found = []
+        for state.images in range(0, 400, 100):
+            state.set_learning_rates()
+            found.append((state.opt_d.param_groups[0]["lr"], state.opt_g.param_groups[0]["lr"]))
+        assert found == [(share, 2 * share) for share in shares]
+
+
 def test_classes_are_refused_where_there_are_none(photos):
     with pytest.raises(ValueError, match="conditional = True: backbone 'dcgan' takes no classes; sngan"):
         Config(conditional=True)

@@ -7,7 +7,7 @@ pair), and `G(source, labels) -> x` with x [N, *shape]. `D(x, labels)` gives log
 `n_classes` is 0 unless the Config is conditional; labels come in any case. The keyword-only parameters of `build` are
 the backbone's own options (`Config.backbone_options`), their defaults written there and nowhere else.
 
-For PatchNCE (`Config.nce_weight`) a generator also has `encode(x)`, which gives a list of features [N, C, H, W] of images
+For PatchNCE (`Config.nce_weight`) a generator also has `encode(x)`, a list of features [N, C, H, W] of images
 x, and as many `projections` of [N, S, C], modules of its own; it is called on real images without labels.
 """
 
