@@ -74,7 +74,7 @@ STUDIES: dict[str, Study] = {
         ),
         *COOPINIT,
         *AW_LOSS,
-        # Unpaired translation of digits to outlines at 16x16, as CoopInit's table 4 has cats to dogs, without a download:
+        # Unpaired translation of digits to outlines at 16x16, as CoopInit's table 4 has of cats to dogs, no download:
         # a minute or two a run on one core.
         Study("translation", "cut_digits", rows={"CUT": {}, "CUT + CoopInit": CUT_DIGITS_COOP}, seeds=3),
     ]

@@ -174,7 +174,7 @@ def test_a_pair_is_scored_by_the_translations_of_test_a_against_test_b():
             return source
 
     extract = load_features("digits").extract
-    (mean, cov), target = (moments(extract(part.scaled(torch.arange(400)))) for part in data.pair[1:])
+    (mean, cov), target = (moments(extract(part.scaled(torch.arange(400))).double()) for part in data.pair[1:])
     got = evaluate(config, data, Nothing(), CPU)["fid"]
     assert got == pytest.approx(frechet_distance(*target, mean, cov))
     few = torch.cat(list(generate(config, data, Nothing(), CPU, 405)))
