@@ -175,7 +175,7 @@ def _pair_of_folders(name: str, resolution: int | None, center_crop: bool) -> Da
     """`pair:PATH`: the folders trainA, trainB, testA, testB of PATH, as CycleGAN's. Raises ValueError."""
     path = Path(name.partition(":")[2])
     sources, targets, *tests = (
-        _images(from_folder(f"folder:{path / part}"), resolution, center_crop)
+        _images(from_folder(f"pair:{path / part}"), resolution, center_crop)
         for part in ("trainA", "trainB", "testA", "testB")
     )
     try:
