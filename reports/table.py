@@ -15,6 +15,7 @@ from unicodedata import lookup
 import pandas as pd
 from scipy.stats import ttest_ind
 
+from reports.published import Beside, beside, footnotes
 from search.aggregate import Aggregate, aggregate
 from spaces import Study
 from trainers.config import METRICS, printable
@@ -25,17 +26,19 @@ STATISTICS = (*Aggregate._fields, "published")
 def ablation_table(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Aggregates of a study's runs over seeds.
 
-    `runs` is what load_runs gives. Index (row, column) in the study's order, columns (metric, mean | std | n |
-    diverged | published), std being the sample standard deviation. Only done runs enter mean, std and n. Raises
-    ValueError if the runs of one column were scored by different protocols or data.
+    `runs` is what load_runs gives. Index (row, column) in the study's order, then what the published table holds
+    beside; columns (metric, mean | std | n | diverged | published), std being the sample standard deviation. Only done
+    runs enter mean, std and n. Raises ValueError if the runs of one column were scored by different protocols or data.
     """
     _refuse_mixtures(runs)
-    of_cell = by_cell(runs, study)
-    lines = [
-        [value for metric in study.metrics for value in (*aggregate(group, metric), math.nan)]
-        for group in of_cell.values()
-    ]
-    index = pd.MultiIndex.from_tuples(of_cell, names=["row", "column"])
+    of_cell, stated = by_cell(runs, study), beside(study)
+    places = list(dict.fromkeys([*of_cell, *((row, column) for row, column, _ in stated)]))
+    lines = []
+    for place in places:
+        group = of_cell.get(place, runs.iloc[:0])
+        sides = [(*aggregate(group, name), stated.get((*place, name), Beside()).value) for name in study.metrics]
+        lines.append([value for side in sides for value in side])
+    index = pd.MultiIndex.from_tuples(places, names=["row", "column"])
     columns = pd.MultiIndex.from_product([study.metrics, STATISTICS], names=["metric", "statistic"])
     return pd.DataFrame(lines, index=index, columns=columns)
 
@@ -61,9 +64,9 @@ def _refuse_mixtures(runs: pd.DataFrame) -> None:
 class Difference(NamedTuple):
     """Difference of two means with its 95% Welch interval, NaN where a side has fewer than two seeds."""
 
-    mean: float
-    low: float
-    high: float
+    mean: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
 
 
 def difference(values: pd.Series, reference: pd.Series) -> Difference:
@@ -110,11 +113,14 @@ class Text(NamedTuple):
 
 
 def as_text(runs: pd.DataFrame, study: Study) -> Text:
-    """The table that is printed: for each column its metrics, the first one's difference to the first row, and n."""
+    """The table that is printed: for each column its metrics, what is published beside the best ones, the first one's
+    difference to the first row, and n. Rows that the published table holds beside the study's are marked as quoted."""
     table = ablation_table(runs, study)
     marks = ranks(table, study.seeds)
     found = differences(runs, study)
     first_row, first_metric = next(iter(study.rows)), study.metrics[0]
+    rows, columns = (list(table.index.unique(level)) for level in ("row", "column"))
+    stated, letters = beside(study), footnotes(study)
     cells: dict[str, list[str]] = {}
     best: dict[str, list[int]] = {}
 
@@ -122,21 +128,41 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
         name = f"{column}: {label}" if column else label
         cells[name], best[name] = texts, marked or [0] * len(texts)
 
-    for column in study.columns:
-        part = table.xs(column, level="column")
+    for column in columns:
+        part = table.xs(column, level="column").reindex(rows)
+        ranked = marks.xs(column, level="column").reindex(rows, fill_value=0)
         for metric in study.metrics:
-            arrow = "↓" if METRICS[metric].lower_is_better else "↑"
+            name = f"{METRICS[metric].label} {'↓' if METRICS[metric].lower_is_better else '↑'}"
             texts = [_value(statistics, metric) for statistics in part[metric].to_dict("records")]
-            put(column, f"{METRICS[metric].label} {arrow}", texts, list(marks.xs(column, level="column")[metric]))
+            put(column, name, texts, list(ranked[metric]))
+            if study.published and METRICS[metric].when == "best":
+                values = [stated.get((row, column, metric), Beside()) for row in rows]
+                put(column, f"published {name}", [_published(value, metric, letters) for value in values])
         if study.searched:
             decimals = METRICS[first_metric].decimals
-            put(column, "search value", [_searched(study, row, decimals) for row in study.rows])
+            put(column, "search value", [_searched(study, row, decimals) for row in rows])
         if len(study.rows) > 1:
-            texts = ["" if row == first_row else _difference(found[row, column], first_metric) for row in study.rows]
+            compared = [found.get((row, column), Difference()) for row in rows]
+            texts = [
+                "" if row == first_row else _difference(each, first_metric)
+                for row, each in zip(rows, compared, strict=True)
+            ]
             put(column, f"{METRICS[first_metric].label} − {first_row}", texts)
-        put(column, "n", [_count(statistics, study.seeds) for statistics in part[first_metric].to_dict("records")])
-    index = pd.Index(list(study.rows), name=study.title)
+        counts = [_count(statistics, study.seeds) for statistics in part[first_metric].to_dict("records")]
+        runs_here = [row in study.rows and column in study.columns for row in rows]
+        put(column, "n", [count if here else "–" for count, here in zip(counts, runs_here, strict=True)])
+    index = pd.Index([row if row in study.rows else f"{row} (quoted)" for row in rows], name=study.title)
     return Text(pd.DataFrame(cells, index=index), pd.DataFrame(best, index=index), caption(runs, study))
+
+
+def _published(stated: Beside, metric: str, letters: Mapping[str, str]) -> str:
+    """value ± std, (=) where it is comparable, and the letters of its notes."""
+    if math.isnan(stated.value):
+        return "–"
+    decimals = METRICS[metric].decimals
+    spread = "" if math.isnan(stated.std) else f" ± {stated.std:.{decimals}f}"
+    marks = ["="] * stated.comparable + [letters[note] for note in stated.notes]
+    return f"{stated.value:.{decimals}f}{spread}" + (f" ({', '.join(marks)})" if marks else "")
 
 
 def _searched(study: Study, row: str, decimals: int) -> str:
@@ -145,7 +171,7 @@ def _searched(study: Study, row: str, decimals: int) -> str:
 
 def _value(statistics: Mapping[Hashable, float], metric: str) -> str:
     """mean ± std; the mean alone below two seeds; div k/n where seeds diverged."""
-    n, diverged = int(statistics["n"]), int(statistics["diverged"])
+    n, diverged = (0 if math.isnan(statistics[name]) else int(statistics[name]) for name in ("n", "diverged"))
     lost = f"div {diverged}/{n + diverged}" if diverged else ""
     if n == 0:
         return lost or "–"
@@ -164,8 +190,8 @@ def _difference(found: Difference, metric: str) -> str:
 
 def _count(statistics: Mapping[Hashable, float], seeds: int) -> str:
     """Seeds that entered the mean, of those planned where some did not."""
-    n = int(statistics["n"])
-    return str(n) if n == seeds else f"{n}/{seeds}"
+    n = statistics["n"]
+    return f"{n:g}" if n == seeds else f"{n:g}/{seeds}"
 
 
 def caption(runs: pd.DataFrame, study: Study) -> str:
@@ -195,7 +221,18 @@ def caption(runs: pd.DataFrame, study: Study) -> str:
     left = len(study.cells()) * study.seeds - int(runs["state"].isin(["done", "diverged"]).sum())
     if left:
         lines.append(f"{left} runs are not done.")
-    return " ".join(lines)
+    return " ".join(lines + _on_published(study))
+
+
+def _on_published(study: Study) -> list[str]:
+    """What the marks of published values mean, and which rows are quoted."""
+    stated = beside(study)
+    lines = [f"({letter}): {note}." for note, letter in footnotes(study).items()]
+    if any(each.comparable for each in stated.values()):
+        lines.insert(0, "(=): data set, protocol, samples and budget are those of the published value.")
+    if any(row not in study.rows for row, _, _ in stated):
+        lines.append("Quoted rows are results that the paper reports beside its own; they are not run here.")
+    return [f"Published: {study.published}.", *lines] if stated else []
 
 
 def _counts(numbers: list[int]) -> str:
@@ -277,14 +314,21 @@ def to_csv(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
     """The table with raw numbers, one line a cell: statistics, difference to the first row, run ids, code version."""
     table = ablation_table(runs, study)
     flat = table.set_axis([f"{metric}_{name}" for metric, name in table.columns], axis=1)
-    found = differences(runs, study).values()
+    found = differences(runs, study)
     for name in Difference._fields:
-        flat[f"{study.metrics[0]}_difference_{name}"] = [getattr(each, name) for each in found]
+        values = [getattr(found.get(place, Difference()), name) for place in flat.index]
+        flat[f"{study.metrics[0]}_difference_{name}"] = values
     if study.searched:
         flat["search_value"] = [study.searched.get(row, math.nan) for row, _ in flat.index]
-    done = by_cell(runs[runs["state"] == "done"], study).values()
+    stated = beside(study)
+    for metric in {metric: None for _, _, metric in stated}:
+        values = [stated.get((*place, metric), Beside()) for place in flat.index]
+        flat[f"{metric}_published_std"] = [value.std for value in values]
+        flat[f"{metric}_comparable"] = [value.comparable for value in values]
+        flat[f"{metric}_notes"] = ["; ".join(value.notes) for value in values]
+    done, none = by_cell(runs[runs["state"] == "done"], study), runs.iloc[:0]
     for name in ("run_id", "code_version", "protocol"):
-        flat[f"{name}s"] = [";".join(dict.fromkeys(group[name])) for group in done]
+        flat[f"{name}s"] = [";".join(dict.fromkeys(done.get(place, none)[name])) for place in flat.index]
     return flat.reset_index()
 
 

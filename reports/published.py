@@ -1,0 +1,79 @@
+"""What a paper published of a study's cells, and in what ours differ from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from string import ascii_lowercase
+from typing import NamedTuple
+
+from spaces import Published, Study, published
+from trainers.config import Config
+
+PAPERS_FEATURES, PAPERS_SAMPLES = "inception", 50_000  # both papers score 50,000 samples on Inception features
+BUDGET_AND_DATA = ("n_train", "resolution", "center_crop", "n_images", "backbone_options")  # tiny changes these
+HARMLESS = ("features", "threads", "channels_last", "compile")  # settings that change speed, and what is told anyway
+
+
+class Beside(NamedTuple):
+    """A published value, its standard deviation (NaN where none is stated), and what a reader must know of it.
+
+    `comparable` if data set, protocol, samples and budget of our cell are the paper's; a value that is only quoted has
+    no cell of ours and is never.
+    """
+
+    value: float = math.nan
+    std: float = math.nan
+    comparable: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def beside(study: Study) -> dict[tuple[str, str, str], Beside]:
+    """What is published of the study's metrics, by (row, column, metric), in the order of the published table."""
+    ours, defined = ({(cell.row, cell.column): cell.config for cell in each.cells()} for each in (study, plain(study)))
+    found = {}
+    for value in published(study.published):
+        place = (value.row, value.column)
+        differs = differences(ours[place], defined[place], value, study.settings) if place in ours else ""
+        notes = tuple(filter(None, (differs and f"ours has {differs}", value.note)))
+        std = math.nan if value.std is None else value.std
+        found[*place, value.metric] = Beside(value.value, std, place in ours and not differs, notes)
+    return {key: each for key, each in found.items() if key[2] in study.metrics}
+
+
+def plain(study: Study) -> Study:
+    """The study as it is defined: at full budget, without settings, not tiny."""
+    return dataclasses.replace(study, budget=1.0, settings={}, tiny=False)
+
+
+def differences(config: Config, defined: Config, value: Published, settings: Iterable[str]) -> str:
+    """In what a cell differs from the published one: data set, protocol, samples, budget; empty if in nothing.
+
+    The paper's budget is that of the cell as it is defined. Other fields that were set count too, since they make
+    another method of it.
+    """
+    names = [name for name in dict.fromkeys([*BUDGET_AND_DATA, *settings]) if name not in HARMLESS]
+    expected = {name: getattr(defined, name) for name in names}
+    expected |= {"dataset": value.dataset, "feature_net": PAPERS_FEATURES, "eval_samples": PAPERS_SAMPLES}
+    held = {name: getattr(config, name) for name in expected}
+    return "; ".join(
+        f"{name} {_told(held[name])}, not {_told(wanted)}" for name, wanted in expected.items() if held[name] != wanted
+    )
+
+
+def _told(value: object) -> str:
+    """A field's value as a footnote has it."""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def plain_cell(study: Study, row: str, column: str) -> Config:
+    """A cell of the study as it is defined: at full budget, without settings, not tiny."""
+    plain = dataclasses.replace(study, budget=1.0, settings={}, tiny=False)
+    return next(cell.config for cell in plain.cells() if (cell.row, cell.column) == (row, column))
+
+
+def footnotes(study: Study) -> dict[str, str]:
+    """A letter for each note of the study's published values, in the order of the published table."""
+    texts = dict.fromkeys(note for each in beside(study).values() for note in each.notes)
+    return {text: ascii_lowercase[i % 26] * (1 + i // 26) for i, text in enumerate(texts)}

@@ -1,0 +1,140 @@
+"""Published values beside ours: joined by label, comparable only where all agrees, never mixed up with ours."""
+
+import io
+import math
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from reports import ablation_table
+from reports.published import beside, footnotes
+from reports.report import show, write_report
+from reports.table import as_text, to_csv, to_latex, to_markdown
+from search.store import load_runs
+from spaces import Study, published
+from spaces.recipes import STYLEGAN2, STYLEGAN2_COOP
+from trainers.config import METRICS
+
+
+@pytest.fixture
+def table7():
+    """CoopInit's table 7, whose published values are copied from the paper by hand."""
+    coop = {**STYLEGAN2_COOP, "r1_gamma": 0.01}
+    return Study(
+        "t7",
+        STYLEGAN2,
+        rows={
+            "StyleGAN2 (gamma=0.01)": {},
+            "StyleGAN2 (gamma=0.00)": {"r1_gamma": 0.0},
+            "StyleGAN2 + CoopInit (gamma=0.00)": STYLEGAN2_COOP,
+            "StyleGAN2 + CoopInit (gamma=0.01)": coop,
+        },
+        columns={f"lr={lr:.4f}": {"lr": lr} for lr in (0.002, 0.0025, 0.003)},
+        published="coopinit/table7",
+    )
+
+
+@pytest.fixture
+def table3():
+    """SN-GAN of the aw paper's table 3; the other rows of that table are not run here."""
+    return Study(
+        "t3",
+        "sngan_cifar100",
+        rows={"SN-GAN": {}},
+        metrics=("fid_final", "fid_best", "is_best"),
+        published="aw-loss/table3",
+    )
+
+
+def none(study):
+    columns = ["row", "column", "seed", "state", "run_id", "protocol", "code_version", "data_digest"]
+    return pd.DataFrame(columns=[*columns, "features_digest", "evaluations", *METRICS])
+
+
+def test_values_join_by_label_at_the_papers_own_protocol(table7):
+    table = ablation_table(none(table7), table7)
+    assert table.loc[("StyleGAN2 (gamma=0.01)", "lr=0.0030"), ("fid_best", "published")] == 8.71
+    assert table.loc[("StyleGAN2 + CoopInit (gamma=0.00)", "lr=0.0020"), ("fid_best", "published")] == 6.16
+    assert table["fid_final", "published"].isna().all()  # the papers report the best
+
+
+def test_nothing_run_shows_published_values_and_dashes(table7):
+    text = as_text(none(table7), table7)
+    assert list(text.cells.loc["StyleGAN2 (gamma=0.01)"]) == [
+        "–", "–", "9.28 (=)", "", "0/3", "–", "–", "8.95 (=)", "", "0/3", "–", "–", "8.71 (=)", "", "0/3",
+    ]  # fmt: skip
+    assert "lr=0.0020: published best FID ↓" in text.cells
+    assert "(=): data set, protocol, samples and budget are those of the published value" in text.caption
+
+
+@pytest.mark.parametrize(
+    ("varied", "told"),
+    [
+        ({"budget": 0.01}, "ours has n_images 250,000, not 25,000,000"),
+        ({"settings": {"dataset": "cifar100"}}, "ours has dataset cifar100, not cifar10"),
+        ({"settings": {"features": "lite0"}}, "ours has feature_net lite0, not inception"),
+        ({"settings": {"eval_samples": 5000}}, "ours has eval_samples 5,000, not 50,000"),
+        ({"settings": {"n_train": 100}}, "ours has n_train 100, not None"),
+        ({"settings": {"beta2": 0.9}}, "ours has beta2 0.9, not 0.99"),
+        ({"tiny": True}, "dataset digits, not cifar10"),
+    ],
+)
+def test_a_footnote_names_what_differs(table7, varied, told):
+    study = table7.varied(**varied)
+    assert not any(each.comparable for each in beside(study).values())
+    assert told in as_text(none(study), study).caption
+    assert as_text(none(study), study).cells.iloc[0, 2].startswith("9.28 (a")
+
+
+def test_what_changes_no_number_of_the_protocol_is_no_difference(table7):
+    assert all(value.comparable for value in beside(table7.varied(settings={"threads": 4}, seeds=9)).values())
+
+
+def test_equal_notes_share_a_letter(table7):
+    assert list(footnotes(table7.varied(budget=0.5)).values()) == ["a"]
+
+
+def test_rows_that_are_only_quoted_have_no_runs(table3):
+    text = as_text(none(table3), table3)
+    assert list(text.cells.index)[:3] == ["SN-GAN", "SS-GAN (quoted)", "MSGAN (quoted)"]
+    assert text.cells.loc["SN-GAN", "published best IS ↑"] == "8.18 ± 0.12 (=)"
+    assert text.cells.loc["SRN-GAN (quoted)", "published best FID ↓"] == "19.55"
+    assert text.cells.loc["SRN-GAN (quoted)", ["FID ↓", "best IS ↑", "n"]].tolist() == ["–", "–", "–"]
+    assert "not run here" in text.caption
+    assert "3 runs are not done" in text.caption  # of SN-GAN alone
+
+
+def test_csv_says_what_is_comparable(table3):
+    frame = to_csv(none(table3), table3).set_index("row")
+    assert frame.loc["SN-GAN", ["is_best_published", "is_best_published_std", "is_best_comparable"]].tolist() == [
+        8.18, 0.12, True,
+    ]  # fmt: skip
+    assert not frame.loc["SS-GAN", "fid_best_comparable"]
+    assert math.isnan(frame.loc["SS-GAN", "fid_final_mean"])
+    varied = table3.varied(budget=0.5)
+    assert "n_images" in to_csv(none(varied), varied).set_index("row").loc["SN-GAN", "fid_best_notes"]
+
+
+def test_contradictions_of_a_paper_are_footnotes(table7, monkeypatch):
+    noted = [value._replace(note="table 10 says 5.12") for value in published("coopinit/table7")]
+    monkeypatch.setattr("reports.published.published", lambda table: noted)
+    text = as_text(none(table7), table7)
+    assert text.cells.iloc[0, 2] == "9.28 (=, a)"
+    assert "(a): table 10 says 5.12." in text.caption
+
+
+def test_all_forms_hold_them(table3):
+    text = as_text(none(table3), table3)
+    assert "8.18 ± 0.12 (=)" in to_markdown(text)
+    assert r"8.18 $\pm$ 0.12 (=)" in to_latex(text, none(table3), table3)
+    console = Console(file=io.StringIO(), width=300)
+    show(text, console)
+    assert "SRN-GAN (quoted)" in console.file.getvalue()
+
+
+def test_a_report_of_nothing_run(store, table3, tmp_path):
+    text, paths = write_report(table3, store, tmp_path)
+    assert len(load_runs(table3, store=store)) == 0
+    assert text.cells.loc["SN-GAN", "published best FID ↓"] == "22.40 (=)"
+    assert all(path.stat().st_size for path in paths)
