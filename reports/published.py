@@ -11,6 +11,7 @@ from typing import NamedTuple
 from spaces import Published, Study, published
 from trainers.config import Config
 
+PAPERS_METRICS = {"fid": "fid_best", "is": "is_best"}  # what stands in a published table is the best of evaluations
 PAPERS_FEATURES, PAPERS_SAMPLES = "inception", 50_000  # both papers score 50,000 samples on Inception features
 BUDGET_AND_DATA = ("n_train", "resolution", "center_crop", "n_images", "backbone_options")  # tiny changes these
 HARMLESS = ("features", "threads", "channels_last", "compile")  # settings that change speed, and what is told anyway
@@ -37,8 +38,8 @@ def beside(study: Study) -> dict[tuple[str, str, str], Beside]:
         place = (value.row, value.column)
         differs = differences(ours[place], defined[place], value, study.settings) if place in ours else ""
         notes = tuple(filter(None, (differs and f"ours has {differs}", value.note)))
-        std = math.nan if value.std is None else value.std
-        found[*place, value.metric] = Beside(value.value, std, place in ours and not differs, notes)
+        metric = PAPERS_METRICS.get(value.metric, value.metric)
+        found[*place, metric] = Beside(value.value, value.std, place in ours and not differs, notes)
     return {key: each for key, each in found.items() if key[2] in study.metrics}
 
 

@@ -47,7 +47,8 @@ def by_cell(runs: pd.DataFrame, study: Study) -> dict[tuple[str, str], pd.DataFr
     """The runs of each cell, in the study's order; an empty frame for a cell that has none."""
     groups = dict(iter(runs.groupby(["row", "column"])))
     none = runs.iloc[:0]
-    return {(row, column): groups.get((row, column), none) for row in study.rows for column in study.columns}
+    places = [(cell.row, cell.column) for cell in study.cells()]
+    return {place: groups.get(place, none) for place in places}
 
 
 def _refuse_mixtures(runs: pd.DataFrame) -> None:
@@ -84,8 +85,8 @@ def differences(runs: pd.DataFrame, study: Study) -> dict[tuple[str, str], Diffe
     """Difference of each cell's done runs to those of the first row in its column, by the first metric."""
     done = runs[runs["state"] == "done"]
     values = {cell: group[study.metrics[0]].astype(float) for cell, group in by_cell(done, study).items()}
-    first_row = next(iter(study.rows))
-    return {cell: difference(found, values[first_row, cell[1]]) for cell, found in values.items()}
+    first_row, none = next(iter(study.rows)), pd.Series(dtype=float)
+    return {cell: difference(found, values.get((first_row, cell[1]), none)) for cell, found in values.items()}
 
 
 def ranks(table: pd.DataFrame, seeds: int) -> pd.DataFrame:
@@ -149,7 +150,7 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
             ]
             put(column, f"{METRICS[first_metric].label} − {first_row}", texts)
         counts = [_count(statistics, study.seeds) for statistics in part[first_metric].to_dict("records")]
-        runs_here = [row in study.rows and column in study.columns for row in rows]
+        runs_here = [(row, column) in found for row in rows]
         put(column, "n", [count if here else "–" for count, here in zip(counts, runs_here, strict=True)])
     index = pd.Index([row if row in study.rows else f"{row} (quoted)" for row in rows], name=study.title)
     return Text(pd.DataFrame(cells, index=index), pd.DataFrame(best, index=index), caption(runs, study))
@@ -218,7 +219,7 @@ def caption(runs: pd.DataFrame, study: Study) -> str:
         lines.append(f"Runs of several code versions: {', '.join(versions)}.")
     if (runs["state"] == "diverged").any():
         lines.append("div k/n: k of n seeds diverged; the mean is of the others and takes no mark.")
-    left = len(study.cells()) * study.seeds - int(runs["state"].isin(["done", "diverged"]).sum())
+    left = len(configs) * study.seeds - int(runs["state"].isin(["done", "diverged"]).sum())
     if left:
         lines.append(f"{left} runs are not done.")
     return " ".join(lines + _on_published(study))
@@ -227,7 +228,7 @@ def caption(runs: pd.DataFrame, study: Study) -> str:
 def _on_published(study: Study) -> list[str]:
     """What the marks of published values mean, and which rows are quoted."""
     stated = beside(study)
-    lines = [f"({letter}): {note}." for note, letter in footnotes(study).items()]
+    lines = [f"({letter}): {note.rstrip('.')}." for note, letter in footnotes(study).items()]
     if any(each.comparable for each in stated.values()):
         lines.insert(0, "(=): data set, protocol, samples and budget are those of the published value.")
     if any(row not in study.rows for row, _, _ in stated):

@@ -92,7 +92,9 @@ def test_what_changes_no_number_of_the_protocol_is_no_difference(table7):
 
 
 def test_equal_notes_share_a_letter(table7):
-    assert list(footnotes(table7.varied(budget=0.5)).values()) == ["a"]
+    found = footnotes(table7.varied(budget=0.5))
+    assert sum(note.startswith("ours has") for note in found) == 1
+    assert list(found.values()) == list("abcdef"[: len(found)])
 
 
 def test_rows_that_are_only_quoted_have_no_runs(table3):
@@ -136,5 +138,5 @@ def test_all_forms_hold_them(table3):
 def test_a_report_of_nothing_run(store, table3, tmp_path):
     text, paths = write_report(table3, store, tmp_path)
     assert len(load_runs(table3, store=store)) == 0
-    assert text.cells.loc["SN-GAN", "published best FID ↓"] == "22.40 (=)"
+    assert text.cells.loc["SN-GAN", "published best FID ↓"].startswith("22.40 (=")
     assert all(path.stat().st_size for path in paths)
