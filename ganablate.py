@@ -203,6 +203,35 @@ def why(
     print("\n".join(map(printable, explain(chosen, store, row, column))))
 
 
+@app.command()
+def claims(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM...]", help="C1 to C26, A1 to A12")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for claims.csv and claims.md [default: none]")] = None,
+    seeds: Seeds = None,
+    budget: Budget = None,
+    set_: Set = None,
+    tiny: Tiny = False,
+    tracking_uri: TrackingUri = None,
+    storage: Storage = STORAGE,
+    as_json: Json = False,
+) -> None:
+    """Print the papers' claims, each with a verdict from the runs of its study's variant in the store."""
+    from rich.console import Console
+
+    from reports.claims import Ledger, as_text, to_json, write_ledger
+    from reports.report import show
+
+    options: dict[str, Any] = {"seeds": seeds, "budget": budget, "settings": _settings(set_), "tiny": tiny}
+    verdicts = Ledger(_store(tracking_uri, storage), lambda study: study.varied(**options)).verdicts(ids or [])
+    paths = write_ledger(verdicts, out) if out else []
+    if as_json:
+        print(json.dumps(to_json(verdicts)))
+        return
+    show(as_text(verdicts), Console())
+    for path in paths:
+        print(path)
+
+
 @app.command("import")
 def import_(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="run folders, or folders that hold some")],

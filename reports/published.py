@@ -58,14 +58,15 @@ def differences(config: Config, defined: Config, value: Published, settings: Ite
     expected = {name: getattr(defined, name) for name in names}
     expected |= {"dataset": value.dataset, "feature_net": PAPERS_FEATURES, "eval_samples": PAPERS_SAMPLES}
     held = {name: getattr(config, name) for name in expected}
-    return "; ".join(
-        f"{name} {_told(held[name])}, not {_told(wanted)}" for name, wanted in expected.items() if held[name] != wanted
-    )
+    return "; ".join(_told(name, held[name], paper) for name, paper in expected.items() if held[name] != paper)
 
 
-def _told(value: object) -> str:
-    """A field's value as a footnote has it."""
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+def _told(name: str, own: object, paper: object) -> str:
+    """A difference as a footnote has it."""
+    if isinstance(own, dict):
+        return f"other {name}"
+    both = (f"{value:,}" if type(value) is int else str(value) for value in (own, paper))
+    return f"{name} {', not '.join(both)}"
 
 
 def plain_cell(study: Study, row: str, column: str) -> Config:

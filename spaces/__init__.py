@@ -1,5 +1,6 @@
 """What varies: recipes (named Configs), search spaces, studies (ablation tables to be)."""
 
+from spaces.claims import CLAIMS, Claim, Part
 from spaces.names import find_recipe, find_space, find_study
 from spaces.published import Published, published
 from spaces.recipes import RECIPES
@@ -9,10 +10,13 @@ from spaces.studies import STUDIES
 from spaces.study import Cell, Study
 
 __all__ = [
+    "CLAIMS",
     "RECIPES",
     "SPACES",
     "STUDIES",
     "Cell",
+    "Claim",
+    "Part",
     "Published",
     "Search",
     "Study",

@@ -1,0 +1,347 @@
+"""The ledger of the papers' claims: for each a verdict from the runs of the store, by the rules of reports.verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from reports.published import HARMLESS, beside
+from reports.table import Text, to_markdown, write_csv
+from reports.verdicts import Test, compare_means, compare_ranks, compare_shares, detectable_ratio, judge, least_seeds
+from search.store import Store, load_runs
+from spaces import CLAIMS, STUDIES, Claim, Part, Study
+from spaces.claims import Label
+from trainers.config import METRICS, Config
+
+Series = list[tuple[int, float]]  # a run's evaluations: images, value
+Vary = Callable[[Study], Study]
+WORDS = {
+    ("holds", "paper"): "supported",
+    ("fails", "paper"): "contradicted",
+    ("holds", "small"): "agrees at small scale",
+    ("fails", "small"): "disagrees at small scale",
+}
+UNDECIDED, NOT_RUN = "undecided", "not run"
+
+
+class Missing(Exception):
+    """Why a part cannot be tested, in words."""
+
+
+class Finding(NamedTuple):
+    """A part of a claim, tested: n is the seeds of each cell, budget the images of a run; `reason` tells why it could
+    not be tested, and is else empty."""
+
+    part: Part
+    test: Test
+    n: int = 0
+    budget: str = ""
+    run_ids: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class Verdict(NamedTuple):
+    """A claim's verdict, its scope (paper or small; empty where nothing was run) and the findings it rests on."""
+
+    claim: Claim
+    verdict: str
+    scope: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def weakest(self) -> Finding:
+        """The part on which the verdict hangs: the one most against the claim, else the one least for it."""
+        if self.verdict in (WORDS["fails", "paper"], WORDS["fails", "small"]):
+            return min(self.findings, key=lambda finding: finding.test.p_against)
+        return max(self.findings, key=lambda finding: finding.test.p_for)
+
+    @property
+    def reason(self) -> str:
+        """Why there is no verdict, or else empty."""
+        reasons = list(dict.fromkeys(finding.reason for finding in self.findings if finding.reason))
+        more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+        if reasons:
+            return reasons[0] + more
+        least = max(least_seeds(finding.test.kind, len(self.findings)) for finding in self.findings)
+        few = self.verdict == UNDECIDED and self.weakest.n < least
+        return f"no outcome of fewer than {least} seeds a cell could decide" if few else ""
+
+
+class Ledger:
+    """Reads the store once a study. `vary` makes the variant whose runs count: another budget, settings, seeds."""
+
+    def __init__(self, store: Store, vary: Vary = lambda study: study) -> None:
+        self.store, self.vary = store, vary
+        self.studies: dict[str, tuple[Study, pd.DataFrame]] = {}
+
+    def verdicts(self, names: Iterable[str] = ()) -> list[Verdict]:
+        """Of the claims with these ids, or of all. Raises ValueError for an id that there is not."""
+        for name in names:
+            if name not in CLAIMS:
+                raise ValueError(f"claim {name!r} is unknown; allowed: {', '.join(CLAIMS)}")
+        return [self.verdict(CLAIMS[name]) for name in list(names) or CLAIMS]
+
+    def verdict(self, claim: Claim) -> Verdict:
+        """By its own parts, or while these are not run by those of its small study."""
+        own = self._judged(claim, claim.parts, "")
+        if own.verdict != NOT_RUN or not claim.small:
+            return own
+        stand_in = self._judged(claim, claim.small, "small")
+        return own if stand_in.verdict == NOT_RUN else stand_in
+
+    def _judged(self, claim: Claim, parts: tuple[Part, ...], scope: str) -> Verdict:
+        findings = tuple(self.finding(part) for part in parts)
+        judgement = judge([finding.test for finding in findings])
+        if judgement == UNDECIDED and any(finding.reason for finding in findings):
+            return Verdict(claim, NOT_RUN, "", findings)
+        scope = scope or ("paper" if all(self.at_paper_scale(finding.part) for finding in findings) else "small")
+        return Verdict(claim, WORDS.get((judgement, scope), UNDECIDED), scope, findings)
+
+    def finding(self, part: Part) -> Finding:
+        """A part's test, of complete cells only: to look again after every seed would raise false verdicts."""
+        try:
+            study, runs = self.runs(part.study)
+            cells = {(cell.row, cell.column): cell.config for cell in study.cells()}
+            groups = {label: self._cell(study, cells, runs, label) for label in (*part.over, *part.under)}
+            found = pd.concat(groups.values())
+            _refuse_mixtures(found, part)
+            test = self._test(part, cells, groups)
+        except Missing as missing:
+            return Finding(part, Test(), reason=str(missing))
+        budgets = sorted({cells[label].n_images for label in groups})
+        budget = f"{budgets[0]:,}" if len(budgets) == 1 else f"{budgets[0]:,} to {budgets[-1]:,}"
+        return Finding(part, test, study.seeds, budget, tuple(found["run_id"]))
+
+    def runs(self, name: str) -> tuple[Study, pd.DataFrame]:
+        """A study's variant and its runs. Raises Missing if there is no such study or variant."""
+        if name not in STUDIES:
+            raise Missing(f"there is no study {name}")
+        if name not in self.studies:
+            try:
+                study = self.vary(STUDIES[name])
+            except ValueError as error:  # the setting is one that this study varies, say
+                raise Missing(str(error)) from None
+            self.studies[name] = study, load_runs(study, store=self.store)
+        return self.studies[name]
+
+    @staticmethod
+    def _cell(study: Study, cells: Mapping[Label, Config], runs: pd.DataFrame, label: Label) -> pd.DataFrame:
+        """The ended runs of a cell. Raises Missing unless all its seeds are."""
+        name = f"{study.title}, {' / '.join(filter(None, label))}"
+        if label not in cells:
+            raise Missing(f"{name}: there is no such cell")
+        group = runs[
+            (runs["row"] == label[0]) & (runs["column"] == label[1]) & runs["state"].isin(["done", "diverged"])
+        ]
+        if len(group) < study.seeds:
+            raise Missing(f"{name}: {len(group)} of {study.seeds} runs are done")
+        return group
+
+    def _test(self, part: Part, cells: Mapping[Label, Config], groups: Mapping[Label, pd.DataFrame]) -> Test:
+        measure = Measured(self.store, part, cells, groups)
+        over, under = ([measure.values(label) for label in side] for side in (part.over, part.under))
+        if part.kind == "share":
+            counts = [(int((values[0] >= part.reaches).sum()), len(values[0])) for values in (over, under)]
+            return compare_shares(*counts)
+        if all(np.isfinite(values).all() for values in (*over, *under)):
+            if part.kind == "ratio" and any((values <= 0).any() for values in (*over, *under)):
+                raise Missing(f"{part.metric} of {part.study} has values of 0 or less, which have no ratio")
+            return compare_means(over, under, part.claimed, ratio=part.kind == "ratio")
+        if len(over) == len(under) == 1 and part.kind == "ratio":
+            return compare_ranks(over[0], under[0], part.claimed)
+        return Test(kind="rank")  # seeds were lost, and ranks tell nothing of gains, margins and differences
+
+    def at_paper_scale(self, part: Part) -> bool:
+        """Whether data set, backbone and budget are the paper's: the study is as defined, and no published value of the
+        part's cells says otherwise."""
+        study, _ = self.runs(part.study)
+        varied = study.budget != 1 or study.tiny or set(study.settings) - set(HARMLESS)
+        stated = [each for (*place, _), each in beside(study).items() if tuple(place) in (*part.over, *part.under)]
+        return not varied and all(each.comparable for each in stated)
+
+
+def _refuse_mixtures(runs: pd.DataFrame, part: Part) -> None:
+    """Only what was scored alike is compared, and only times of one kind of machine."""
+    names = ["protocol", "data_digest", "features_digest"] if part.metric != "seconds" else ["device"]
+    for name in names:
+        if len(set(runs[name])) > 1 and part.under:
+            raise Missing(f"{part.study}: the runs differ in {name}: {'; '.join(sorted(set(runs[name])))}")
+
+
+class Measured:
+    """Values of a part's metric, one a run; a diverged run has the worst value, infinity."""
+
+    def __init__(
+        self, store: Store, part: Part, cells: Mapping[Label, Config], groups: Mapping[Label, pd.DataFrame]
+    ) -> None:
+        self.store, self.part, self.cells, self.groups = store, part, cells, groups
+
+    def values(self, label: Label) -> np.ndarray:
+        """[n] of one cell. Raises Missing if the runs do not record what is needed."""
+        group, metric = self.groups[label], self.part.metric
+        if metric in group:
+            values = group[metric].to_numpy(float)
+        elif metric in MEASURES:
+            row, target = self.cells[label].metric, self._target()
+            series = self._series(label, row)
+            values = np.array([MEASURES[metric](each, self.cells[label], target) for each in series])
+        else:
+            first, _, second = metric.partition(" - ")
+            values = np.array([each[-1][1] for each in self._series(label, first)])
+            if second:
+                values = values - [each[-1][1] for each in self._series(label, second)]
+        higher = metric in METRICS and not METRICS[metric].lower_is_better
+        lost = (group["state"] == "diverged").to_numpy()
+        values = np.where(lost, -math.inf if higher else math.inf, values)
+        if np.isnan(values).any():
+            raise Missing(f"{self.part.study} has runs without {metric}")
+        return values
+
+    def _series(self, label: Label, row: str) -> list[Series]:
+        """Each run's evaluations of a key of its rows."""
+        run_ids = list(self.groups[label]["run_id"])
+        histories = self.store.histories(run_ids, row)
+        if not all(histories[run_id] for run_id in run_ids):
+            raise Missing(f"{self.part.study} has runs without {row}")
+        return [[(images, value) for _, images, value in histories[run_id]] for run_id in run_ids]
+
+    def _target(self) -> float:
+        """What all done runs of the cell on the right reached: the worst of their final, or of their best, values."""
+        if self.part.metric not in ("images_to_target", "images_to_best"):
+            return math.nan
+        (label,) = self.part.under
+        when = "final" if self.part.metric == "images_to_target" else "best"
+        values = self.groups[label][f"{self.cells[label].metric}_{when}"]
+        return float(values.max())
+
+
+def images_to(series: Series, _: Config, target: float) -> float:
+    """Images at the first evaluation that is as low as the target; infinite if none is."""
+    return next((float(images) for images, value in series if value <= target), math.inf)
+
+
+def oscillation(series: Series, config: Config, _: float) -> float:
+    """Mean absolute change of the logarithm from one evaluation to the next, in the second half of the run."""
+    late = [value for images, value in series if images >= config.n_images / 2]
+    return float(np.abs(np.diff(np.log(late))).mean()) if len(late) > 1 else math.nan
+
+
+def jump(series: Series, config: Config, _: float) -> float:
+    """The first evaluation after the switch of stages by the last before it."""
+    before = [value for images, value in series if 0 < images <= config.n_coop]
+    after = [value for images, value in series if images > config.n_coop]
+    return after[0] / before[-1] if before and after else math.nan
+
+
+def unconverged(series: Series, _: Config, __: float) -> float:
+    """1 if the run ended above half of the untrained generator's value, else 0."""
+    return float(series[-1][1] > series[0][1] / 2)
+
+
+MEASURES: dict[str, Callable[[Series, Config, float], float]] = {
+    "images_to_target": images_to,
+    "images_to_best": images_to,
+    "oscillation": oscillation,
+    "jump": jump,
+    "unconverged": unconverged,
+}
+
+
+def as_text(verdicts: Iterable[Verdict], title: str = "claims") -> Text:
+    """The ledger as a table, a line a claim; effect, n and budget are those of the part on which it hangs."""
+    lines = [
+        {
+            "claim": verdict.claim.text,
+            "place": verdict.claim.place,
+            "verdict": verdict.verdict,
+            "effect": effect(verdict.weakest),
+            "n": str(verdict.weakest.n or "–"),
+            "images a run": verdict.weakest.budget or "–",
+            "study": ", ".join(dict.fromkeys(finding.part.study for finding in verdict.findings)),
+            "why not": verdict.reason,
+        }
+        for verdict in verdicts
+    ]
+    cells = pd.DataFrame(lines, index=pd.Index([verdict.claim.id for verdict in verdicts], name=title))
+    return Text(cells, pd.DataFrame(0, cells.index, cells.columns), CAPTION)
+
+
+CAPTION = (
+    "A claim holds if each of its parts does, by Welch's t test of logarithms, a permutation test of ranks where runs "
+    "diverged, or Fisher's exact test of shares, each direction at 2.5% with Holm's correction over the parts; "
+    "equivalence is within 10%. Effect: ratio of geometric means (shares: odds ratio) with 95% interval, of the part "
+    "on which the verdict hangs. Only cells with all their seeds count. A t test of two cells whose logarithms vary by "
+    + f"0.27 sees, four times in five, a ratio of {detectable_ratio(3):.2f} with 3 seeds, "
+    + f"{detectable_ratio(5):.2f} with 5, {detectable_ratio(10):.2f} with 10, {detectable_ratio(20):.2f} with 20."
+)
+
+
+def effect(finding: Finding) -> str:
+    """Effect with its interval, in words for a table."""
+    test = finding.test
+    if math.isnan(test.effect) and math.isnan(test.low):
+        return "–"
+    value = "–" if math.isnan(test.effect) else f"{test.effect:.2f}"
+    return value if math.isnan(test.low) else f"{value} [{test.low:.2f}, {test.high:.2f}]"
+
+
+def to_lines(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
+    """The ledger in full, a line a part: what was compared, the numbers, the runs."""
+    return [
+        {
+            "id": verdict.claim.id,
+            "paper": verdict.claim.paper,
+            "claim": verdict.claim.text,
+            "place": verdict.claim.place,
+            "verdict": verdict.verdict,
+            "scope": verdict.scope,
+            "study": finding.part.study,
+            "over": _labels(finding.part.over),
+            "under": _labels(finding.part.under),
+            "metric": finding.part.metric,
+            "kind": finding.part.kind,
+            "claimed_low": finding.part.claimed[0],
+            "claimed_high": finding.part.claimed[1],
+            **{name: value for name, value in finding.test._asdict().items() if name != "kind"},
+            "test": finding.test.kind,
+            "n": finding.n,
+            "least_n": least_seeds(finding.test.kind, len(verdict.findings)),
+            "images": finding.budget,
+            "reason": finding.reason,
+            "run_ids": ";".join(finding.run_ids),
+        }
+        for verdict in verdicts
+        for finding in verdict.findings
+    ]
+
+
+def _labels(cells: tuple[Label, ...]) -> str:
+    return " x ".join(" / ".join(filter(None, label)) for label in cells)
+
+
+def to_json(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
+    """What `claims --json` prints: an object a claim, its parts in it; numbers that are not finite are null."""
+    told = []
+    for verdict in verdicts:
+        lines = [
+            {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in line.items()}
+            for line in to_lines([verdict])
+        ]
+        shared = ("id", "paper", "claim", "place", "verdict", "scope")
+        parts = [{name: value for name, value in line.items() if name not in shared} for line in lines]
+        told.append({**{name: lines[0][name] for name in shared}, "reason": verdict.reason, "parts": parts})
+    return told
+
+
+def write_ledger(verdicts: list[Verdict], folder: Path) -> list[Path]:
+    """Write claims.csv, a line a part, and claims.md, a line a claim; returns the paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / "claims.csv", folder / "claims.md"]
+    write_csv(pd.DataFrame(to_lines(verdicts)), paths[0])
+    paths[1].write_text(to_markdown(as_text(verdicts)))
+    return paths
