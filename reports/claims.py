@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from reports.published import HARMLESS, beside
+from reports.published import HARMLESS, Beside, beside
 from reports.table import Text, to_markdown, write_csv
 from reports.verdicts import Test, compare_means, compare_ranks, compare_shares, detectable_ratio, judge, least_seeds
 from search.store import Store, load_runs
@@ -72,12 +72,32 @@ class Verdict(NamedTuple):
         return f"no outcome of fewer than {least} seeds a cell could decide" if few else ""
 
 
+class Variant(NamedTuple):
+    """A study as it was varied, its cells and what is published of them, and its runs."""
+
+    study: Study
+    cells: dict[Label, Config]
+    stated: dict[tuple[str, str, str], Beside]
+    runs: pd.DataFrame
+
+    def ended(self, label: Label) -> pd.DataFrame:
+        """The ended runs of a cell. Raises Missing unless all its seeds are."""
+        name = f"{self.study.title}, {' / '.join(filter(None, label))}"
+        if label not in self.cells:
+            raise Missing(f"{name}: there is no such cell")
+        row, column, state = (self.runs[key] for key in ("row", "column", "state"))
+        group = self.runs[(row == label[0]) & (column == label[1]) & state.isin(["done", "diverged"])]
+        if len(group) < self.study.seeds:
+            raise Missing(f"{name}: {len(group)} of {self.study.seeds} runs are done")
+        return group
+
+
 class Ledger:
     """Reads the store once a study. `vary` makes the variant whose runs count: another budget, settings, seeds."""
 
     def __init__(self, store: Store, vary: Vary = lambda study: study) -> None:
         self.store, self.vary = store, vary
-        self.studies: dict[str, tuple[Study, pd.DataFrame]] = {}
+        self.variants: dict[str, Variant] = {}
 
     def verdicts(self, names: Iterable[str] = ()) -> list[Verdict]:
         """Of the claims with these ids, or of all. Raises ValueError for an id that there is not."""
@@ -105,42 +125,29 @@ class Ledger:
     def finding(self, part: Part) -> Finding:
         """A part's test, of complete cells only: to look again after every seed would raise false verdicts."""
         try:
-            study, runs = self.runs(part.study)
-            cells = {(cell.row, cell.column): cell.config for cell in study.cells()}
-            groups = {label: self._cell(study, cells, runs, label) for label in (*part.over, *part.under)}
+            variant = self.variant(part.study)
+            groups = {label: variant.ended(label) for label in (*part.over, *part.under)}
             found = pd.concat(groups.values())
             _refuse_mixtures(found, part)
-            test = self._test(part, cells, groups)
+            test = self._test(part, variant.cells, groups)
         except Missing as missing:
             return Finding(part, Test(), reason=str(missing))
-        budgets = sorted({cells[label].n_images for label in groups})
+        budgets = sorted({variant.cells[label].n_images for label in groups})
         budget = f"{budgets[0]:,}" if len(budgets) == 1 else f"{budgets[0]:,} to {budgets[-1]:,}"
-        return Finding(part, test, study.seeds, budget, tuple(found["run_id"]))
+        return Finding(part, test, variant.study.seeds, budget, tuple(found["run_id"]))
 
-    def runs(self, name: str) -> tuple[Study, pd.DataFrame]:
-        """A study's variant and its runs. Raises Missing if there is no such study or variant."""
+    def variant(self, name: str) -> Variant:
+        """A study's variant, read once. Raises Missing if there is no such study or variant."""
         if name not in STUDIES:
             raise Missing(f"there is no study {name}")
-        if name not in self.studies:
+        if name not in self.variants:
             try:
                 study = self.vary(STUDIES[name])
             except ValueError as error:  # the setting is one that this study varies, say
                 raise Missing(str(error)) from None
-            self.studies[name] = study, load_runs(study, store=self.store)
-        return self.studies[name]
-
-    @staticmethod
-    def _cell(study: Study, cells: Mapping[Label, Config], runs: pd.DataFrame, label: Label) -> pd.DataFrame:
-        """The ended runs of a cell. Raises Missing unless all its seeds are."""
-        name = f"{study.title}, {' / '.join(filter(None, label))}"
-        if label not in cells:
-            raise Missing(f"{name}: there is no such cell")
-        group = runs[
-            (runs["row"] == label[0]) & (runs["column"] == label[1]) & runs["state"].isin(["done", "diverged"])
-        ]
-        if len(group) < study.seeds:
-            raise Missing(f"{name}: {len(group)} of {study.seeds} runs are done")
-        return group
+            cells = {(cell.row, cell.column): cell.config for cell in study.cells()}
+            self.variants[name] = Variant(study, cells, beside(study), load_runs(study, store=self.store))
+        return self.variants[name]
 
     def _test(self, part: Part, cells: Mapping[Label, Config], groups: Mapping[Label, pd.DataFrame]) -> Test:
         measure = Measured(self.store, part, cells, groups)
@@ -159,9 +166,9 @@ class Ledger:
     def at_paper_scale(self, part: Part) -> bool:
         """Whether data set, backbone and budget are the paper's: the study is as defined, and no published value of the
         part's cells says otherwise."""
-        study, _ = self.runs(part.study)
+        study, _, published, _ = self.variant(part.study)
         varied = study.budget != 1 or study.tiny or set(study.settings) - set(HARMLESS)
-        stated = [each for (*place, _), each in beside(study).items() if tuple(place) in (*part.over, *part.under)]
+        stated = [each for (*place, _), each in published.items() if tuple(place) in (*part.over, *part.under)]
         return not varied and all(each.comparable for each in stated)
 
 

@@ -1,0 +1,320 @@
+"""The ledger: all claims, joined with studies; verdicts from synthetic runs with known answers, and a real store."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import reports.claims
+from ganablate import app
+from reports.claims import MEASURES, Ledger, as_text, to_json, to_lines, write_ledger
+from search.store import load_runs
+from spaces import CLAIMS, STUDIES
+from spaces.claims import EQUIVALENT, HIGHER, LESS, LOWER, MORE, NOT_WORSE
+from trainers.config import METRICS, Config
+
+IDS = [f"C{i}" for i in range(1, 27)] + [f"A{i}" for i in range(1, 13)]
+RATES = ("lr=0.0020", "lr=0.0025", "lr=0.0030")
+JOINT = "joint cooperative + adversarial objective"
+BASE, COOP = "StyleGAN2", "StyleGAN2 + CoopInit"
+
+
+class SyntheticStore:
+    """Histories by run id and row key."""
+
+    def __init__(self):
+        self.held = {}
+
+    def histories(self, run_ids, metric):
+        return {run: [(0, images, value) for images, value in self.held.get((run, metric), [])] for run in run_ids}
+
+
+@pytest.fixture
+def runs_of(monkeypatch):
+    """Make the store hold, of each study named, cells of given final values; the budget is the study's own."""
+    frames = {}
+
+    def load(study, store):
+        return frames.get(study.name, frame({}))
+
+    def hold(name, cells, **changed):
+        frames[name] = frame(cells, name, **changed)
+
+    monkeypatch.setattr(reports.claims, "load_runs", load)
+    return hold
+
+
+def frame(cells, name="", metric="fid_final", **changed):
+    """Runs of {(row, column): [value a seed, None for a diverged one]}."""
+    lines = []
+    for (row, column), values in cells.items():
+        for seed, value in enumerate(values):
+            held = dict.fromkeys([*METRICS, "seconds"], math.nan)
+            held |= {"row": row, "column": column, "seed": seed, "state": "done" if value else "diverged"}
+            held |= {"run_id": f"{name}/{row}/{column}/{seed}", metric: math.nan if value is None else value}
+            held |= {"protocol": "p", "data_digest": "d", "features_digest": "f", "device": "cpu", **changed}
+            lines.append(held)
+    columns = ["row", "column", "seed", "state", "run_id", "protocol", "data_digest", "features_digest", "device"]
+    return pd.DataFrame(lines, columns=[*columns, "seconds", *METRICS])
+
+
+def seeds(mean, n=10, std=0.1, key=0):
+    """[n] log-normal values with this geometric mean."""
+    values = np.random.default_rng([key, int(mean * 100)]).normal(0, std, n)
+    return list(mean * np.exp(values - values.mean()))
+
+
+def ledger(store=None, **varied):
+    return Ledger(store or SyntheticStore(), lambda study: study.varied(**({"seeds": 10} | varied)))
+
+
+def test_there_are_38_claims_and_each_says_what_it_compares():
+    assert list(CLAIMS) == IDS
+    for claim in CLAIMS.values():
+        assert claim.parts
+        assert claim.text
+        assert claim.place
+        for part in (*claim.parts, *claim.small):
+            assert part.over
+            assert (part.under or part.kind == "difference" or part.metric == "jump") != ()
+            assert part.claimed in (LOWER, HIGHER, EQUIVALENT, NOT_WORSE, LESS, MORE, (0.9, math.inf))
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=IDS)
+def test_claims_name_cells_that_there_are(claim):
+    for part in (*claim.parts, *claim.small):
+        if part.study not in STUDIES:
+            assert part.study == "coopinit-table4"  # until its backbone is there
+            continue
+        cells = {(cell.row, cell.column) for cell in STUDIES[part.study].cells()}
+        assert {*part.over, *part.under} <= cells
+
+
+def test_nothing_run_is_nothing_said(runs_of):
+    verdicts = ledger().verdicts()
+    assert [verdict.claim.id for verdict in verdicts] == IDS
+    assert {verdict.verdict for verdict in verdicts} == {"not run"}
+    assert all(verdict.reason for verdict in verdicts)
+
+
+TABLE5 = {(COOP, "NS"): 6, (BASE, "NS"): 14, (COOP, "Hinge"): 5, (BASE, "Hinge"): 12}
+TABLE5 |= {(COOP, "WAS-GP"): 9, (BASE, "WAS-GP"): 13, (BASE, "NS (R1 gamma=0.01)"): 9}
+
+
+def cells_of(means, **options):
+    return {label: seeds(mean, key=key, **options) for key, (label, mean) in enumerate(means.items())}
+
+
+def test_a_claim_that_holds_at_the_papers_scale(runs_of):
+    runs_of("coopinit-table5", cells_of(TABLE5))
+    found = ledger().verdict(CLAIMS["C1"])
+    assert (found.verdict, found.scope) == ("supported", "paper")
+    assert found.weakest.test.effect == pytest.approx(9 / 13)  # the part that is least sure
+    assert found.weakest.n == 10
+    assert found.weakest.budget == "25,000,000"
+    assert len(found.weakest.run_ids) == 20
+    assert {ledger().verdict(CLAIMS[name]).verdict for name in ("C2", "C3")} == {"supported"}  # gains 2.3, 2.4, 1.4
+
+
+def test_one_part_that_fails_contradicts_the_whole(runs_of):
+    runs_of("coopinit-table5", cells_of(TABLE5 | {(COOP, "WAS-GP"): 18}))
+    found = ledger().verdict(CLAIMS["C1"])
+    assert found.verdict == "contradicted"
+    assert found.weakest.part.over == ((COOP, "WAS-GP"),)
+
+
+def test_one_part_that_is_open_leaves_the_whole_open(runs_of):
+    runs_of("coopinit-table5", cells_of(TABLE5 | {(COOP, "WAS-GP"): 12.9}))
+    assert ledger().verdict(CLAIMS["C1"]).verdict == "undecided"
+
+
+@pytest.mark.parametrize("varied", [{"budget": 0.1}, {"settings": {"dataset": "cifar100"}}, {"tiny": True}])
+def test_elsewhere_a_claim_only_agrees(runs_of, varied):
+    runs_of("coopinit-table5", cells_of(TABLE5))
+    assert ledger(**varied).verdict(CLAIMS["C1"]).verdict == "agrees at small scale"
+    runs_of("coopinit-table5", cells_of(TABLE5 | {(COOP, "NS"): 30}))
+    assert ledger(**varied).verdict(CLAIMS["C1"]).verdict == "disagrees at small scale"
+
+
+def test_incomplete_cells_give_no_verdict(runs_of):
+    """Else one could look after each seed, until it pleases."""
+    cells = cells_of(TABLE5)
+    cells[COOP, "NS"] = cells[COOP, "NS"][:9]
+    runs_of("coopinit-table5", cells)
+    found = ledger().verdict(CLAIMS["C1"])
+    assert found.verdict == "not run"
+    assert found.reason == "coopinit-table5, StyleGAN2 + CoopInit / NS: 9 of 10 runs are done"
+
+
+def test_the_small_study_stands_in_until_the_papers_is_run(runs_of):
+    runs_of("quick", cells_of({("GAN", ""): 20, ("+ CoopInit", ""): 15}))
+    assert ledger().verdict(CLAIMS["C1"]).verdict == "agrees at small scale"
+    runs_of("coopinit-table5", cells_of(TABLE5))
+    assert ledger().verdict(CLAIMS["C1"]).verdict == "supported"
+
+
+def test_equivalence_is_shown_not_presumed(runs_of):
+    rows = {("T (eta=1.0)", steps): 6.0 for steps in ("5", "10", "15")}
+    runs_of("coopinit-table12", cells_of(rows, std=0.3))
+    assert ledger().verdict(CLAIMS["C19"]).verdict == "undecided"  # no difference seen, none excluded
+    runs_of("coopinit-table12", cells_of(rows, std=0.02))
+    assert ledger().verdict(CLAIMS["C19"]).verdict == "supported"
+    runs_of("coopinit-table12", cells_of(rows | {("T (eta=1.0)", "5"): 8.0}, std=0.02))
+    assert ledger().verdict(CLAIMS["C19"]).verdict == "contradicted"
+
+
+def test_modes_are_counted(runs_of):
+    def modes(gan, coop):
+        cells = {("GAN", ""): [8.0] * gan + [5.0] * (20 - gan), ("+ CoopInit", ""): [8.0] * coop + [7.0] * (20 - coop)}
+        runs_of("coopinit-fig1", cells, metric="modes_final")
+        return ledger(seeds=20).verdict(CLAIMS["C22"])
+
+    assert modes(3, 15).verdict == "supported"
+    assert modes(15, 3).verdict == "contradicted"
+    assert modes(8, 10).verdict == "undecided"
+    assert modes(3, 15).weakest.test.kind == "share"
+
+
+def test_too_few_seeds_for_any_verdict_is_said(runs_of):
+    cells = {("GAN", ""): [5.0] * 3, ("+ CoopInit", ""): [8.0] * 3}
+    runs_of("coopinit-fig1", cells, metric="modes_final")
+    found = ledger(seeds=3).verdict(CLAIMS["C22"])
+    assert found.verdict == "undecided"
+    assert found.reason == "no outcome of fewer than 4 seeds a cell could decide"
+
+
+def test_diverged_seeds_are_the_worst_not_forgotten(runs_of):
+    """The survivors' mean is the better one; most of the runs have none."""
+    survivors = {(BASE, ""): seeds(14), (COOP, ""): [*seeds(13, 3), *[None] * 7]}
+    runs_of("coopinit-joint", {**survivors, (JOINT, ""): [None] * 10})
+    found = ledger().verdict(CLAIMS["C20"])
+    assert found.findings[0].test.kind == "rank"
+    assert found.findings[0].test.p_for < 0.001  # lost seeds of the joint objective are worse than any FID
+    assert found.verdict == "undecided"  # against CoopInit's: most seeds are lost there too
+    runs_of("coopinit-joint", {**survivors, (COOP, ""): seeds(6), (JOINT, ""): [None] * 10})
+    assert ledger().verdict(CLAIMS["C20"]).verdict == "supported"
+
+
+def test_times_are_compared_on_one_machine_only(runs_of):
+    cells = {(BASE, "NS"): seeds(1000, std=0.01), (COOP, "NS"): seeds(1040, std=0.01)}
+    runs_of("coopinit-table5", cells, metric="seconds")
+    assert ledger().verdict(CLAIMS["C26"]).verdict == "supported"
+    mixed = frame(cells, metric="seconds")
+    mixed["device"] = ["cpu"] * 10 + ["cuda"] * 10
+    reports.claims.load_runs = lambda study, store: mixed
+    assert "differ in device: cpu; cuda" in ledger().verdict(CLAIMS["C26"]).findings[0].reason
+
+
+def test_protocols_are_not_mixed(runs_of):
+    cells = cells_of(TABLE5)
+    mixed = frame(cells)
+    mixed.loc[mixed["column"] == "Hinge", "protocol"] = "other"
+    reports.claims.load_runs = lambda study, store: mixed
+    assert "differ in protocol" in ledger().verdict(CLAIMS["C3"]).reason
+
+
+def test_angles_are_differences_and_come_from_the_rows(runs_of):
+    store = SyntheticStore()
+    labels = [("original", ""), ("aw-loss", "")]
+    runs_of("aw-fig4", {label: [1.0] * 10 for label in labels})
+    assert ledger(store).verdict(CLAIMS["A4"]).reason == "aw-fig4 has runs without real_fake_obtuse, and 1 more"
+    rng = np.random.default_rng(0)
+    for seed in range(10):
+        run = f"aw-fig4/original//{seed}"
+        shares = {"real_fake_obtuse": 0.97, "step_real_obtuse": 0.6, "step_fake_obtuse": 0.2}
+        for key, share in shares.items():
+            store.held[run, key] = [(50_000, share + rng.normal(0, 0.01))]
+    found = ledger(store).verdict(CLAIMS["A4"])
+    assert found.verdict == "supported"
+    assert found.findings[1].test.effect == pytest.approx(0.4, abs=0.02)
+
+
+def test_fewer_images_to_what_every_base_run_reached(runs_of):
+    store, columns = SyntheticStore(), ("cifar10", "stl10", "cifar100")
+    cells = {(row, column): seeds(10) for row in ("AutoGAN", "aw-AutoGAN") for column in columns}
+    runs_of("aw-fig3", cells, metric="fid_best")
+    for row, halving in (("AutoGAN", 1000), ("aw-AutoGAN", 400)):
+        for column in columns:
+            for seed, noise in enumerate(seeds(1, std=0.2, key=halving)):
+                series = [(n, 1000 * 0.5 ** (n / halving / noise)) for n in range(0, 15_000, 250)]
+                store.held[f"aw-fig3/{row}/{column}/{seed}", "fid"] = series
+    found = ledger(store).verdict(CLAIMS["A3"])
+    assert found.verdict == "supported"
+    assert found.weakest.test.effect == pytest.approx(0.4, rel=0.1)
+
+
+def test_measures():
+    config = Config(n_images=1_000, n_coop=300, eval_every=100)
+    series = [(0, 100.0), (200, 50.0), (300, 40.0), (400, 44.0), (600, 20.0), (800, 10.0), (1000, 20.0)]
+    assert MEASURES["images_to_target"](series, config, 40.0) == 300
+    assert MEASURES["images_to_target"](series, config, 5.0) == math.inf
+    assert MEASURES["jump"](series, config, math.nan) == pytest.approx(1.1)
+    assert MEASURES["oscillation"](series, config, math.nan) == pytest.approx(math.log(2))
+    assert MEASURES["unconverged"](series, config, math.nan) == 0
+    assert MEASURES["unconverged"]([(0, 100.0), (1000, 60.0)], config, math.nan) == 1
+    assert math.isnan(MEASURES["jump"](series, config.replace(n_coop=0), math.nan))
+
+
+def test_false_verdicts_over_the_whole_ledger(runs_of):
+    """Nothing differs anywhere: of 10 ledgers, claims with a direction are rarely decided."""
+    decided = total = 0
+    for key in range(10):
+        rng = np.random.default_rng(key)
+        for name in ("coopinit-table5", "coopinit-table7", "coopinit-table8"):
+            cells = [(cell.row, cell.column) for cell in STUDIES[name].cells()]
+            runs_of(name, {label: list(np.exp(rng.normal(2, 0.27, 10))) for label in cells})
+        verdicts = ledger().verdicts(["C1", "C2", "C3", "C5", "C6", "C7", "C10", "C11", "C12"])
+        decided += sum(verdict.verdict != "undecided" for verdict in verdicts)
+        total += len(verdicts)
+    assert decided / total < 0.05
+
+
+def test_forms(runs_of, tmp_path):
+    runs_of("coopinit-table5", cells_of(TABLE5))
+    verdicts = ledger().verdicts()
+    text = as_text(verdicts)
+    assert list(text.cells.index) == IDS
+    assert text.cells.loc["C1", "verdict"] == "supported"
+    assert re.fullmatch(r"0\.69 \[0\.6\d, 0\.7\d\]", text.cells.loc["C1", "effect"])
+    lines = to_lines(verdicts)
+    assert len(lines) == sum(len(verdict.findings) for verdict in verdicts)
+    told = json.loads(json.dumps(to_json(verdicts), allow_nan=False))
+    assert [claim["id"] for claim in told] == IDS
+    assert told[0]["parts"][0]["n"] == 10
+    assert told[0]["parts"][0]["run_ids"].count(";") == 19
+    paths = write_ledger(verdicts, tmp_path)
+    assert len(pd.read_csv(paths[0])) == len(lines)
+    assert paths[1].read_text().count("| not run |") == 38 - 3
+
+
+def test_the_command_on_an_empty_store(store):
+    arguments = ["claims", "--storage", str(store.storage), "--json"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert [claim["id"] for claim in told] == IDS
+    assert {claim["verdict"] for claim in told} == {"not run"}
+
+
+def test_real_runs_lead_to_a_verdict(store, make_runs):
+    """Two tiny seeds of the ring decide nothing, and the ledger says why and by which runs."""
+    study = STUDIES["ring"].varied(tiny=True, seeds=2)
+    make_runs(study)
+    arguments = ["claims", "C22", "A8", "--tiny", "--seeds", "2", "--storage", str(store.storage), "--json"]
+    told = json.loads(CliRunner().invoke(app, arguments).stdout)
+    assert [claim["verdict"] for claim in told] == ["undecided", "undecided"]
+    assert told[0]["scope"] == "small"
+    assert told[0]["reason"] == "no outcome of fewer than 4 seeds a cell could decide"
+    (part,) = told[0]["parts"]
+    runs = load_runs(study, store=store).query("row in ['GAN', '+ CoopInit']")
+    assert set(part["run_ids"].split(";")) == set(runs["run_id"])
+    assert (part["n"], part["images"]) == (2, "2,048")
+
+
+def test_an_unknown_claim_is_refused(store):
+    with pytest.raises(ValueError, match="'C99' is unknown"):
+        Ledger(store).verdicts(["C99"])
