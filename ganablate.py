@@ -222,12 +222,13 @@ def claims(
     from reports.report import show
 
     options: dict[str, Any] = {"seeds": seeds, "budget": budget, "settings": _settings(set_), "tiny": tiny}
-    verdicts = Ledger(_store(tracking_uri, storage), lambda study: study.varied(**options)).verdicts(ids or [])
-    paths = write_ledger(verdicts, out) if out else []
+    ledger = Ledger(_store(tracking_uri, storage), lambda study: study.varied(**options))
+    verdicts = ledger.verdicts(ids or [])
+    paths = write_ledger(verdicts, out, ledger.title) if out else []
     if as_json:
         print(json.dumps(to_json(verdicts)))
         return
-    show(as_text(verdicts), Console())
+    show(as_text(verdicts, ledger.title), Console())
     for path in paths:
         print(path)
 

@@ -82,9 +82,9 @@ class Variant(NamedTuple):
 
     def ended(self, label: Label) -> pd.DataFrame:
         """The ended runs of a cell. Raises Missing unless all its seeds are."""
-        name = f"{self.study.title}, {' / '.join(filter(None, label))}"
+        name = _labels((label,))
         if label not in self.cells:
-            raise Missing(f"{name}: there is no such cell")
+            raise Missing(f"{self.study.title} has no cell {name}")
         row, column, state = (self.runs[key] for key in ("row", "column", "state"))
         group = self.runs[(row == label[0]) & (column == label[1]) & state.isin(["done", "diverged"])]
         if len(group) < self.study.seeds:
@@ -98,13 +98,24 @@ class Ledger:
     def __init__(self, store: Store, vary: Vary = lambda study: study) -> None:
         self.store, self.vary = store, vary
         self.variants: dict[str, Variant] = {}
+        self.refused: dict[str, ValueError] = {}
 
     def verdicts(self, names: Iterable[str] = ()) -> list[Verdict]:
-        """Of the claims with these ids, or of all. Raises ValueError for an id that there is not."""
+        """Of the claims with these ids, or of all. Raises ValueError for an id that there is not, and for settings that
+        fit no study."""
         for name in names:
             if name not in CLAIMS:
                 raise ValueError(f"claim {name!r} is unknown; allowed: {', '.join(CLAIMS)}")
-        return [self.verdict(CLAIMS[name]) for name in list(names) or CLAIMS]
+        verdicts = [self.verdict(CLAIMS[name]) for name in list(names) or CLAIMS]
+        if self.refused and not self.variants:
+            raise next(iter(self.refused.values()))
+        return verdicts
+
+    @property
+    def title(self) -> str:
+        """What was varied, in brackets, once studies were read."""
+        variant = next((variant.study.variant for variant in self.variants.values()), "")
+        return f"claims ({variant})" if variant else "claims"
 
     def verdict(self, claim: Claim) -> Verdict:
         """By its own parts, or while these are not run by those of its small study."""
@@ -144,6 +155,7 @@ class Ledger:
             try:
                 study = self.vary(STUDIES[name])
             except ValueError as error:  # the setting is one that this study varies, say
+                self.refused[name] = error
                 raise Missing(str(error)) from None
             cells = {(cell.row, cell.column): cell.config for cell in study.cells()}
             self.variants[name] = Variant(study, cells, beside(study), load_runs(study, store=self.store))
@@ -264,12 +276,11 @@ def as_text(verdicts: Iterable[Verdict], title: str = "claims") -> Text:
     lines = [
         {
             "claim": verdict.claim.text,
-            "place": verdict.claim.place,
+            "study": ", ".join(dict.fromkeys(finding.part.study for finding in verdict.findings)),
             "verdict": verdict.verdict,
             "effect": effect(verdict.weakest),
             "n": str(verdict.weakest.n or "–"),
             "images a run": verdict.weakest.budget or "–",
-            "study": ", ".join(dict.fromkeys(finding.part.study for finding in verdict.findings)),
             "why not": verdict.reason,
         }
         for verdict in verdicts
@@ -345,10 +356,10 @@ def to_json(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     return told
 
 
-def write_ledger(verdicts: list[Verdict], folder: Path) -> list[Path]:
+def write_ledger(verdicts: list[Verdict], folder: Path, title: str = "claims") -> list[Path]:
     """Write claims.csv, a line a part, and claims.md, a line a claim; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "claims.csv", folder / "claims.md"]
     write_csv(pd.DataFrame(to_lines(verdicts)), paths[0])
-    paths[1].write_text(to_markdown(as_text(verdicts)))
+    paths[1].write_text(to_markdown(as_text(verdicts, title)))
     return paths

@@ -147,7 +147,7 @@ def test_incomplete_cells_give_no_verdict(runs_of):
     runs_of("coopinit-table5", cells)
     found = ledger().verdict(CLAIMS["C1"])
     assert found.verdict == "not run"
-    assert found.reason == "coopinit-table5, StyleGAN2 + CoopInit / NS: 9 of 10 runs are done"
+    assert found.reason == "StyleGAN2 + CoopInit / NS: 9 of 10 runs are done"
 
 
 def test_the_small_study_stands_in_until_the_papers_is_run(runs_of):
@@ -313,6 +313,18 @@ def test_real_runs_lead_to_a_verdict(store, make_runs):
     runs = load_runs(study, store=store).query("row in ['GAN', '+ CoopInit']")
     assert set(part["run_ids"].split(";")) == set(runs["run_id"])
     assert (part["n"], part["images"]) == (2, "2,048")
+
+
+def test_settings_that_fit_no_study_are_refused_and_those_of_some_are_not(runs_of):
+    with pytest.raises(ValueError, match="unknown field 'nonsense'"):
+        ledger(settings={"nonsense": 1}).verdicts()
+    with pytest.raises(ValueError, match="budget = -1"):
+        ledger(budget=-1).verdicts()
+    found = ledger(settings={"lr": 0.01})
+    verdicts = {verdict.claim.id: verdict for verdict in found.verdicts()}
+    assert "lr cannot be set" in verdicts["C7"].reason  # table 7 varies it
+    assert "runs are done" in verdicts["C20"].reason
+    assert found.title == "claims (lr 0.01)"
 
 
 def test_an_unknown_claim_is_refused(store):
