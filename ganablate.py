@@ -215,20 +215,20 @@ def claims(
     storage: Storage = STORAGE,
     as_json: Json = False,
 ) -> None:
-    """Print the papers' claims, each with a verdict from the runs of its study's variant in the store."""
+    """Print the papers' claims, each with a verdict from the store: of the studies as they are, else of the variant
+    that the options stand for."""
     from rich.console import Console
 
     from reports.claims import Ledger, as_text, to_json, write_ledger
     from reports.report import show
 
-    options: dict[str, Any] = {"seeds": seeds, "budget": budget, "settings": _settings(set_), "tiny": tiny}
-    ledger = Ledger(_store(tracking_uri, storage), lambda study: study.varied(**options))
+    ledger = Ledger(_store(tracking_uri, storage), *_variants(seeds, budget, set_, tiny))
     verdicts = ledger.verdicts(ids or [])
-    paths = write_ledger(verdicts, out, ledger.title) if out else []
+    paths = write_ledger(verdicts, out) if out else []
     if as_json:
         print(json.dumps(to_json(verdicts)))
         return
-    show(as_text(verdicts, ledger.title), Console())
+    show(as_text(verdicts), Console())
     for path in paths:
         print(path)
 
@@ -333,6 +333,25 @@ def _select(name: str, seeds: int | None, budget: float | None, pairs: list[str]
     from spaces import find_study
 
     return find_study(name).varied(seeds=seeds, budget=budget, settings=_settings(pairs), tiny=tiny)
+
+
+def _variants(
+    seeds: int | None, budget: float | None, pairs: list[str] | None, tiny: bool
+) -> list[Callable[[Study], Study]]:
+    """What makes variants of a study: as it is, then by the selectors; of each with all of its own seeds first if these
+    are more, then with those asked for."""
+    varied = {"budget": budget, "settings": _settings(pairs), "tiny": tiny}
+    made: list[Callable[[Study], Study]] = []
+    for options in [{}, varied] if any(varied.values()) else [{}]:
+
+        def most(study: Study, options: dict[str, Any] = options) -> Study:
+            return study.varied(seeds=max(study.seeds, seeds or 0), **options)
+
+        def asked(study: Study, options: dict[str, Any] = options) -> Study:
+            return study.varied(seeds=seeds, **options)
+
+        made += [most] if seeds is None else [most, asked]
+    return made
 
 
 def _one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: bool) -> Study:

@@ -34,11 +34,12 @@ class Missing(Exception):
 
 
 class Finding(NamedTuple):
-    """A part of a claim, tested: n is the seeds of each cell, budget the images of a run; `reason` tells why it could
-    not be tested, and is else empty."""
+    """A part of a claim, tested: the title of its study's variant, n seeds of each cell, the images of a run as budget;
+    `reason` tells why it could not be tested, and is else empty."""
 
     part: Part
     test: Test
+    study: str
     n: int = 0
     budget: str = ""
     run_ids: tuple[str, ...] = ()
@@ -93,39 +94,41 @@ class Variant(NamedTuple):
 
 
 class Ledger:
-    """Reads the store once a study. `vary` makes the variant whose runs count: another budget, settings, seeds."""
+    """Verdicts from a store. `varies` make the variants of studies whose runs count: other budgets, settings, seeds;
+    a claim is judged by the first of them under which it was run, by its own parts before those of its small study."""
 
-    def __init__(self, store: Store, vary: Vary = lambda study: study) -> None:
-        self.store, self.vary = store, vary
-        self.variants: dict[str, Variant] = {}
-        self.refused: dict[str, ValueError] = {}
+    def __init__(self, store: Store, *varies: Vary) -> None:
+        self.readers = [Reader(store, vary) for vary in varies or [lambda study: study]]
 
     def verdicts(self, names: Iterable[str] = ()) -> list[Verdict]:
-        """Of the claims with these ids, or of all. Raises ValueError for an id that there is not, and for settings that
-        fit no study."""
+        """Of the claims with these ids, or of all. Raises ValueError for an id that there is not, and for a variant
+        that fits no study."""
         for name in names:
             if name not in CLAIMS:
                 raise ValueError(f"claim {name!r} is unknown; allowed: {', '.join(CLAIMS)}")
         verdicts = [self.verdict(CLAIMS[name]) for name in list(names) or CLAIMS]
-        if self.refused and not self.variants:
-            raise next(iter(self.refused.values()))
+        for reader in self.readers:
+            if reader.refused and not reader.variants:
+                raise next(iter(reader.refused.values()))
         return verdicts
 
-    @property
-    def title(self) -> str:
-        """What was varied, in brackets, once studies were read."""
-        variant = next((variant.study.variant for variant in self.variants.values()), "")
-        return f"claims ({variant})" if variant else "claims"
-
     def verdict(self, claim: Claim) -> Verdict:
-        """By its own parts, or while these are not run by those of its small study."""
-        own = self._judged(claim, claim.parts, "")
-        if own.verdict != NOT_RUN or not claim.small:
-            return own
-        stand_in = self._judged(claim, claim.small, "small")
-        return own if stand_in.verdict == NOT_RUN else stand_in
+        """Of one claim."""
+        own = [reader.judged(claim, claim.parts) for reader in self.readers]
+        small = [reader.judged(claim, claim.small, "small") for reader in self.readers] if claim.small else []
+        return next((verdict for verdict in (*own, *small) if verdict.verdict != NOT_RUN), own[-1])
 
-    def _judged(self, claim: Claim, parts: tuple[Part, ...], scope: str) -> Verdict:
+
+class Reader:
+    """Tests parts of claims on one variant of the studies, each of which it reads once."""
+
+    def __init__(self, store: Store, vary: Vary) -> None:
+        self.store, self.vary = store, vary
+        self.variants: dict[str, Variant] = {}
+        self.refused: dict[str, ValueError] = {}
+
+    def judged(self, claim: Claim, parts: tuple[Part, ...], scope: str = "") -> Verdict:
+        """A claim by some parts; the scope is found where it is not given."""
         findings = tuple(self.finding(part) for part in parts)
         judgement = judge([finding.test for finding in findings])
         if judgement == UNDECIDED and any(finding.reason for finding in findings):
@@ -142,10 +145,10 @@ class Ledger:
             _refuse_mixtures(found, part)
             test = self._test(part, variant.cells, groups)
         except Missing as missing:
-            return Finding(part, Test(), reason=str(missing))
+            return Finding(part, Test(), part.study, reason=str(missing))
         budgets = sorted({variant.cells[label].n_images for label in groups})
         budget = f"{budgets[0]:,}" if len(budgets) == 1 else f"{budgets[0]:,} to {budgets[-1]:,}"
-        return Finding(part, test, variant.study.seeds, budget, tuple(found["run_id"]))
+        return Finding(part, test, variant.study.title, variant.study.seeds, budget, tuple(found["run_id"]))
 
     def variant(self, name: str) -> Variant:
         """A study's variant, read once. Raises Missing if there is no such study or variant."""
@@ -271,12 +274,12 @@ MEASURES: dict[str, Callable[[Series, Config, float], float]] = {
 }
 
 
-def as_text(verdicts: Iterable[Verdict], title: str = "claims") -> Text:
+def as_text(verdicts: Iterable[Verdict]) -> Text:
     """The ledger as a table, a line a claim; effect, n and budget are those of the part on which it hangs."""
     lines = [
         {
             "claim": verdict.claim.text,
-            "study": ", ".join(dict.fromkeys(finding.part.study for finding in verdict.findings)),
+            "study": ", ".join(dict.fromkeys(finding.study for finding in verdict.findings)),
             "verdict": verdict.verdict,
             "effect": effect(verdict.weakest),
             "n": str(verdict.weakest.n or "–"),
@@ -285,17 +288,18 @@ def as_text(verdicts: Iterable[Verdict], title: str = "claims") -> Text:
         }
         for verdict in verdicts
     ]
-    cells = pd.DataFrame(lines, index=pd.Index([verdict.claim.id for verdict in verdicts], name=title))
+    cells = pd.DataFrame(lines, index=pd.Index([verdict.claim.id for verdict in verdicts], name="claims"))
     return Text(cells, pd.DataFrame(0, cells.index, cells.columns), CAPTION)
 
 
 CAPTION = (
     "A claim holds if each of its parts does, by Welch's t test of logarithms, a permutation test of ranks where runs "
     "diverged, or Fisher's exact test of shares, each direction at 2.5% with Holm's correction over the parts; "
-    "equivalence is within 10%. Effect: ratio of geometric means (shares: odds ratio) with 95% interval, of the part "
-    "on which the verdict hangs. Only cells with all their seeds count. A t test of two cells whose logarithms vary by "
-    + f"0.27 sees, four times in five, a ratio of {detectable_ratio(3):.2f} with 3 seeds, "
-    + f"{detectable_ratio(5):.2f} with 5, {detectable_ratio(10):.2f} with 10, {detectable_ratio(20):.2f} with 20."
+    "equivalence is within 10%. Effect: ratio of geometric means (shares: odds ratio; logits and angles: difference) "
+    "with 95% interval, of the part on which the verdict hangs. Only cells with all their seeds count. A t test of two "
+    "cells whose logarithms vary by 0.27 sees, four times in five, a ratio of "
+    + ", ".join(f"{detectable_ratio(seeds):.2f} with {seeds} seeds" for seeds in (3, 5, 10, 20))
+    + "."
 )
 
 
@@ -318,7 +322,7 @@ def to_lines(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
             "place": verdict.claim.place,
             "verdict": verdict.verdict,
             "scope": verdict.scope,
-            "study": finding.part.study,
+            "study": finding.study,
             "over": _labels(finding.part.over),
             "under": _labels(finding.part.under),
             "metric": finding.part.metric,
@@ -356,10 +360,10 @@ def to_json(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     return told
 
 
-def write_ledger(verdicts: list[Verdict], folder: Path, title: str = "claims") -> list[Path]:
+def write_ledger(verdicts: list[Verdict], folder: Path) -> list[Path]:
     """Write claims.csv, a line a part, and claims.md, a line a claim; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "claims.csv", folder / "claims.md"]
     write_csv(pd.DataFrame(to_lines(verdicts)), paths[0])
-    paths[1].write_text(to_markdown(as_text(verdicts, title)))
+    paths[1].write_text(to_markdown(as_text(verdicts)))
     return paths
