@@ -143,15 +143,11 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
             decimals = METRICS[first_metric].decimals
             put(column, "search value", [_searched(study, row, decimals) for row in rows])
         if len(study.rows) > 1:
-            compared = [found.get((row, column), Difference()) for row in rows]
-            texts = [
-                "" if row == first_row else _difference(each, first_metric)
-                for row, each in zip(rows, compared, strict=True)
-            ]
+            compared = [_difference(found.get((row, column), Difference()), first_metric) for row in rows]
+            texts = ["" if row == first_row else text for row, text in zip(rows, compared, strict=True)]
             put(column, f"{METRICS[first_metric].label} − {first_row}", texts)
-        counts = [_count(statistics, study.seeds) for statistics in part[first_metric].to_dict("records")]
-        runs_here = [(row, column) in found for row in rows]
-        put(column, "n", [count if here else "–" for count, here in zip(counts, runs_here, strict=True)])
+        counts = zip(rows, part[first_metric, "n"], strict=True)
+        put(column, "n", [_count(n, study.seeds) if (row, column) in found else "–" for row, n in counts])
     index = pd.Index([row if row in study.rows else f"{row} (quoted)" for row in rows], name=study.title)
     return Text(pd.DataFrame(cells, index=index), pd.DataFrame(best, index=index), caption(runs, study))
 
@@ -189,9 +185,8 @@ def _difference(found: Difference, metric: str) -> str:
     return f"{found.mean:+.{decimals}f}{interval}"
 
 
-def _count(statistics: Mapping[Hashable, float], seeds: int) -> str:
+def _count(n: float, seeds: int) -> str:
     """Seeds that entered the mean, of those planned where some did not."""
-    n = statistics["n"]
     return f"{n:g}" if n == seeds else f"{n:g}/{seeds}"
 
 
