@@ -133,7 +133,8 @@ class Reader:
         judgement = judge([finding.test for finding in findings])
         if judgement == UNDECIDED and any(finding.reason for finding in findings):
             return Verdict(claim, NOT_RUN, "", findings)
-        scope = scope or ("paper" if all(self.at_paper_scale(finding.part) for finding in findings) else "small")
+        tested = [finding.part for finding in findings if not finding.reason]
+        scope = scope or ("paper" if all(map(self.at_paper_scale, tested)) else "small")
         return Verdict(claim, WORDS.get((judgement, scope), UNDECIDED), scope, findings)
 
     def finding(self, part: Part) -> Finding:

@@ -116,6 +116,9 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
         ([*SEARCH, "3", "--space", "spaces_of_mine.py:none"], ["varies nothing of ring8_coop_aw"]),
         (["search", "ring8_coop_aw"], ["--samples"]),
         (["search", "ring8_gan", "digits_gan", "--samples", "3"], ["energy_distance_final"]),
+        (["claims", "C99"], ["claim 'C99' is unknown", "C26"]),
+        (["claims", "--set", "nonsense=1"], ["unknown field 'nonsense'"]),
+        (["claims", "--seeds", "0"], ["seeds = 0"]),
         # resources
         (["run", "quick", "--gpus-per-trial", "1.5"], ["gpus-per-trial = 1.5"]),
         (["run", "quick", "--cpus-per-trial", "0"], ["cpus-per-trial = 0"]),

@@ -128,6 +128,16 @@ def test_one_part_that_fails_contradicts_the_whole(runs_of):
     assert found.weakest.part.over == ((COOP, "WAS-GP"),)
 
 
+def test_one_part_that_fails_needs_no_other_run(runs_of, monkeypatch):
+    """Holm's correction still counts all parts; and a study that is not there is no obstacle."""
+    runs_of("coopinit-table9", cells_of({(COOP, "D scale 1/16"): 20, (BASE, "D scale 1/16"): 10}))
+    found = ledger().verdict(CLAIMS["C13"])
+    assert found.verdict == "contradicted"
+    assert sum(bool(finding.reason) for finding in found.findings) == 9
+    monkeypatch.setattr(reports.claims, "STUDIES", {"coopinit-table9": STUDIES["coopinit-table9"]})
+    assert ledger().verdict(CLAIMS["C13"]).verdict == "contradicted"
+
+
 def test_one_part_that_is_open_leaves_the_whole_open(runs_of):
     runs_of("coopinit-table5", cells_of(TABLE5 | {(COOP, "WAS-GP"): 12.9}))
     assert ledger().verdict(CLAIMS["C1"]).verdict == "undecided"
