@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import rich.text
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -12,6 +14,9 @@ from reports.table import Text, as_text, to_csv, to_latex, to_markdown, write_cs
 from search.store import Store, load_runs
 from spaces import Study
 from trainers.config import printable
+
+EDGES = 4  # letters of a table on the screen beside its columns
+LONGEST_LABEL = 40  # letters of a row's label before it is folded
 
 
 def write_report(study: Study, store: Store, out: Path) -> tuple[Text, list[Path]]:
@@ -30,17 +35,39 @@ def write_report(study: Study, store: Store, out: Path) -> tuple[Text, list[Path
 
 
 def show(text: Text, console: Console) -> None:
-    """Print a table on the screen."""
-    table = Table(title=_plain(text.cells.index.name))
+    """Print a table on the screen; one that is wider in parts, a table for each column of the study."""
+    whole, columns = [(name, name) for name in text.cells.columns], dict.fromkeys(text.columns)
+    widths = sum(_width(name, text.cells[name]) for name, _ in whole)
+    label = min(LONGEST_LABEL, max(map(cell_len, map(printable, text.cells.index))))
+    if len(columns) < 2 or EDGES + label + widths <= console.width:
+        console.print(_table(text, text.cells.index.name, whole))
+    else:
+        for column in columns:
+            names = [name for name, of in zip(text.cells.columns, text.columns, strict=True) if of == column]
+            heads = [(name, name.removeprefix(f"{column}: ")) for name in names]
+            held = text.cells.loc[(~text.cells[names].isin(["–", ""])).any(axis=1)].index
+            part = Text(text.cells.loc[held], text.marks.loc[held], "")
+            console.print(_table(part, f"{text.cells.index.name}: {column}", heads))
+    console.print(_plain(text.caption, "dim"))
+
+
+def _width(name: str, values: Iterable[str]) -> int:
+    """Of a column whose head may break between words and whose values may not, with its rule and padding."""
+    return 3 + max(map(cell_len, (*printable(name).split(), *map(printable, values))))
+
+
+def _table(text: Text, title: object, heads: Iterable[tuple[str, str]]) -> Table:
+    """Some columns, (name, head) each, as rich draws them."""
+    names, titles = zip(*heads, strict=True)
+    table = Table(title=_plain(title))
     table.add_column("", overflow="fold")
-    for column in text.cells.columns:
-        table.add_column(_plain(column), justify="right", overflow="fold")
+    for head in titles:
+        table.add_column(_plain(head), justify="right", overflow="fold")
     styles = {0: "", 1: "bold", 2: "underline"}
     for row in text.cells.index:
-        fields = zip(text.cells.loc[row], text.marks.loc[row], strict=True)
-        table.add_row(_plain(row), *(_plain(value, styles[mark]) for value, mark in fields))
-    console.print(table)
-    console.print(_plain(text.caption, "dim"))
+        fields = [_plain(text.cells.loc[row, name], styles[text.marks.loc[row, name]]) for name in names]
+        table.add_row(_plain(row), *fields)
+    return table
 
 
 def _plain(value: object, style: str = "") -> rich.text.Text:

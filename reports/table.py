@@ -106,11 +106,13 @@ def ranks(table: pd.DataFrame, seeds: int) -> pd.DataFrame:
 
 
 class Text(NamedTuple):
-    """A table as text: one line a row of the study, one field a column and metric; marks are 0, 1 (best), 2."""
+    """A table as text: one line a row of the study, one field a column and metric; marks are 0, 1 (best), 2; `columns`
+    tells of which column of the study each of the table's is."""
 
     cells: pd.DataFrame
     marks: pd.DataFrame
     caption: str
+    columns: tuple[str, ...] = ()
 
 
 def as_text(runs: pd.DataFrame, study: Study) -> Text:
@@ -124,10 +126,12 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
     stated, letters = beside(study), footnotes(study)
     cells: dict[str, list[str]] = {}
     best: dict[str, list[int]] = {}
+    of: list[str] = []
 
     def put(column: str, label: str, texts: list[str], marked: list[int] | None = None) -> None:
         name = f"{column}: {label}" if column else label
         cells[name], best[name] = texts, marked or [0] * len(texts)
+        of.append(column)
 
     for column in columns:
         part = table.xs(column, level="column").reindex(rows)
@@ -149,7 +153,7 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
         counts = zip(rows, part[first_metric, "n"], strict=True)
         put(column, "n", [_count(n, study.seeds) if (row, column) in found else "–" for row, n in counts])
     index = pd.Index([row if row in study.rows else f"{row} (quoted)" for row in rows], name=study.title)
-    return Text(pd.DataFrame(cells, index=index), pd.DataFrame(best, index=index), caption(runs, study))
+    return Text(pd.DataFrame(cells, index=index), pd.DataFrame(best, index=index), caption(runs, study), tuple(of))
 
 
 def _published(stated: Beside, metric: str, letters: Mapping[str, str]) -> str:

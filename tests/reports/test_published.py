@@ -140,3 +140,13 @@ def test_a_report_of_nothing_run(store, table3, tmp_path):
     assert len(load_runs(table3, store=store)) == 0
     assert text.cells.loc["SN-GAN", "published best FID ↓"].startswith("22.40 (=")
     assert all(path.stat().st_size for path in paths)
+
+
+@pytest.mark.parametrize(("width", "tables"), [(79, 3), (400, 1)])
+def test_a_table_that_is_too_wide_is_one_for_each_column(width, tables, table7):
+    console = Console(width=width, file=io.StringIO())
+    show(as_text(none(table7), table7), console)
+    shown = console.file.getvalue()
+    assert shown.count("┏") == tables
+    assert all(value in shown for value in ("6.16 (=)", "8.95 (=)", "8.71 (=)"))
+    assert (f"{table7.title}: lr=0.0025" in shown) == (tables > 1)
