@@ -11,7 +11,12 @@ from typing import NamedTuple
 from spaces import Published, Study, published
 from trainers.config import Config
 
-PAPERS_METRICS = {"fid": "fid_best", "is": "is_best"}  # what stands in a published table is the best of evaluations
+PAPERS_METRICS = {  # FID and IS of a published table are the best of evaluations
+    "fid": "fid_best",
+    "is": "is_best",
+    "logit_real_after": "logit_real_after_final",
+    "gap_after": "gap_after_final",
+}
 PAPERS_FEATURES, PAPERS_SAMPLES = "inception", 50_000  # both papers score 50,000 samples on Inception features
 BUDGET_AND_DATA = ("n_train", "resolution", "center_crop", "n_images", "backbone_options")  # tiny changes these
 HARMLESS = ("features", "threads", "channels_last", "compile")  # settings that change speed, and what is told anyway

@@ -15,7 +15,7 @@ from unicodedata import lookup
 import pandas as pd
 from scipy.stats import ttest_ind
 
-from reports.published import Beside, beside, footnotes
+from reports.published import PAPERS_METRICS, Beside, beside, footnotes
 from search.aggregate import Aggregate, aggregate
 from spaces import Study
 from trainers.config import METRICS, printable
@@ -140,7 +140,7 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
             name = f"{METRICS[metric].label} {'↓' if METRICS[metric].lower_is_better else '↑'}"
             texts = [_value(statistics, metric) for statistics in part[metric].to_dict("records")]
             put(column, name, texts, list(ranked[metric]))
-            if study.published and METRICS[metric].when == "best":
+            if study.published and metric in PAPERS_METRICS.values():
                 values = [stated.get((row, column, metric), Beside()) for row in rows]
                 put(column, f"published {name}", [_published(value, metric, letters) for value in values])
         if study.searched:

@@ -560,7 +560,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
     for name, metric in METRICS.items():
         if metric.row not in rows[-1]:
             continue
-        series = [row[metric.row] for row in rows]
+        series = [row[metric.row] for row in rows if metric.row in row]  # D has no step before the first row
         best = min(series) if metric.lower_is_better else max(series)
         diverged = rows[-1]["state"] == "diverged"
         values[name] = math.nan if diverged else series[-1] if metric.when == "final" else best

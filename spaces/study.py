@@ -96,13 +96,13 @@ class Study:
     def _check_metrics(self) -> None:
         """Raise ValueError if a cell lacks a metric, or a column would mix protocols."""
         cells = self.cells()
-        held = [name for name in self.metrics if all(METRICS[name].row in cell.config.row_metrics for cell in cells)]
+        held = [name for name in self.metrics if all(METRICS[name].row in cell.config.row_keys for cell in cells)]
         if held and (self.settings or self.tiny):
             object.__setattr__(self, "metrics", tuple(held))
         protocols: dict[str, str] = {}
         for cell in cells:
             for metric in self.metrics:
-                if METRICS[metric].row not in cell.config.row_metrics:
+                if METRICS[metric].row not in cell.config.row_keys:
                     on = f"dataset = {cell.config.dataset!r} and features = {cell.config.feature_net!r}"
                     raise ValueError(f"study {self.name!r}, {cell.label}: there is no {metric} with {on}")
             first = protocols.setdefault(cell.column, cell.config.protocol)

@@ -10,6 +10,7 @@ from torch import Tensor
 from trainers.awloss import AwWeights, aw_weights
 from trainers.config import Config
 from trainers.coopinit import cooperate
+from trainers.probes import angles, logits_after
 from trainers.regularizers import penalties
 from trainers.state import State, gradients, update
 
@@ -61,12 +62,12 @@ def discriminator_update(state: State, real: Tensor, labels: Tensor, extra: Tens
         "score_real": real_score,
         "score_fake": fake_score,
     }
-    if config.aw == "off":
-        total = [r + f for r, f in zip(real_grads, fake_grads, strict=True)]
-    else:
-        weights = _aw_weights(config, real_grads, fake_grads, real_score, fake_score)
-        total = [weights.w_real * r + weights.w_fake * f for r, f in zip(real_grads, fake_grads, strict=True)]
-        statistics |= _aw_statistics(weights)
+    total, told = _weighed(config, config.aw, real_grads, fake_grads, real_score, fake_score)
+    statistics |= told
+    if config.probe != "none":
+        step, told = _weighed(config, config.probe, real_grads, fake_grads, real_score, fake_score)
+        told |= angles(step, real_grads, fake_grads) | logits_after(state, step, real, fake, labels)
+        state.probed.update(told)
 
     found = penalties(state, "discriminator", "z", real, fake, labels)
     if terms := [*([] if extra is None else [extra]), *found.values()]:
@@ -85,10 +86,18 @@ def discriminator_update(state: State, real: Tensor, labels: Tensor, extra: Tens
     return statistics
 
 
-def _aw_weights(
-    config: Config, real_grads: Sequence[Tensor], fake_grads: Sequence[Tensor], real_score: Tensor, fake_score: Tensor
-) -> AwWeights:
-    return aw_weights(
+def _weighed(
+    config: Config,
+    aw: str,
+    real_grads: Sequence[Tensor],
+    fake_grads: Sequence[Tensor],
+    real_score: Tensor,
+    fake_score: Tensor,
+) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """The gradients summed with the weights of `aw`, a parameter each, and the weights' statistics."""
+    if aw == "off":
+        return [r + f for r, f in zip(real_grads, fake_grads, strict=True)], {}
+    weights = aw_weights(
         real_grads,
         fake_grads,
         real_score,
@@ -97,8 +106,10 @@ def _aw_weights(
         alpha2=config.aw_alpha2,
         delta=config.aw_delta,
         epsilon=config.aw_epsilon,
-        normalized=config.aw == "normalized",
+        normalized=aw == "normalized",
     )
+    total = [weights.w_real * r + weights.w_fake * f for r, f in zip(real_grads, fake_grads, strict=True)]
+    return total, _aw_statistics(weights)
 
 
 def _aw_statistics(weights: AwWeights) -> dict[str, Tensor]:

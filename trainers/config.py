@@ -76,6 +76,8 @@ SCORE_SPLITS = 10  # of an inception score
 KID_SUBSETS, KID_SUBSET, KID_REAL = 100, 1_000, 10_000  # subsets of one KID, their size, and the real examples kept
 TINY_FIELDS = ("dataset", "resolution", "center_crop", "n_images", "eval_every", "eval_samples")  # set by tiny
 TINY_IMAGES = 2_048  # budget of Config.tiny
+POINT_PROBES = ("class_logit_min", "class_logit_spread")  # keys of a row of 2-D data that tell of D
+STEP_PROBES = ("real_fake_obtuse", "step_real_obtuse", "step_fake_obtuse", "logit_real_after", "gap_after")  # by probe
 MODE_RADIUS = 10.0  # standard deviations of a mode within which a 2-D sample counts as its own
 
 
@@ -103,6 +105,13 @@ METRICS = {
     "energy_distance_best": Metric("energy_distance", "best", "best energy distance", True, 4),
     "modes_final": Metric("modes", "final", "modes covered", False, 2),
     "high_quality_final": Metric("high_quality", "final", "high-quality share", False, 3),
+    "class_logit_min_final": Metric("class_logit_min", "final", "lowest class logit", False, 3),
+    "class_logit_spread_final": Metric("class_logit_spread", "final", "spread of class logits", True, 3),
+    "real_fake_obtuse_final": Metric("real_fake_obtuse", "final", "real-fake obtuse", True, 3),
+    "step_real_obtuse_final": Metric("step_real_obtuse", "final", "step-real obtuse", True, 3),
+    "step_fake_obtuse_final": Metric("step_fake_obtuse", "final", "step-fake obtuse", True, 3),
+    "logit_real_after_final": Metric("logit_real_after", "final", "real logit after a step", False, 3),
+    "gap_after_final": Metric("gap_after", "final", "real-fake gap after a step", False, 3),
 }
 
 
@@ -189,6 +198,10 @@ class Config(BaseModel):
     """Margin by which the real score may lie below the fake score."""
     aw_epsilon: float = Field(0.05, ge=0)
     """Constant added to both weights."""
+    probe: Literal["none", "off", "normalized", "unnormalized"] = "none"
+    """At every adversarial update of D, what a step with this `aw` would do from there (aw-loss sections 5.1 and 5.2):
+    shares of obtuse angles between its gradient and those of the real and the fake loss, the cases of Algorithm 1, and
+    mean logits of the batch after it, all averaged over the run so far. Training is the same whatever is probed."""
 
     r1_gamma: float = Field(0.0, ge=0)
     """Weight gamma of R1, gamma/2 E|grad D(x)|^2 on real data (Mescheder et al. 2018); 0: off."""
@@ -426,6 +439,12 @@ class Config(BaseModel):
         if self.dataset in POINT_DATASETS:
             return ("energy_distance", "modes", "high_quality", "fid")
         return FEATURE_METRICS.get(self.feature_net, ("fid",))
+
+    @property
+    def row_keys(self) -> tuple[str, ...]:
+        """`row_metrics` and what else a row tells of D that METRICS names."""
+        points = POINT_PROBES if self.dataset in POINT_DATASETS else ()
+        return (*self.row_metrics, *points, *(STEP_PROBES if self.probe != "none" else ()))
 
     @property
     def metric(self) -> str:

@@ -35,6 +35,7 @@ from trainers.data import Dataset, load_dataset
 from trainers.features import load_features
 from trainers.metrics import evaluate, generate
 from trainers.networks import BACKBONES
+from trainers.probes import class_logits
 from trainers.state import State
 
 logger = logging.getLogger(__name__)
@@ -157,14 +158,16 @@ def _evaluate(state: State, folder: Path, rows: list[dict[str, Any]]) -> dict[st
     metrics: dict[str, float] = {}
     if state.diverged_at < 0 and state.has_finite_parameters():
         metrics = evaluate(config, state.data, state.evaluated_generator, state.device)
+        metrics |= class_logits(state) if "class_logit_min" in config.row_keys else {}
         save_samples(state, folder / "samples" / f"{state.images:012d}.png")
     diverged = not metrics or not all(map(math.isfinite, metrics.values()))
     row = {
         "images": int(state.diverged_at) if state.diverged_at >= 0 else state.images,
         "state": "diverged" if diverged else "done" if state.images >= config.n_images else "running",
         # a scheduler needs the keys of a diverged row too
-        **(dict.fromkeys(config.row_metrics, math.nan) if diverged else metrics),
+        **(dict.fromkeys(config.row_keys, math.nan) if diverged else metrics),
         **state.statistics.means(),
+        **state.probed.means(),  # over the whole run, where both have one
         "seconds": state.seconds,
         "eval_seconds": (rows[-1]["eval_seconds"] if rows else 0.0) + time.perf_counter() - started,
         "logged_at": time.time(),

@@ -33,8 +33,9 @@ class Statistics:
     What no step of that memory had (the cooperative losses, long after the switch) is forgotten.
     """
 
-    MEMORY = 100
+    MEMORY: float = 100
     DECAY = 1 - 1 / MEMORY
+    GAIN = 1 - DECAY
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
@@ -48,11 +49,18 @@ class Statistics:
             del self.sums[name], self.weights[name], self.ages[name]
         for name, value in values.items():
             before = self.sums.get(name, torch.zeros_like(value))
-            self.sums[name] = self.DECAY * before + (1 - self.DECAY) * value
-            self.weights[name] = self.DECAY * self.weights.get(name, 0.0) + (1 - self.DECAY)
+            self.sums[name] = self.DECAY * before + self.GAIN * value
+            self.weights[name] = self.DECAY * self.weights.get(name, 0.0) + self.GAIN
 
     def means(self) -> dict[str, float]:
         return {name: float(total) / self.weights[name] for name, total in self.sums.items()}
+
+
+class Averages(Statistics):
+    """Plain means over all that was ever taken in."""
+
+    MEMORY = math.inf
+    DECAY = GAIN = 1.0
 
 
 class State:
@@ -83,6 +91,7 @@ class State:
         self.fresh_optimizers()
         self.seconds = 0.0  # of training, evaluations left out
         self.statistics = Statistics()
+        self.probed = Averages()
         self.diverged_at = torch.tensor(-1, device=device)  # images; stays there so that no step waits for the host
 
     def fresh_optimizers(self) -> None:
@@ -154,16 +163,18 @@ class State:
             fake: Tensor = self.generator(source, labels)
         return fake.float()
 
-    def critic(self, purpose: str, labels: Tensor, *, augmented: bool = True) -> Callable[[Tensor], Tensor]:
-        """D on data of these labels: x [N, *shape] -> logits. Behind ADA, where that is on and `augmented`, with the
-        random stream of this purpose and moment, which goes on from call to call."""
-        rng = self.rng(purpose)
+    def critic(
+        self, purpose: str, labels: Tensor, *, augmented: bool = True, network: nn.Module | None = None
+    ) -> Callable[[Tensor], Tensor]:
+        """D, or another network in its place, on data of these labels: x [N, *shape] -> logits. Behind ADA, where that
+        is on and `augmented`, with the random stream of this purpose and moment, which goes on from call to call."""
+        rng, discriminator = self.rng(purpose), network or self.discriminator
 
         def critic(x: Tensor) -> Tensor:
             if augmented and self.config.ada != "off":
                 x = augment(x, self.ada_p, rng, pipe=self.config.ada)
             with self.autocast():
-                logits: Tensor = self.discriminator(x, labels)
+                logits: Tensor = discriminator(x, labels)
             return logits.float()
 
         return critic
@@ -223,6 +234,7 @@ class State:
             "opt_g": self.opt_g.state_dict(),
             "opt_d": self.opt_d.state_dict(),
             "statistics": vars(self.statistics),
+            "probed": vars(self.probed),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -240,6 +252,7 @@ class State:
         self.opt_g.load_state_dict(saved["opt_g"])
         self.opt_d.load_state_dict(saved["opt_d"])
         vars(self.statistics).update(saved["statistics"])
+        vars(self.probed).update(saved.get("probed", {}))  # checkpoints of earlier versions have none
 
 
 def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]:

@@ -35,6 +35,7 @@ def everything(**fields):
         eval_samples=100,
         eta=0.1,
         aw="normalized",
+        probe="unnormalized",
         r1_gamma=0.1,
         r1_interval=3,
         batch_size_g=12,
@@ -148,6 +149,15 @@ def test_how_often_one_evaluates_changes_no_number(tmp_path):
     rows = {row["images"]: row for row in numbers(train(often, tmp_path / "often"))}
     for row in numbers(train(seldom, tmp_path / "seldom")):
         assert row == rows[row["images"]]
+
+
+def test_a_probe_changes_no_number(tmp_path):
+    """Bit for bit: it draws from no stream, and leaves D's buffers and Adam's moments alone. aw's own are the probe's."""
+    probed = numbers(train(everything(), tmp_path / "probed"))
+    plain = numbers(train(everything().replace(probe="none"), tmp_path / "plain"))
+    for row, expected in zip(probed, plain, strict=True):
+        assert row.keys() >= expected.keys()
+        assert all(row[key] == value for key, value in expected.items() if not key.startswith("aw_"))
 
 
 def test_budgets_that_batches_do_not_divide(tiny_points, tmp_path):

@@ -1,0 +1,61 @@
+"""What the aw paper's figures 4 to 6 look at: angles of D's gradients, D's logits after a step and over real modes.
+
+Section 5 of Zadorozhnyy, Cheng, Ye (CVPR 2021, arXiv 2012.03149). Nothing here changes what is trained.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, one_hot
+
+from trainers.state import State, frozen, update
+from trainers.streams import stream
+
+OBTUSE = -1e-3  # cosine below which an angle is above 90 degrees (by 0.06), so that right angles are not by rounding
+ANGLE_STEP = 10  # degrees from one place of an angle's histogram to the next
+MODE_POINTS = 100  # real points of each mode (section 5.3)
+
+
+def angles(step: Sequence[Tensor], real: Sequence[Tensor], fake: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Angles (section 5.1) between the gradient of D's step and those of its real and fake part, tensors of equal
+    shapes, a parameter each: for each pair 0-d tensors, 1 or 0, of whether it is above 90 degrees
+    (`real_fake_obtuse`), and of which multiple of 10 degrees is nearest (`angle_real_fake_000` to `_180`)."""
+    s, r, f = (torch.cat([g.reshape(-1) for g in gradients]) for gradients in (step, real, fake))
+    found = {}
+    for name, (a, b) in {"real_fake": (r, f), "step_real": (s, r), "step_fake": (s, f)}.items():
+        cosine = cosine_similarity(a, b, dim=0, eps=torch.finfo(a.dtype).tiny)
+        place = (cosine.clamp(-1, 1).acos().rad2deg() / ANGLE_STEP).round().long()
+        shares = one_hot(place, 180 // ANGLE_STEP + 1).float()
+        found[f"{name}_obtuse"] = (cosine < OBTUSE).float()
+        found |= {f"angle_{name}_{ANGLE_STEP * i:03d}": share for i, share in enumerate(shares.unbind())}
+    return found
+
+
+def logits_after(state: State, step: Sequence[Tensor], real: Tensor, fake: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """D's mean logit of a batch [N, *shape] of real data, and by how much it exceeds that of the fake one, after an
+    optimiser step along the gradient `step` (section 5.2), of a copy of D and its optimiser. 0-d tensors."""
+    tried, optimizer = copy.deepcopy((state.discriminator, state.opt_d))
+    update(optimizer, tried, step)
+    critic = state.critic("augmentation", labels, network=tried)
+    with torch.no_grad():
+        logit_real, logit_fake = critic(real).mean(), critic(fake).mean()
+    return {"logit_real_after": logit_real, "gap_after": logit_real - logit_fake}
+
+
+def class_logits(state: State) -> dict[str, float]:
+    """D's mean logit of 100 real points of each 2-D mode (section 5.3), always the same: the lowest, the highest less
+    the lowest, and each, in the order of the modes."""
+    modes, rng = state.data.modes, stream(0, "class logits")
+    assert modes is not None
+    noise = torch.randn(len(modes), MODE_POINTS, 2, generator=rng)
+    points = (modes[:, None] + state.data.mode_std * noise).flatten(0, 1)
+    labels = torch.arange(len(modes)).repeat_interleave(MODE_POINTS)
+    with frozen(state.discriminator), torch.no_grad():
+        logits = state.critic("class logits", labels.to(state.device), augmented=False)(points.to(state.device))
+    means = logits.reshape(len(modes), -1).mean(1).tolist()
+    each = {f"class_logit_{mode:02d}": mean for mode, mean in enumerate(means)}
+    return {"class_logit_min": min(means), "class_logit_spread": max(means) - min(means), **each}
