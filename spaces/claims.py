@@ -84,6 +84,7 @@ T5, T7, T8 = "coopinit-table5", "coopinit-table7", "coopinit-table8"
 F6, F8, T12 = "coopinit-fig6", "coopinit-fig8", "coopinit-table12"
 SMALL_COOP = _part("quick", "+ CoopInit", "GAN")
 SMALL_AW = _part("quick", "+ aw-loss", "GAN")
+DEFAULT_ALPHAS = "alpha1=0.5, alpha2=0.75"
 
 COOPINIT = [
     Claim(
@@ -202,6 +203,7 @@ COOPINIT = [
         "N_coop: the middle (.75M) < smaller and < larger",
         "figure 8",
         tuple(_part(F8, "N_coop=0.75M", f"N_coop={millions}M") for millions in ("0.25", "1.5", "3")),
+        tuple(_part("digits-ncoop", "N_coop=12800", f"N_coop={images}") for images in ("3200", "51200")),
     ),
     Claim(
         "C17",
@@ -220,6 +222,10 @@ COOPINIT = [
             _part(T12, ("eta (T=10)", "0.5"), ("eta (T=10)", "1.0"), HIGHER),
             _part(T12, ("eta (T=10)", "5.0"), ("eta (T=10)", "1.0"), EQUIVALENT),
         ),
+        (
+            _part("digits-eta", "eta=0.05", "eta=0.1", HIGHER),
+            _part("digits-eta", "eta=0.5", "eta=0.1", EQUIVALENT),
+        ),
     ),
     Claim(
         "C19",
@@ -229,6 +235,7 @@ COOPINIT = [
             _part(T12, ("T (eta=1.0)", a), ("T (eta=1.0)", b), EQUIVALENT)
             for a, b in (("5", "10"), ("15", "10"), ("5", "15"))
         ),
+        tuple(_part("digits-T", f"T={a}", f"T={b}", EQUIVALENT) for a, b in (("5", "10"), ("15", "10"), ("5", "15"))),
     ),
     Claim(
         "C20",
@@ -267,6 +274,7 @@ COOPINIT = [
         "CUT + CoopInit < CUT",
         "table 4",
         (*_rows("coopinit-table4", "CUT + CoopInit", "CUT", ["cat2dog", "horse2zebra"]),),
+        (_part("translation", "CUT + CoopInit", "CUT"),),
     ),
     Claim(
         "C25",
@@ -377,6 +385,10 @@ AW_LOSS = [
             for alpha1 in ("0.25", "0.5", "0.75")
             for alpha2 in ("0.5", "0.75", "0.95")
             if (alpha1, alpha2) not in (("0.5", "0.75"), ("0.75", "0.5"))
+        ),
+        tuple(
+            _part("digits-alphas", DEFAULT_ALPHAS, f"alpha1={alpha1}, alpha2={alpha2}", NOT_WORSE)
+            for alpha1, alpha2 in (("0.25", "0.75"), ("0.75", "0.75"), ("0.5", "0.5"), ("0.5", "0.95"))
         ),
     ),
     Claim(

@@ -9,35 +9,41 @@ estimates for one H100, evaluations included.
 from __future__ import annotations
 
 from spaces.recipes import AUTOGAN, AW, BIGGAN, CIFAR100, DCGAN, RING8, SNGAN, STL10
-from spaces.study import POINT_METRICS, Study, changes
+from spaces.study import POINT_METRICS, Overrides, Study, changes
 from trainers.config import Config
 
 METRICS = ("fid_final", "fid_best", "is_final", "is_best")
 TO_AUTOGAN = changes(SNGAN, AUTOGAN.replace(n_images=15_000_000))  # 300 epochs
 CONDITIONAL = SNGAN.replace(conditional=True)
 TO_BIGGAN = changes(CONDITIONAL, BIGGAN.replace(n_images=50_000_000, lr_decay="linear"))  # 1,000 epochs
+STL10_BUDGET = {**STL10, "eval_every": 5 * 105_000}  # its epochs are 105,000 images
+STL10_AUTOGAN = {**STL10_BUDGET, "n_images": 300 * 105_000}
 FIRST_EPOCH = DCGAN.replace(n_images=50_000, eval_every=50_000, lr_decay="none")
-EPOCHS = "IS and FID of 50,000 samples every 5 epochs of CIFAR-10, best reported"
+ORIGINAL = {"probe": "off"}  # the step that is looked at has the original loss
+EPOCHS = "IS and FID of 50,000 samples every 5 epochs, best reported"
 
 
-def _unconditional(table: str, base: Config, hours: int, also: str = "") -> Study:
+def _unconditional(table: str, base: Config, autogan: Overrides, hours: int) -> Study:
     """Tables 1 to 3: SN-GAN and AutoGAN on one data set."""
     return Study(
         f"aw-{table}",
         base,
-        rows={"SN-GAN": {}, "aw-SN-GAN": AW, "AutoGAN": TO_AUTOGAN, "aw-AutoGAN": {**TO_AUTOGAN, **AW}},
+        rows={"SN-GAN": {}, "aw-SN-GAN": AW, "AutoGAN": autogan, "aw-AutoGAN": {**autogan, **AW}},
         metrics=METRICS,
         published=f"aw-loss/{table}",
-        note=f"Paper: SN-GAN 320 epochs, AutoGAN 300, {EPOCHS}.{also} About {hours} GPU hours a run, estimated.",
+        note=f"Paper: SN-GAN 320 epochs, AutoGAN 300, {EPOCHS}. About {hours} GPU hours a run, estimated.",
     )
 
 
 AW_LOSS = [
-    _unconditional("table1", SNGAN, 2),
+    _unconditional("table1", SNGAN, TO_AUTOGAN, 2),
     _unconditional(
-        "table2", SNGAN.replace(**STL10), 5, " Here as many images as on CIFAR-10, which are fewer epochs of STL-10."
+        "table2",
+        SNGAN.replace(**STL10_BUDGET, n_images=320 * 105_000),
+        {**TO_AUTOGAN, "n_images": STL10_AUTOGAN["n_images"]},
+        11,
     ),
-    _unconditional("table3", SNGAN.replace(**CIFAR100), 2),
+    _unconditional("table3", SNGAN.replace(**CIFAR100), TO_AUTOGAN, 2),
     Study(
         "aw-table4",
         CONDITIONAL,
@@ -52,37 +58,46 @@ AW_LOSS = [
         "aw-fig3",
         AUTOGAN.replace(n_images=15_000_000),
         rows={"AutoGAN": {}, "aw-AutoGAN": AW},
-        columns={"cifar10": {}, "stl10": STL10, "cifar100": CIFAR100},
+        columns={"cifar10": {}, "stl10": STL10_AUTOGAN, "cifar100": CIFAR100},
         metrics=METRICS,
-        note=f"Paper: the first 40 epochs of AutoGAN, {EPOCHS}: 2 million images of the runs of aw-table1 to 3. About "
-        "2 GPU hours a run, 5 on STL-10, estimated.",
+        note=f"Paper: the first 40 epochs of AutoGAN, {EPOCHS}: 2 million images of the runs of aw-table1 to 3, 4.2 of "
+        "STL-10. About 2 GPU hours a run, 11 on STL-10, estimated.",
     ),
     Study(
         "aw-fig4",
         FIRST_EPOCH,
-        rows={"original": {}, "aw-loss": AW, "aw-loss (epsilon=0)": {**AW, "aw_epsilon": 0.0}},
+        rows={
+            "original": ORIGINAL,
+            "aw-loss": {**AW, "probe": "normalized"},
+            "aw-loss (epsilon=0)": {**AW, "probe": "normalized", "aw_epsilon": 0.0},
+        },
+        metrics=("real_fake_obtuse_final", "step_real_obtuse_final", "step_fake_obtuse_final"),
         note="Paper: angles between the gradients of D's step, real and fake loss in 50 iterations of the first epoch "
-        "of DCGAN on CIFAR-10, hinge loss; no fractions are published. Here the whole first epoch. Minutes of a GPU a "
-        "run, estimated, most of them for the FID.",
+        "of DCGAN on CIFAR-10, hinge loss; no fractions are published. Here the share of steps of the whole first "
+        "epoch in which an angle is above 90 degrees; the runs' rows have histograms of the angles (angle_real_fake_"
+        "120: nearest to 120 degrees) and the shares of the five cases (aw_case_1). Minutes of a GPU a run, estimated, "
+        "most of them for the FID.",
     ),
-    # The published values are of one step with either loss from the states of the original loss's trajectory.
+    # Both rows train with the original loss, and from each of its states try one step with either.
     Study(
         "aw-fig5",
         FIRST_EPOCH,
-        rows={"DCGAN original loss": {}, "DCGAN aw-loss": AW},
+        rows={"DCGAN original loss": ORIGINAL, "DCGAN aw-loss": {"probe": "normalized"}},
+        metrics=("logit_real_after_final", "gap_after_final"),
         published="aw-loss/section5.2",
         note="Paper: mean logits of the batch before and after one step of D, DCGAN on CIFAR-10, hinge loss, averaged "
-        "over an epoch; both steps start from the run with the original loss. Here each loss has a run of its own. "
-        "Minutes of a GPU a run, estimated, most of them for the FID.",
+        "over an epoch; both steps start from the run with the original loss. Minutes of a GPU a run, estimated, most "
+        "of them for the FID.",
     ),
     Study(
         "aw-fig6",
         RING8,
         rows={"GAN": {}, "aw-GAN": AW},
         seeds=20,
-        metrics=POINT_METRICS,
+        metrics=(*POINT_METRICS, "class_logit_min_final", "class_logit_spread_final"),
         note="Paper: eight Gaussians on the unit circle, plain GAN as in Unrolled GAN, cross-entropy loss, samples and "
-        "mean logits of the classes every 5,000 steps; no budget told. Here Unrolled GAN's notebook, 25,000 steps. "
+        "mean logits of the classes every 5,000 steps; no budget told. Here Unrolled GAN's notebook, 25,000 steps, and "
+        "D's lowest mean logit of a class and highest less lowest; the runs' rows have all (class_logit_00). "
         "About 5 minutes of one CPU core a run.",
     ),
     # Appendix B's own values could not be found: these lie around the defaults 0.5 and 0.75.

@@ -25,6 +25,14 @@ def _methods(coop: Overrides) -> dict[str, Overrides]:
     return {"GAN": {}, "+ CoopInit": coop, "+ aw-loss": AW, "+ both": {**coop, **AW}}
 
 
+def _digits(name: str, rows: dict[str, Overrides], stands_for: str) -> Study:
+    """One setting of a method low, at its default and high, small enough for many seeds."""
+    note = (
+        f"A small stand-in for {stands_for}: a low value, the recipe's and a high one. About a minute of a core a run."
+    )
+    return Study(f"digits-{name}", "digits_gan", rows=rows, seeds=10, note=note)
+
+
 STUDIES: dict[str, Study] = {
     study.name: study
     for study in [
@@ -74,6 +82,26 @@ STUDIES: dict[str, Study] = {
         ),
         *COOPINIT,
         *AW_LOSS,
+        # The recipe's eta is a tenth of the paper's, and so are the values beside it.
+        _digits(
+            "eta", {f"eta={eta}": {**DIGITS_COOP, "eta": eta} for eta in (0.05, 0.1, 0.5)}, "eta of CoopInit's table 12"
+        ),
+        _digits(
+            "T", {f"T={steps}": {**DIGITS_COOP, "langevin_steps": steps} for steps in (5, 10, 15)}, "T of that table"
+        ),
+        _digits(
+            "ncoop",
+            {f"N_coop={images}": {**DIGITS_COOP, "n_coop": images} for images in (3_200, 12_800, 51_200)},
+            "CoopInit's figure 8",
+        ),
+        _digits(
+            "alphas",
+            {
+                f"alpha1={alpha1}, alpha2={alpha2}": {**AW, "aw_alpha1": alpha1, "aw_alpha2": alpha2}
+                for alpha1, alpha2 in ((0.25, 0.75), (0.5, 0.75), (0.75, 0.75), (0.5, 0.5), (0.5, 0.95))
+            },
+            "appendix B of the aw paper, one alpha at a time",
+        ),
         # Unpaired translation of digits to outlines at 16x16, as CoopInit's table 4 has of cats to dogs, no download:
         # a minute or two a run on one core.
         Study("translation", "cut_digits", rows={"CUT": {}, "CUT + CoopInit": CUT_DIGITS_COOP}, seeds=3),

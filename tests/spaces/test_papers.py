@@ -190,6 +190,34 @@ def test_cells_that_tables_share_run_once(cells):
     assert len({key(*cell) for cell in cells}) == 1
 
 
+def test_figure_5_tries_either_loss_on_one_trajectory():
+    original, aw = (cell.config for cell in STUDIES["aw-fig5"].cells())
+    assert (original.probe, aw.probe) == ("off", "normalized")
+    assert original.replace(probe="none") == aw.replace(probe="none")
+    assert original.aw == "off"
+
+
+def test_figure_4_looks_at_the_steps_that_are_taken():
+    assert all(cell.config.probe == cell.config.aw for cell in STUDIES["aw-fig4"].cells())
+
+
+def test_epochs_are_those_of_the_data_set():
+    """Section 4 of the aw paper: 320 (SN-GAN) and 300 (AutoGAN), an evaluation every 5."""
+    for name, size in (("aw-table1", 50_000), ("aw-table2", 105_000), ("aw-table3", 50_000)):
+        for cell in STUDIES[name].cells():
+            assert cell.config.n_images == (300 if "AutoGAN" in cell.row else 320) * size
+            assert cell.config.eval_every == 5 * size
+
+
+def test_small_stand_ins_hold_the_default():
+    """The middle value of each is the recipe's own run."""
+    middle = {"eta": "eta=0.1", "T": "T=10", "ncoop": "N_coop=12800", "alphas": "alpha1=0.5, alpha2=0.75"}
+    for name, row in middle.items():
+        recipe = "digits_aw" if name == "alphas" else "digits_coop"
+        assert key(f"digits-{name}", row) == RECIPES[recipe].cell_key
+        assert STUDIES[f"digits-{name}"].seeds == 10
+
+
 def test_both_methods_crossed_are_the_recipes():
     kinds = {"GAN": "", "+ CoopInit": "_coop", "+ aw-loss": "_aw", "+ both": "_coop_aw"}
     backbones = {"DCGAN": "dcgan", "SN-GAN": "sngan", "AutoGAN": "autogan", "BigGAN": "biggan"}

@@ -152,12 +152,14 @@ def test_how_often_one_evaluates_changes_no_number(tmp_path):
 
 
 def test_a_probe_changes_no_number(tmp_path):
-    """Bit for bit: it draws from no stream, and leaves D's buffers and Adam's moments alone. aw's own are the probe's."""
+    """Bit for bit: it draws from no stream, and leaves D's buffers and Adam's moments alone."""
     probed = numbers(train(everything(), tmp_path / "probed"))
     plain = numbers(train(everything().replace(probe="none"), tmp_path / "plain"))
     for row, expected in zip(probed, plain, strict=True):
         assert row.keys() >= expected.keys()
-        assert all(row[key] == value for key, value in expected.items() if not key.startswith("aw_"))
+        assert all(
+            row[key] == value for key, value in expected.items() if not key.startswith("aw_")
+        )  # those are its own
 
 
 def test_budgets_that_batches_do_not_divide(tiny_points, tmp_path):
