@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import reports.claims
 from ganablate import app
 from reports.claims import MEASURES, Ledger, as_text, to_json, to_lines, write_ledger
+from reports.report import write_report
 from search.store import load_runs
 from spaces import CLAIMS, STUDIES
 from spaces.claims import EQUIVALENT, HIGHER, LESS, LOWER, MORE, NOT_WORSE
@@ -335,6 +336,28 @@ def test_real_runs_lead_to_a_verdict(store, make_runs):
     (part,) = told[0]["parts"]
     assert set(part["run_ids"].split(";")) == set(load_runs(study, store=store)["run_id"])
     assert (part["study"], part["n"], part["images"]) == ("ring (tiny)", 2, "2,048")
+
+
+def test_runs_record_what_claims_on_probes_read(store, make_runs, monkeypatch, tiny_images, tiny_points, tmp_path):
+    """Each part of A4 to A7 and A9 finds its numbers in real runs, and figure 5's stand beside the published ones."""
+    recipes = {"aw-fig4": tiny_images, "aw-fig5": tiny_images, "aw-fig6": tiny_points}
+    small = {name: dataclasses.replace(STUDIES[name], recipe=recipe, seeds=2) for name, recipe in recipes.items()}
+    monkeypatch.setattr(reports.claims, "STUDIES", small)
+    for study in small.values():
+        make_runs(study)
+    for verdict in Ledger(store).verdicts(["A4", "A5", "A6", "A7", "A9"]):
+        assert not any(finding.reason for finding in verdict.findings), verdict
+        assert all(len(finding.run_ids) >= 2 for finding in verdict.findings)
+    runs = load_runs(small["aw-fig5"], store=store).set_index(["row", "seed"])
+    plain, aw = (runs.xs(row) for row in ("DCGAN original loss", "DCGAN aw-loss"))
+    assert list(plain["fid_final"]) == list(aw["fid_final"])  # one trajectory
+    assert (plain["logit_real_after_final"] != aw["logit_real_after_final"]).all()
+    for study in small.values():
+        text, _ = write_report(study, store, tmp_path / study.name)
+        assert not (text.cells == "–").all().any()
+        if study.name == "aw-fig5":
+            published = text.cells.filter(like="published").loc["DCGAN aw-loss"]
+            assert [value.split()[0] for value in published] == ["0.921", "1.413"]
 
 
 def test_settings_that_fit_no_study_are_refused_and_those_of_some_are_not(runs_of):
