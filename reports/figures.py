@@ -1,32 +1,25 @@
-"""Figures of a study: learning curves with a band over seeds, samples of one seed a row. Data apart from drawing."""
+"""The figures that a study gets, by what it is: learning curves of each metric, a metric against a swept number, 2-D
+samples over training, translations, grids of samples, angles. Data are computed apart from drawing."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 import tempfile
-import textwrap
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import pandas as pd
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
-from reports.table import by_cell
+from reports.angles import angle_data, draw_angles
+from reports.curves import curves_data, draw_curves
+from reports.pictures import draw_samples, draw_strips, draw_translations, has_points, moments, samples_data
+from reports.style import save
+from reports.sweeps import draw_sweeps, sweep_data, sweep_metric
 from search.store import Store
 from spaces import Study
-from trainers.config import METRICS, printable
+from trainers.config import METRICS
 
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe and Ito
-TITLE = 64  # letters in a line of a panel's title
 ROWS = 14  # of a figure: as many have room in the legend
-COLUMNS, CELLS = 6, 42  # of a figure
-plt.rcParams["text.parse_math"] = False  # a label may hold dollars
-STYLES = ["-", "--", "-.", ":"]
+COLUMNS, CELLS = 8, 42  # of a figure
 
 
 def legible(runs: pd.DataFrame, study: Study) -> Study:
@@ -43,89 +36,35 @@ def legible(runs: pd.DataFrame, study: Study) -> Study:
     return dataclasses.replace(study, rows=rows, columns=columns)
 
 
-def curves_data(runs: pd.DataFrame, study: Study, store: Store) -> pd.DataFrame:
-    """The first metric over images: one line a (row, column, images) with mean, std and n over the done runs."""
-    done = runs[(runs["state"] == "done") & runs["row"].isin(study.rows) & runs["column"].isin(study.columns)]
-    histories = store.histories(done["run_id"], METRICS[study.metrics[0]].row)
-    points = [
-        (run.row, run.column, images, value)
-        for run in done.itertuples()
-        for images, value in {images: value for _, images, value in histories[run.run_id]}.items()
-    ]
-    grouped = pd.DataFrame(points, columns=["row", "column", "images", "value"]).groupby(
-        ["row", "column", "images"], sort=False
-    )
-    return grouped["value"].agg(mean="mean", std="std", n="count").reset_index()
-
-
-def draw_curves(data: pd.DataFrame, study: Study, note: str = "") -> Figure:
-    """Mean against images with a band of one standard deviation, a panel a column; the note heads the legend."""
-    columns = list(study.columns)
-    figure, axes = plt.subplots(1, len(columns), figsize=(5.5 * len(columns), 3.6), squeeze=False, sharey=True)
-    metric = METRICS[study.metrics[0]]
-    for axis, column in zip(axes[0], columns, strict=True):
-        for index, row in enumerate(study.rows):
-            line = data[(data["row"] == row) & (data["column"] == column) & (data["mean"] > 0)]
-            colour, style = COLOURS[index % len(COLOURS)], STYLES[index % len(STYLES)]
-            label = re.sub("^_", " _", printable(row))  # matplotlib leaves out what begins with an underscore
-            axis.plot(line["images"], line["mean"], style, color=colour, label=label)
-            spread = line["std"].fillna(0)
-            low = (line["mean"] - spread).clip(lower=line["mean"] / 10)
-            axis.fill_between(line["images"], low, line["mean"] + spread, color=colour, alpha=0.15, linewidth=0)
-        axis.set(xlabel="training images", yscale="log")
-        axis.set_title(textwrap.fill(printable(column or study.title), TITLE), fontsize=10)
-        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axis.yaxis.set_minor_formatter(NullFormatter())
-        axis.grid(alpha=0.3, which="both", linewidth=0.5)
-    axes[0][0].set_ylabel(metric.label)
-    axes[0][0].legend(frameon=False, title=note or None)
-    figure.tight_layout()
-    return figure
-
-
-def samples_data(runs: pd.DataFrame, study: Study, store: Store, folder: Path) -> dict[tuple[str, str], Path]:
-    """The last grid of each cell's first done seed, fetched into the folder."""
-    found = {}
-    for cell, group in by_cell(runs[runs["state"] == "done"], study).items():
-        path = None if group.empty else store.pictures(group.sort_values("seed").iloc[0]["run_id"], folder)
-        if path:
-            found[cell] = path
-    return found
-
-
-def draw_samples(pictures: dict[tuple[str, str], Path], study: Study) -> Figure:
-    """The grids side by side, one a row of the study, a line a column."""
-    rows, columns = list(study.rows), list(study.columns)
-    width, height = 2.6 * len(rows), 2.8 * len(columns)  # inches
-    space = {"left": 0, "right": 1, "bottom": 0, "top": 1 - 0.3 / height, "wspace": 0.05, "hspace": 0.15}
-    figure, axes = plt.subplots(len(columns), len(rows), figsize=(width, height), squeeze=False, gridspec_kw=space)
-    for line, column in zip(axes, columns, strict=True):
-        for axis, row in zip(line, rows, strict=True):
-            axis.axis("off")
-            axis.set_title(printable(" / ".join(filter(None, (row, column)))), fontsize=10)
-            if (row, column) in pictures:
-                axis.imshow(plt.imread(pictures[row, column]), cmap="gray", interpolation="nearest")
-    return figure
-
-
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write a figure as PNG and as PDF."""
-    paths = [stem.with_suffix(suffix) for suffix in (".png", ".pdf")]
-    for path in paths:
-        figure.savefig(path, dpi=150)
-    plt.close(figure)
-    return paths
-
-
 def make_figures(runs: pd.DataFrame, study: Study, store: Store, out: Path) -> list[Path]:
-    """Curves and samples of a study, written into a folder; none of what no done run has."""
+    """All figures of a study, written into a folder; none of what no done run has, nor is published."""
     part = legible(runs, study)
-    curves = curves_data(runs, part, store)
     shown = [(len(part.rows), len(study.rows), "rows"), (len(part.columns), len(study.columns), "columns")]
     note = ", ".join(f"{some} of {all_} {name}" for some, all_, name in shown if some < all_)
-    paths = [] if curves.empty else save(draw_curves(curves, part, note), out / "curves")
+    paths = []
+    keys = dict.fromkeys(METRICS[name].row for name in study.metrics)
+    for key in keys:
+        curves = curves_data(runs, part, store, key)
+        stem = "curves" if key == next(iter(keys)) else f"curves-{key}"
+        paths += [] if curves.empty else save(draw_curves(curves, part, key, note), out / stem)
+    metric = sweep_metric(study)
+    points = sweep_data(runs, study, metric)
+    paths += [] if points.empty else save(draw_sweeps(points, metric), out / "sweep")
+    angles = angle_data(runs, part, store)
+    paths += [] if angles.empty else save(draw_angles(angles), out / "angles")
     with tempfile.TemporaryDirectory() as folder:
-        pictures = samples_data(runs, part, store, Path(folder))
-        return paths + (save(draw_samples(pictures, part), out / "samples") if pictures else [])
+        return paths + _picture_figures(runs, part, store, Path(folder), out)
+
+
+def _picture_figures(runs: pd.DataFrame, study: Study, store: Store, folder: Path, out: Path) -> list[Path]:
+    """The figures made of pictures that runs have drawn: samples, and of points a strip; of pairs the translations."""
+    pictures = samples_data(runs, study, store, folder)
+    if not pictures:
+        return []
+    if all(cell.config.holds_pair for cell in study.cells()):
+        return save(draw_translations(pictures, study), out / "translations")
+    paths = save(draw_samples(pictures, study), out / "samples")
+    if has_points(study):
+        strips = samples_data(runs, study, store, folder, moments(study))
+        paths += save(draw_strips(strips, study), out / "strips")
+    return paths

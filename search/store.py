@@ -13,7 +13,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -443,18 +443,20 @@ class Store:
             if f"mlflow.sharedViewState.{VIEW}" in e.tags
         }
 
-    def pictures(self, run_id: str, target: Path) -> Path | None:
-        """The run's last grid of samples: in its run folder, else MLflow's into `target`; None if it has none here."""
+    def pictures(self, run_id: str, target: Path, nearest: Iterable[float] = (math.inf,)) -> dict[int, Path]:
+        """The run's grids of samples nearest to these images, by default its last, by images: in its run folder, else
+        MLflow's into `target`; those alone that can be had here."""
         from mlflow.exceptions import MlflowException
 
-        made = sorted((self.folder(run_id) / "samples").glob("*.png"))
+        made = {int(path.stem): path for path in (self.folder(run_id) / "samples").glob("*.png")}
         if made:
-            return made[-1]
+            return {images: made[images] for images in _nearest(made, nearest)}
         try:
             grids = self._grids(run_id)
         except MlflowException:  # a server keeps it, and the store is the server's database
-            return None
-        return Path(self.client.download_artifacts(run_id, grids[max(grids)], str(target))) if grids else None
+            return {}
+        chosen = _nearest(grids, nearest)
+        return {n: Path(self.client.download_artifacts(run_id, grids[n], str(target))) for n in chosen}
 
     def _grids(self, run_id: str) -> dict[int, str]:
         """Artifact paths of a run's grids by step, which MLflow writes into their names."""
@@ -552,6 +554,11 @@ def _png(path: Path) -> Image | None:
         logger.warning("%s is left out: %s", path, error)
         return None
     return picture
+
+
+def _nearest(held: Collection[int], wanted: Iterable[float]) -> list[int]:
+    """The numbers that are nearest to those wanted, in ascending order; infinity asks for the largest."""
+    return sorted({min(held, key=lambda n: (abs(n - want), -n)) for want in wanted}) if held else []
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, float]:

@@ -1,0 +1,110 @@
+"""Learning curves: a metric over images with a band over seeds, a panel a column, and where the stages change."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from reports.style import ABREAST, GREY, labelled, legend, log_values, look, panels, titled
+from search.store import Store
+from spaces import Study
+from trainers.config import METRICS, Metric
+
+ZOOM = 2  # an inset shows so many cooperative stages
+SHORT = 8  # a run has an inset if it is longer than so many cooperative stages
+INSET_POINTS = 4  # that an inset shows at the least
+
+
+def curves_data(runs: pd.DataFrame, study: Study, store: Store, key: str) -> pd.DataFrame:
+    """A row metric over images: one line a (row, column, images) with mean, std and n over the done runs."""
+    done = runs[(runs["state"] == "done") & runs["row"].isin(study.rows) & runs["column"].isin(study.columns)]
+    histories = store.histories(done["run_id"], key)
+    points = [
+        (run.row, run.column, images, value)
+        for run in done.itertuples()
+        for images, value in {images: value for _, images, value in histories[run.run_id]}.items()
+    ]
+    grouped = pd.DataFrame(points, columns=["row", "column", "images", "value"]).groupby(
+        ["row", "column", "images"], sort=False
+    )
+    return grouped["value"].agg(mean="mean", std="std", n="count").reset_index()
+
+
+def boundaries(study: Study) -> dict[tuple[str, str], int]:
+    """Images at which the cooperative stage of a cell ends and the adversarial one begins, of cells that have both."""
+    return {
+        (cell.row, cell.column): cell.config.n_coop
+        for cell in study.cells()
+        if cell.config.coop == "init" and 0 < cell.config.n_coop < cell.config.n_images
+    }
+
+
+def draw_curves(data: pd.DataFrame, study: Study, key: str, note: str = "") -> Figure:
+    """Mean against images with a band of one standard deviation; dotted lines where the cooperative stage ends, and an
+    inset of that if it is a small part of the run. The note heads the legend."""
+    metric = next(metric for metric in METRICS.values() if metric.row == key)
+    rows = [row for row in study.rows if row in set(data["row"])]
+    columns = [column for column in study.columns if column in set(data["column"])]
+    ends = boundaries(study)
+    figure, axes = panels(len(columns), len(rows) + bool(ends))
+    handles: dict[str, Line2D] = {}
+    for axis, column in zip(axes, columns, strict=True):
+        part = data[data["column"] == column]
+        handles |= _draw(axis, part, rows, metric)
+        axis.set_xlabel("training images")
+        titled(axis, column or study.title)
+        for (row, _), end in ((cell, end) for cell, end in ends.items() if cell[1] == column and cell[0] in rows):
+            colour = GREY if len(set(ends.values())) == 1 else look(rows.index(row))["color"]
+            axis.vlines(end, 0, 1, colour, "dotted", transform=axis.get_xaxis_transform(), linewidth=1)
+        if log := metric.lower_is_better and (data["mean"] > 0).any():
+            log_values(axis)
+        _inset(axis, part, rows, metric, {end for cell, end in ends.items() if cell[1] == column}, log)
+    for axis in axes[::ABREAST]:
+        axis.set_ylabel(metric.label.removeprefix("best "))
+    if ends:
+        handles["end of the cooperative stage"] = Line2D([], [], color=GREY, linestyle="dotted", linewidth=1)
+    legend(figure, handles, note)
+    return figure
+
+
+def _draw(axis: Axes, data: pd.DataFrame, rows: Collection[str], metric: Metric) -> dict[str, Line2D]:
+    """The curves of one column; what stands for each row in the legend."""
+    handles = {}
+    for index, row in enumerate(rows):
+        line = data[data["row"] == row]
+        line = line[line["mean"] > 0] if metric.lower_is_better else line
+        if line.empty:
+            continue
+        handles[row] = axis.plot(line["images"], line["mean"], label=labelled(row), **look(index))[0]
+        spread = line["std"].fillna(0)
+        low = line["mean"] - spread
+        low = low.clip(lower=line["mean"] / 10) if metric.lower_is_better else low
+        axis.fill_between(
+            line["images"], low, line["mean"] + spread, color=look(index)["color"], alpha=0.15, linewidth=0
+        )
+    axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axis.grid(alpha=0.3, which="both", linewidth=0.5)
+    return handles
+
+
+def _inset(
+    axis: Axes, data: pd.DataFrame, rows: Collection[str], metric: Metric, ends: Collection[int], log: bool
+) -> None:
+    """A zoom on the change of stages, in the corner that learning curves leave free."""
+    end = ZOOM * max(ends, default=0)
+    near = data[data["images"] <= end]
+    if SHORT * max(ends, default=0) > data["images"].max() or near["images"].nunique() < INSET_POINTS:
+        return
+    small = axis.inset_axes((0.5, 0.56 if metric.lower_is_better else 0.1, 0.48, 0.42))
+    _draw(small, near, rows, metric)
+    for boundary in ends:
+        small.vlines(boundary, 0, 1, GREY, "dotted", transform=small.get_xaxis_transform(), linewidth=0.8)
+    if log:
+        log_values(small)
+    small.xaxis.set_major_locator(MaxNLocator(3))
+    small.tick_params(labelsize=6, pad=1)

@@ -1,0 +1,151 @@
+"""Samples of runs, one seed a cell: the last grids side by side, 2-D samples over training, translations by source."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+from reports.style import COLOURS, PANEL, read
+from reports.table import by_cell
+from search.store import Store
+from spaces import Cell, Study
+from trainers.config import POINT_DATASETS, printable
+
+Pictures = dict[tuple[str, str], dict[int, Path]]  # by cell, then by images shown
+MOMENTS = 6  # of a strip, and those at the end of the cooperative stage
+STRIP, TILE = 0.95, 0.55  # inches: a picture of a strip, an image of a translation
+GRID, PADDING = 8, 2  # of what trainers.loop writes for pairs: images a line, pixels between them
+SHOWN = 8  # images that are shown translated
+
+
+def samples_data(
+    runs: pd.DataFrame, study: Study, store: Store, folder: Path, moments: Iterable[float] = (math.inf,)
+) -> Pictures:
+    """The grids nearest to some numbers of images, by default the last, of each cell's first done seed that has any,
+    fetched into the folder."""
+    moments = list(moments)
+    found = {}
+    for cell, group in by_cell(runs[runs["state"] == "done"], study).items():
+        grids = {} if group.empty else store.pictures(group.sort_values("seed").iloc[0]["run_id"], folder, moments)
+        if grids:
+            found[cell] = grids
+    return found
+
+
+def draw_samples(pictures: Pictures, study: Study) -> Figure:
+    """The last grids side by side, one a row of the study, a line a column."""
+    rows, columns = list(study.rows), list(study.columns)
+    width, height = 2.6 * len(rows), 2.8 * len(columns)  # inches
+    space = {"left": 0, "right": 1, "bottom": 0, "top": 1 - 0.3 / height, "wspace": 0.05, "hspace": 0.15}
+    figure, axes = plt.subplots(len(columns), len(rows), figsize=(width, height), squeeze=False, gridspec_kw=space)
+    for line, column in zip(axes, columns, strict=True):
+        for axis, row in zip(line, rows, strict=True):
+            axis.axis("off")
+            axis.set_title(printable(" / ".join(filter(None, (row, column)))), fontsize=10)
+            if (row, column) in pictures:
+                axis.imshow(read(max(pictures[row, column].items())[1]), interpolation="nearest")
+    return figure
+
+
+def has_points(study: Study) -> bool:
+    """Whether all cells are of 2-D points."""
+    return all(cell.config.dataset in POINT_DATASETS for cell in study.cells())
+
+
+def moments(study: Study) -> list[int]:
+    """Images at which a strip shows samples: a few from 0 to the end, and the last evaluation of each cooperative
+    stage."""
+    chosen = set()
+    for cell in study.cells():
+        every, end = cell.config.eval_every, cell.config.n_images
+        chosen |= {_nearest(end * i / (MOMENTS - 1), every, end) for i in range(MOMENTS)}
+        if every < cell.config.n_coop < end:
+            chosen.add(cell.config.n_coop // every * every)
+    return sorted(chosen)[: 2 * MOMENTS]
+
+
+def _nearest(images: float, every: int, end: int) -> int:
+    """The evaluation nearest to some images."""
+    return min(round(images / every) * every, end)
+
+
+def draw_strips(pictures: Pictures, study: Study) -> Figure:
+    """A line of pictures a cell over the images shown; a thick frame tells the cooperative stage."""
+    steps = sorted({step for grids in pictures.values() for step in grids})
+    cells = [cell for cell in study.cells() if (cell.row, cell.column) in pictures]
+    size = (0.3 + STRIP * len(steps), 0.5 + (STRIP + 0.06) * len(cells))
+    space = {"left": 0.3 / size[0], "right": 0.995, "top": 1 - 0.25 / size[1], "bottom": 0.25 / size[1]}
+    space |= {"wspace": 0.06, "hspace": 0.06}
+    figure, axes = plt.subplots(len(cells), len(steps), figsize=size, squeeze=False, gridspec_kw=space)
+    for line, cell in zip(axes, cells, strict=True):
+        for axis, step in zip(line, steps, strict=True):
+            _frame(axis, cell, step)
+            if step in pictures[cell.row, cell.column]:
+                axis.imshow(read(pictures[cell.row, cell.column][step]), interpolation="antialiased")
+            else:
+                axis.set_visible(False)
+        line[0].set_visible(True)
+        line[0].set_ylabel(_wrapped(cell.label, STRIP), fontsize=7)
+    for axis, step in zip(axes[0], steps, strict=True):
+        axis.set_title(EngFormatter(sep="")(step), fontsize=7, pad=3)
+    told = "images shown to the discriminator"
+    staged = any(cell.config.n_coop > 0 for cell in cells)
+    told += "; thick orange frame: cooperative stage" if staged else ""
+    figure.text(0.5, 0.04 / size[1], told, ha="center", va="bottom", fontsize=7)
+    return figure
+
+
+def _frame(axis: Axes, cell: Cell, step: int) -> None:
+    """No ticks, and the frame of the stage that had made a picture."""
+    axis.set(xticks=[], yticks=[])
+    cooperative = 0 < step <= cell.config.n_coop
+    for spine in axis.spines.values():
+        spine.set(color=COLOURS[1] if cooperative else "0.7", linewidth=2.2 if cooperative else 0.6)
+
+
+def _wrapped(label: str, inches: float) -> str:
+    """A label of so many inches at 7 points, in at most two lines."""
+    return "\n".join(textwrap.wrap(printable(label), max(8, int(inches * 17)), max_lines=2, placeholder=" …"))
+
+
+def pairs(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sources and translations, each [32, H, W, 3], of the grid of a translation's samples.
+
+    The grid has lines of source, translation, source, ... with a frame of PADDING pixels around each image.
+    """
+    height, width = ((side - PADDING) // GRID for side in picture.shape[:2])
+    assert picture.shape[:2] == (PADDING + GRID * height, PADDING + GRID * width)
+    inner = picture[PADDING:, PADDING:].reshape(GRID, height, GRID, width, -1).swapaxes(1, 2)
+    images = inner[:, :, : height - PADDING, : width - PADDING].reshape(GRID**2, height - PADDING, width - PADDING, -1)
+    return images[::2], images[1::2]
+
+
+def draw_translations(pictures: Pictures, study: Study) -> Figure:
+    """The first source images and below each what every row of the study makes of it, a block a column."""
+    blocks: dict[str, dict[str, np.ndarray]] = {}
+    for (row, column), grids in pictures.items():
+        sources, translations = pairs(read(max(grids.items())[1]))
+        blocks.setdefault(column, {"source": sources})[row] = translations
+    lines = [(column, label, images) for column, block in blocks.items() for label, images in block.items()]
+    widest = max(len(label) for _, label, _ in lines)
+    left = 0.2 + 0.06 * min(widest, 24)
+    size = (max(PANEL[0], left + TILE * SHOWN), 0.1 + (TILE + 0.2 * (len(blocks) > 1)) * len(lines))
+    figure, axes = plt.subplots(len(lines), 1, figsize=size, squeeze=False)
+    figure.subplots_adjust(left=left / size[0], right=0.995, top=1 - 0.2 / size[1], bottom=0.01, hspace=0.05)
+    for axis, (column, label, images) in zip(axes[:, 0], lines, strict=True):
+        axis.imshow(np.concatenate(list(images[:SHOWN]), axis=1), interpolation="nearest")
+        axis.axis("off")
+        text = _wrapped(label, left - 0.2)
+        axis.text(-0.015, 0.5, text, transform=axis.transAxes, ha="right", va="center", fontsize=7)
+        if label == "source" and column:
+            axis.set_title(printable(column), pad=3)
+    return figure
