@@ -22,7 +22,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from trainers.config import printable
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe and Ito
-STYLES = ["-", "--", "-.", ":"]
+STYLES = ["-", "--", "-.", (0, (4, 1, 1, 1, 1, 1))]  # dotted lines are of stages and references
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 GREY = "0.35"
 PANEL = (3.4, 2.6)  # inches

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -41,11 +42,11 @@ def sweeps(study: Study) -> dict[str, list[Line]]:
     for name, values in fields.items():
         if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
             others = [column for other, column in fields.items() if other != name]
-            lines = _lines(cells, values, others)
+            lines = _lines(name, cells, values, others)
             if any(len(line.cells) >= VALUES for line in lines):
                 found[name] = lines
-    on_lines = {(c.row, c.column) for lines in found.values() for line in lines for c in line.cells.values()}
-    lone = [cell for cell in cells if (cell.row, cell.column) not in on_lines]
+    on_lines = {cell.config.cell_key for lines in found.values() for line in lines for cell in line.cells.values()}
+    lone = [cell for cell in cells if cell.config.cell_key not in on_lines]
     for lines in found.values():
         kinds = {_kind(cell) for line in lines for cell in line.cells.values()}
         lines += [Line(cell.label, {math.nan: cell}) for cell in lone if _kind(cell) in kinds]
@@ -72,17 +73,18 @@ def _varied(cells: Sequence[Cell]) -> dict[str, list[Any]]:
     return {" = ".join(twins): fields[twins[0]] for twins in names.values()}
 
 
-def _lines(cells: Sequence[Cell], values: Sequence[float], others: Sequence[Sequence[Any]]) -> list[Line]:
-    """The cells that agree in all other fields, where they are two or more."""
-    groups: dict[str, dict[float, Cell]] = {}
+def _lines(field: str, cells: Sequence[Cell], values: Sequence[float], others: Sequence[Sequence[Any]]) -> list[Line]:
+    """The cells that agree in all other fields, where they are two or more; of two alike that of the line's main row."""
+    groups: dict[str, list[tuple[float, Cell]]] = {}
     for index, cell in enumerate(cells):
-        rest = repr([column[index] for column in others])
-        groups.setdefault(rest, {}).setdefault(float(values[index]), cell)
+        groups.setdefault(repr([column[index] for column in others]), []).append((float(values[index]), cell))
     lines = []
     for group in groups.values():
-        rows, columns = ({getattr(cell, side): None for cell in group.values()} for side in ("row", "column"))
+        main = Counter(cell.row for _, cell in group).most_common(1)[0][0]
+        line = dict(sorted(group, key=lambda point: (point[0], point[1].row == main)))  # the last of equals stays
+        rows, columns = ([getattr(cell, side) for cell in line.values()] for side in ("row", "column"))
         label = " / ".join(filter(None, (_shared(rows), _shared(columns))))
-        lines.append(Line(label, dict(sorted(group.items()))))
+        lines.append(Line(label or field, line))
     return [line for line in lines if len(line.cells) > 1]
 
 
@@ -158,7 +160,7 @@ def _counted(label: str, data: pd.DataFrame) -> str:
     part = data[data["label"] == label]
     counts, lost = part["n"].fillna(0).astype(int), int(part["diverged"].fillna(0).sum())
     some = sorted(set(counts))
-    told = [f"n = {some[0]}" if len(some) == 1 else f"n = {some[0]} to {some[-1]}"] if some[-1] else ["not run"]
+    told = [f"n = {some[0]}" if len(some) == 1 else f"n = {some[0]} to {some[-1]}"] if some[-1] else ["published alone"]
     told += [f"{lost} diverged"] if lost else []
     return labelled(f"{label} ({', '.join(told)})".strip())
 
@@ -171,6 +173,8 @@ def _scale_x(axis: Axes, values: Sequence[float], field: str) -> None:
     if positive and max(positive) >= 8 * min(positive):
         low = min(positive)
         axis.set_xscale("log") if min(values) > 0 else axis.set_xscale("symlog", linthresh=low, linscale=0.5)
+        if min(values) == 0:
+            axis.set_xlim(-0.3 * low, 1.3 * max(values))
     if len(values) <= 8:
         written = EngFormatter(sep="", places=None) if in_images else "{:g}".format
         axis.set_xticks(list(values), [written(value) for value in values])
