@@ -37,6 +37,7 @@ def draw_angles(data: pd.DataFrame) -> Figure:
     cells = list(dict.fromkeys(data["cell"]))
     figure, axes = panels(2, len(cells))
     width = 0.8 / len(cells)
+    counts = data.groupby("cell")["n"].max()
     handles = {}
     for axis, kinds in zip(axes, (ANGLES, CASES), strict=True):
         for index, cell in enumerate(cells):
@@ -45,7 +46,7 @@ def draw_angles(data: pd.DataFrame) -> Figure:
             colour, hatch = COLOURS[index % len(COLOURS)], HATCHES[index % len(HATCHES)]
             bars = axis.bar(places, part["mean"], width, color=colour, hatch=hatch, edgecolor="white", linewidth=0.4)
             axis.errorbar(places, part["mean"], part["std"], fmt="none", ecolor="black", elinewidth=0.8, capsize=2)
-            handles[labelled(f"{cell} (n = {int(part['n'].max())})") if part["n"].any() else cell] = bars
+            handles[labelled(f"{cell} (n = {counts[cell]})")] = bars
         axis.set_xticks(range(len(kinds)), list(kinds.values()))
         axis.set_ylim(0, 1)
         axis.grid(alpha=0.3, axis="y", linewidth=0.5)

@@ -74,7 +74,7 @@ def _varied(cells: Sequence[Cell]) -> dict[str, list[Any]]:
 
 
 def _lines(field: str, cells: Sequence[Cell], values: Sequence[float], others: Sequence[Sequence[Any]]) -> list[Line]:
-    """The cells that agree in all other fields, where they are two or more; of two alike that of the line's main row."""
+    """The cells that agree in all other fields, where they are two or more; of two alike the one in the main row."""
     groups: dict[str, list[tuple[float, Cell]]] = {}
     for index, cell in enumerate(cells):
         groups.setdefault(repr([column[index] for column in others]), []).append((float(values[index]), cell))

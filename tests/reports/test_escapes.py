@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from reports.figures import draw_curves
+from reports.curves import draw_curves
 from reports.report import show
 from reports.table import as_text, escape_latex, spreadsheet_safe, to_latex, to_markdown, write_csv
 from search.plan import Job
@@ -195,7 +195,7 @@ def test_figures_draw_any_label(tmp_path):
     data = pd.DataFrame(
         [{"row": row, "column": "", "images": n, "mean": 2.0, "std": 0.1, "n": 1} for row in NASTY for n in (0, 5)]
     )
-    figure = draw_curves(data, study_of(NASTY, "$\\bad$ \x1b"))
+    figure = draw_curves(data, study_of(NASTY, "$\\bad$ \x1b"), "fid")
     figure.savefig(tmp_path / "t.png")
-    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert [text.strip() for text in legend] == [printable(row).strip() for row in NASTY]

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from reports.figures import curves_data, draw_curves, legible
+from reports.curves import curves_data, draw_curves
+from reports.figures import legible
 from reports.report import write_report
 from search.store import Store, load_runs
 from spaces import Study
@@ -27,8 +28,12 @@ def test_report_writes_table_and_figures(store, make_runs, tiny_study, tmp_path)
         "table.md",
         "curves.png",
         "curves.pdf",
+        "curves-fid.png",
+        "curves-fid.pdf",
         "samples.png",
         "samples.pdf",
+        "strips.png",
+        "strips.pdf",
     }
     assert all(path.stat().st_size > 100 for path in paths)
     runs = load_runs(tiny_study, store=store)
@@ -53,20 +58,20 @@ def test_a_row_that_lacks_a_column_has_a_dash_there(store, make_runs, tiny_point
 def test_curves_are_means_over_seeds(store, make_runs, tiny_study):
     make_runs(tiny_study)
     runs = load_runs(tiny_study, store=store)
-    data = curves_data(runs, tiny_study, store)
+    data = curves_data(runs, tiny_study, store, "energy_distance")
     assert list(data[data["row"] == "GAN"]["images"]) == [0, 256, 512]
     last = data[data["images"] == 512].set_index("row")
     for row, group in runs.groupby("row"):
         assert last.loc[row, "mean"] == pytest.approx(group["energy_distance_final"].mean())
         assert last.loc[row, "n"] == 2
-    lines = draw_curves(data, tiny_study).axes[0].lines
+    lines = draw_curves(data, tiny_study, "energy_distance").axes[0].lines
     assert [line.get_label() for line in lines] == ["GAN", "+ aw"]
 
 
 def test_the_title_of_a_varied_study_keeps_to_its_panel(tiny_study):
     study = tiny_study.varied(settings={"backbone_options": {"width": 8}, "eval_samples": 200, "features": "raw"})
     data = pd.DataFrame({"row": ["GAN"], "column": [""], "images": [0], "mean": [1.0], "std": [0.0], "n": [1]})
-    figure = draw_curves(data, study)
+    figure = draw_curves(data, study, "energy_distance")
     figure.canvas.draw()
     axis = figure.axes[0]
     assert axis.title.get_text().replace("\n", " ") == study.title
