@@ -61,9 +61,11 @@ def draw_curves(data: pd.DataFrame, study: Study, key: str, note: str = "") -> F
         for (row, _), end in ((cell, end) for cell, end in ends.items() if cell[1] == column and cell[0] in rows):
             colour = GREY if len(set(ends.values())) == 1 else look(rows.index(row))["color"]
             axis.vlines(end, 0, 1, colour, "dotted", transform=axis.get_xaxis_transform(), linewidth=1)
-        if log := metric.lower_is_better and (data["mean"] > 0).any():
+        if metric.lower_is_better and (data["mean"] > 0).any():
             log_values(axis)
-        _inset(axis, part, rows, metric, {end for cell, end in ends.items() if cell[1] == column}, log)
+    for axis, column in zip(axes, columns, strict=True):  # the panels share their limits, which are known now
+        stages = {end for cell, end in ends.items() if cell[1] == column}
+        _inset(axis, data[data["column"] == column], rows, metric, stages)
     for axis in axes[::ABREAST]:
         axis.set_ylabel(metric.label.removeprefix("best "))
     if ends:
@@ -92,19 +94,23 @@ def _draw(axis: Axes, data: pd.DataFrame, rows: Collection[str], metric: Metric)
     return handles
 
 
-def _inset(
-    axis: Axes, data: pd.DataFrame, rows: Collection[str], metric: Metric, ends: Collection[int], log: bool
-) -> None:
-    """A zoom on the change of stages, in the corner that learning curves leave free."""
+def _inset(axis: Axes, data: pd.DataFrame, rows: Collection[str], metric: Metric, ends: Collection[int]) -> None:
+    """A zoom on the change of stages, in the right corner, above or below, that learning curves leave free if they
+    fall or rise; none where they do not."""
     end = ZOOM * max(ends, default=0)
     near = data[data["images"] <= end]
     if SHORT * max(ends, default=0) > data["images"].max() or near["images"].nunique() < INSET_POINTS:
         return
-    small = axis.inset_axes((0.5, 0.56 if metric.lower_is_better else 0.1, 0.48, 0.42))
+    left, bottom, _, height = corner = (0.5, 0.56 if metric.lower_is_better else 0.1, 0.48, 0.42)
+    places = axis.transAxes.inverted().transform(axis.transData.transform(data[["images", "mean"]]))
+    beside = (places[:, 0] < left - 0.1) | (places[:, 1] < bottom - 0.1) | (places[:, 1] > bottom + height)
+    if not beside.all():
+        return
+    small = axis.inset_axes(corner)
     _draw(small, near, rows, metric)
     for boundary in ends:
         small.vlines(boundary, 0, 1, GREY, "dotted", transform=small.get_xaxis_transform(), linewidth=0.8)
-    if log:
+    if axis.get_yscale() == "log":
         log_values(small)
     small.xaxis.set_major_locator(MaxNLocator(3))
     small.tick_params(labelsize=6, pad=1)

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from reports.style import COLOURS, PANEL, read
+from reports.style import COLOURS, read
 from reports.table import by_cell
 from search.store import Store
 from spaces import Cell, Study
@@ -135,17 +135,22 @@ def draw_translations(pictures: Pictures, study: Study) -> Figure:
     for (row, column), grids in pictures.items():
         sources, translations = pairs(read(max(grids.items())[1]))
         blocks.setdefault(column, {"source": sources})[row] = translations
-    lines = [(column, label, images) for column, block in blocks.items() for label, images in block.items()]
-    widest = max(len(label) for _, label, _ in lines)
-    left = 0.2 + 0.06 * min(widest, 24)
-    size = (max(PANEL[0], left + TILE * SHOWN), 0.1 + (TILE + 0.2 * (len(blocks) > 1)) * len(lines))
-    figure, axes = plt.subplots(len(lines), 1, figsize=size, squeeze=False)
-    figure.subplots_adjust(left=left / size[0], right=0.995, top=1 - 0.2 / size[1], bottom=0.01, hspace=0.05)
-    for axis, (column, label, images) in zip(axes[:, 0], lines, strict=True):
-        axis.imshow(np.concatenate(list(images[:SHOWN]), axis=1), interpolation="nearest")
-        axis.axis("off")
-        text = _wrapped(label, left - 0.2)
-        axis.text(-0.015, 0.5, text, transform=axis.transAxes, ha="right", va="center", fontsize=7)
-        if label == "source" and column:
-            axis.set_title(printable(column), pad=3)
+    labels = [label for block in blocks.values() for label in block]
+    left, title = 0.1 + 0.055 * min(24, max(map(len, labels))), 0.25 if any(blocks) else 0.02  # inches
+    size = (left + TILE * SHOWN, TILE * len(labels) + title * len(blocks))
+    figure, axes = plt.subplots(len(blocks), 1, figsize=size, squeeze=False, layout="compressed")
+    for axis, (column, block) in zip(axes[:, 0], blocks.items(), strict=True):
+        axis.imshow(np.concatenate([_abreast(images[:SHOWN]) for images in block.values()]), interpolation="nearest")
+        height = axis.get_ylim()[0] / len(block)
+        axis.set_yticks([height * (i + 0.5) for i in range(len(block))], [_wrapped(label, left) for label in block])
+        axis.tick_params(length=0, labelsize=7, labelbottom=False)
+        axis.spines[:].set_visible(False)
+        axis.set_xticks([])
+        axis.set_title(printable(column), pad=3)
     return figure
+
+
+def _abreast(images: np.ndarray) -> np.ndarray:
+    """Images [n, H, W, 3] in a line, [H + gap, n (W + gap), 3], with white between them."""
+    gap = max(1, images.shape[1] // 20)
+    return np.concatenate(list(np.pad(images, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=1.0)), axis=1)

@@ -106,9 +106,9 @@ def test_the_report_of_nothing_has_published_values_alone(store, tmp_path, name)
 
 
 def curves_of(study):
-    """A falling curve of each cell."""
+    """A curve of each cell that falls from 100 to 1."""
     points = [
-        (cell.row, cell.column, n, 9 * math.exp(-n / 500_000), 0.1, 2)
+        (cell.row, cell.column, n, 1 + 99 * math.exp(-n / 500_000), 0.1, 2)
         for cell in study.cells()
         for n in range(0, cell.config.n_images + 1, cell.config.eval_every)
     ]
@@ -126,6 +126,13 @@ def test_curves_show_where_the_stages_change():
     (small,) = axis.child_axes  # the inset
     assert small.get_xlim()[1] < 2.2 * 3_000_000
     assert not boundaries(STUDIES["aw-fig3"])
+
+
+def test_an_inset_covers_no_curve():
+    study = STUDIES["coopinit-fig8"]
+    rising = curves_of(study).assign(mean=lambda data: 102 - data["mean"])
+    assert not draw_curves(rising, study, "fid").axes[0].child_axes
+    assert draw_curves(rising, study, "inception_score").axes[0].child_axes
 
 
 def test_a_long_cooperative_stage_needs_no_inset():
@@ -180,7 +187,8 @@ def test_sources_stand_beside_their_translations(store, make_runs, tmp_path):
     expected = data.pair.test_sources.scaled([0])[0, 0] / 2 + 0.5
     assert np.allclose(sources[0, ..., 0], expected, atol=1 / 255)
     figure = draw_translations(pictures, study)
-    assert [axis.texts[0].get_text() for axis in figure.axes] == ["source", "CUT", "CUT + CoopInit"]
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["source", "CUT", "CUT + CoopInit"]
     _, paths = write_report(study, store, tmp_path / "out")
     assert {path.stem for path in paths if path.suffix == ".png"} == {"curves", "translations"}
 
