@@ -1,5 +1,5 @@
-"""Angles between the gradients of D's step, real and fake loss (aw paper, section 5.1): shares above 90 degrees, and
-shares of aw-loss's five cases."""
+"""Angles between the gradients of D's step, real and fake loss (aw paper, section 5.1): how they are distributed, the
+shares above 90 degrees, and the shares of aw-loss's five cases."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.style import COLOURS, labelled, legend, panels
+from reports.style import COLOURS, GREY, labelled, legend, look, panels
 from search.store import Store
 from spaces import Study
+from trainers.probes import ANGLE_STEP
 
-ANGLES = {"real_fake_obtuse": "real, fake", "step_real_obtuse": "step, real", "step_fake_obtuse": "step, fake"}
+PAIRS = {"real_fake": "real, fake", "step_real": "step, real", "step_fake": "step, fake"}
+ANGLES = {f"{pair}_obtuse": label for pair, label in PAIRS.items()}
 CASES = {f"aw_case_{case}": f"case {case}" for case in range(1, 6)}
-
+DEGREES = range(0, 181, ANGLE_STEP)
 HATCHES = ["", "///", "...", "xxx"]
 
 
 def angle_data(runs: pd.DataFrame, study: Study, store: Store) -> pd.DataFrame:
     """Shares of steps at the end of the done runs: one line a (cell, key) with mean, std and n; empty if none has
-    angles. Keys are those of ANGLES and CASES."""
+    angles. Keys are those of ANGLES, CASES and the histograms (`angle_real_fake_120`: nearest to 120 degrees)."""
     done = runs[(runs["state"] == "done") & runs["row"].isin(study.rows) & runs["column"].isin(study.columns)]
     cells = {run.run_id: " / ".join(filter(None, (run.row, run.column))) for run in done.itertuples()}
     shares = []
-    for key in (*ANGLES, *CASES):
+    for key in (*ANGLES, *CASES, *(f"angle_{pair}_{degrees:03d}" for pair in PAIRS for degrees in DEGREES)):
         histories = store.histories(cells, key)
         shares += [(cells[run], key, points[-1][2]) for run, points in histories.items() if points]
         if not shares:  # no run measures angles
@@ -32,12 +34,40 @@ def angle_data(runs: pd.DataFrame, study: Study, store: Store) -> pd.DataFrame:
     return grouped["share"].agg(mean="mean", std="std", n="count").reset_index()
 
 
+def draw_histograms(data: pd.DataFrame) -> Figure:
+    """A panel a pair of gradients: the share of steps nearest to each multiple of 10 degrees, mean with a band of one
+    standard deviation."""
+    cells, counts = _cells(data)
+    figure, axes = panels(len(PAIRS), len(cells))
+    handles = {}
+    for axis, (pair, label) in zip(axes, PAIRS.items(), strict=True):
+        for index, cell in enumerate(cells):
+            part = data[data["cell"] == cell].set_index("key")
+            part = part.reindex([f"angle_{pair}_{degrees:03d}" for degrees in DEGREES])
+            mean, std = part["mean"], part["std"].fillna(0)
+            handles[labelled(f"{cell} (n = {counts[cell]})")] = axis.plot(DEGREES, mean, **look(index))[0]
+            low, colour = (mean - std).clip(lower=0), look(index)["color"]
+            axis.fill_between(DEGREES, low, mean + std, color=colour, alpha=0.15, linewidth=0)
+        axis.axvline(90, color=GREY, linestyle="dotted", linewidth=1)
+        axis.set_xticks(range(0, 181, 45))
+        axis.set_xlabel("degrees")
+        axis.set_title(label)
+        axis.grid(alpha=0.3, linewidth=0.5)
+    axes[0].set_ylabel("share of D's steps")
+    legend(figure, handles)
+    return figure
+
+
+def _cells(data: pd.DataFrame) -> tuple[list[str], pd.Series]:
+    """The cells in order, and how many seeds each has."""
+    return list(dict.fromkeys(data["cell"])), data.groupby("cell")["n"].max()
+
+
 def draw_angles(data: pd.DataFrame) -> Figure:
     """Left the shares of angles above 90 degrees, right those of the cases: mean with one standard deviation."""
-    cells = list(dict.fromkeys(data["cell"]))
+    cells, counts = _cells(data)
     figure, axes = panels(2, len(cells))
     width = 0.8 / len(cells)
-    counts = data.groupby("cell")["n"].max()
     handles = {}
     for axis, kinds in zip(axes, (ANGLES, CASES), strict=True):
         for index, cell in enumerate(cells):

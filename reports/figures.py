@@ -9,9 +9,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.angles import angle_data, draw_angles
+from reports.angles import angle_data, draw_angles, draw_histograms
 from reports.curves import curves_data, draw_curves
-from reports.pictures import draw_samples, draw_strips, draw_translations, has_points, moments, samples_data
+from reports.pictures import (
+    class_scores,
+    draw_samples,
+    draw_strips,
+    draw_translations,
+    has_points,
+    moments,
+    samples_data,
+)
 from reports.style import save
 from reports.sweeps import draw_sweeps, sweep_data, sweep_metric
 from search.store import Store
@@ -51,7 +59,8 @@ def make_figures(runs: pd.DataFrame, study: Study, store: Store, out: Path) -> l
     points = sweep_data(runs, study, metric)
     paths += [] if points.empty else save(draw_sweeps(points, metric), out / "sweep")
     angles = angle_data(runs, part, store)
-    paths += [] if angles.empty else save(draw_angles(angles), out / "angles")
+    if not angles.empty:
+        paths += save(draw_angles(angles), out / "angles") + save(draw_histograms(angles), out / "angle-histograms")
     with tempfile.TemporaryDirectory() as folder:
         return paths + _picture_figures(runs, part, store, Path(folder), out)
 
@@ -66,5 +75,5 @@ def _picture_figures(runs: pd.DataFrame, study: Study, store: Store, folder: Pat
     paths = save(draw_samples(pictures, study), out / "samples")
     if has_points(study):
         strips = samples_data(runs, study, store, folder, moments(study))
-        paths += save(draw_strips(strips, study), out / "strips")
+        paths += save(draw_strips(strips, study, class_scores(runs, study, store)), out / "strips")
     return paths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import textwrap
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from reports.style import COLOURS, read
 from reports.table import by_cell
@@ -21,8 +22,10 @@ from spaces import Cell, Study
 from trainers.config import POINT_DATASETS, printable
 
 Pictures = dict[tuple[str, str], dict[int, Path]]  # by cell, then by images shown
+Scores = dict[tuple[str, str], dict[int, list[float]]]  # by cell, then by images shown: D's mean logit of each mode
 MOMENTS = 6  # of a strip, and those at the end of the cooperative stage
 STRIP, TILE = 0.95, 0.55  # inches: a picture of a strip, an image of a translation
+BARS = 0.45  # of a picture's height: the scores below it
 GRID, PADDING = 8, 2  # of what trainers.loop writes for pairs: images a line, pixels between them
 SHOWN = 8  # images that are shown translated
 
@@ -33,11 +36,26 @@ def samples_data(
     """The grids nearest to some numbers of images, by default the last, of each cell's first done seed that has any,
     fetched into the folder."""
     moments = list(moments)
-    found = {}
-    for cell, group in by_cell(runs[runs["state"] == "done"], study).items():
-        grids = {} if group.empty else store.pictures(group.sort_values("seed").iloc[0]["run_id"], folder, moments)
-        if grids:
-            found[cell] = grids
+    found = {cell: store.pictures(run_id, folder, moments) for cell, run_id in shown(runs, study).items()}
+    return {cell: grids for cell, grids in found.items() if grids}
+
+
+def shown(runs: pd.DataFrame, study: Study) -> dict[tuple[str, str], str]:
+    """The run of each cell that pictures show: its first done seed."""
+    cells = by_cell(runs[runs["state"] == "done"], study)
+    return {cell: group.sort_values("seed")["run_id"].iloc[0] for cell, group in cells.items() if not group.empty}
+
+
+def class_scores(runs: pd.DataFrame, study: Study, store: Store) -> Scores:
+    """D's mean logits of real points of each mode (aw paper, section 5.3) at every evaluation of the runs that pictures
+    show; none of a run that has none."""
+    cells = {run_id: cell for cell, run_id in shown(runs, study).items()}
+    found: Scores = {}
+    modes = (store.histories(cells, f"class_logit_{mode:02d}") for mode in itertools.count())
+    for histories in itertools.takewhile(lambda held: any(held.values()), modes):
+        for run_id, points in histories.items():
+            for images, logit in {images: logit for _, images, logit in points}.items():
+                found.setdefault(cells[run_id], {}).setdefault(images, []).append(logit)
     return found
 
 
@@ -78,15 +96,22 @@ def _nearest(images: float, every: int, end: int) -> int:
     return min(round(images / every) * every, end)
 
 
-def draw_strips(pictures: Pictures, study: Study) -> Figure:
-    """A line of pictures a cell over the images shown; a thick frame tells the cooperative stage."""
+def draw_strips(pictures: Pictures, study: Study, scores: Scores | None = None) -> Figure:
+    """A line of pictures a cell over the images shown; a thick frame tells the cooperative stage. Below each, where
+    there are scores, a bar a mode."""
+    scores = scores or {}
     steps = sorted({step for grids in pictures.values() for step in grids})
     cells = [cell for cell in study.cells() if (cell.row, cell.column) in pictures]
-    size = (0.3 + STRIP * len(steps), 0.5 + (STRIP + 0.06) * len(cells))
-    space = {"left": 0.3 / size[0], "right": 0.995, "top": 1 - 0.25 / size[1], "bottom": 0.25 / size[1]}
+    heights = [share for cell in cells for share in ([1, BARS] if (cell.row, cell.column) in scores else [1])]
+    size = (0.45 + STRIP * len(steps), 0.5 + STRIP * sum(heights) + 0.06 * len(heights))
+    space = {"left": 0.45 / size[0], "right": 0.995, "top": 1 - 0.25 / size[1], "bottom": 0.25 / size[1]}
     space |= {"wspace": 0.06, "hspace": 0.06}
-    figure, axes = plt.subplots(len(cells), len(steps), figsize=size, squeeze=False, gridspec_kw=space)
-    for line, cell in zip(axes, cells, strict=True):
+    figure, axes = plt.subplots(
+        len(heights), len(steps), figsize=size, squeeze=False, gridspec_kw=space, height_ratios=heights
+    )
+    lines = iter(axes)
+    for cell in cells:
+        line = next(lines)
         for axis, step in zip(line, steps, strict=True):
             _frame(axis, cell, step)
             if step in pictures[cell.row, cell.column]:
@@ -95,13 +120,29 @@ def draw_strips(pictures: Pictures, study: Study) -> Figure:
                 axis.set_visible(False)
         line[0].set_visible(True)
         line[0].set_ylabel(_wrapped(cell.label, STRIP), fontsize=7)
+        if (cell.row, cell.column) in scores:
+            _bars(next(lines), steps, scores[cell.row, cell.column])
     for axis, step in zip(axes[0], steps, strict=True):
         axis.set_title(EngFormatter(sep="")(step), fontsize=7, pad=3)
     told = "images shown to the discriminator"
     staged = any(cell.config.n_coop > 0 for cell in cells)
     told += "; thick orange frame: cooperative stage" if staged else ""
+    told += "; bars: its mean logit of each mode" if scores else ""
     figure.text(0.5, 0.04 / size[1], told, ha="center", va="bottom", fontsize=7)
     return figure
+
+
+def _bars(line: Iterable[Axes], steps: Iterable[int], scores: dict[int, list[float]]) -> None:
+    """The scores of each mode at some of the steps, by one scale, which the first tells."""
+    every = [logit for step in steps for logit in scores.get(step, [])]
+    low, high = min([0.0, *every]), max([0.0, *every])
+    for index, (axis, step) in enumerate(zip(line, steps, strict=True)):
+        axis.bar(range(len(scores.get(step, []))), scores.get(step, []), color=COLOURS[0])
+        axis.axhline(0, color="black", linewidth=0.5)
+        axis.set(xticks=[], ylim=(low - 0.05 * (high - low), high + 0.05 * (high - low)))
+        axis.spines[:].set(color="0.7", linewidth=0.6)
+        axis.tick_params(labelsize=6, length=2, pad=1, left=index == 0, labelleft=index == 0)
+        axis.yaxis.set_major_locator(MaxNLocator(3))
 
 
 def _frame(axis: Axes, cell: Cell, step: int) -> None:

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from reports.angles import angle_data, draw_angles
+from reports.angles import PAIRS, angle_data, draw_angles, draw_histograms
 from reports.curves import boundaries, draw_curves
-from reports.pictures import draw_strips, draw_translations, moments, pairs, samples_data
+from reports.pictures import class_scores, draw_strips, draw_translations, moments, pairs, samples_data
 from reports.report import write_report
 from reports.style import save
 from reports.sweeps import draw_sweeps, sweep_data, sweep_metric, sweeps
@@ -162,6 +162,21 @@ def test_a_strip_shows_each_method_over_its_stages(store, make_runs, tiny_points
     assert thick == [False] * 3 + [False, True, False]  # 256 is the end of the cooperative stage
 
 
+def test_strips_show_the_scores_of_each_mode(store, make_runs, tiny_points, tmp_path):
+    study = Study("s", tiny_points, {"GAN": {}}, seeds=2, metrics=("energy_distance_final",))
+    make_runs(study)
+    runs = load_runs(study, store=store)
+    scores = class_scores(runs, study, store)
+    first = runs[runs["seed"] == 0].iloc[0]
+    assert list(scores) == [("GAN", "")]
+    assert list(scores["GAN", ""]) == [0, 256, 512]
+    assert min(scores["GAN", ""][512]) == first["class_logit_min_final"]
+    pictures = samples_data(runs, study, store, tmp_path, moments(study))
+    figure = draw_strips(pictures, study, scores)
+    heights = [[bar.get_height() for bar in axis.patches] for axis in figure.axes if axis.patches]
+    assert heights == [scores["GAN", ""][images] for images in (0, 256, 512)]
+
+
 def test_the_last_grid_is_the_default(store, make_runs, tiny_study, tmp_path):
     make_runs(tiny_study, seeds=1)
     run_id = load_runs(tiny_study, store=store)["run_id"][0]
@@ -219,6 +234,16 @@ def test_angles_are_shares_over_seeds():
     figure = draw_angles(data.reset_index())
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == ["original (n = 2)", "aw-loss (n = 1)"]
+
+
+def test_histograms_of_angles_keep_their_places():
+    study = STUDIES["aw-fig4"]
+    places = {f"angle_{pair}_{degrees:03d}": 0.0 for pair in PAIRS for degrees in range(0, 181, 10)}
+    held = {"original//0": {"real_fake_obtuse": 1.0, **places, "angle_step_real_120": 1.0}}
+    figure = draw_histograms(angle_data(frame(study, {("original", ""): [1.0]}), study, Angles(held)))
+    peaks = {axis.get_title(): axis.lines[0].get_xydata().tolist() for axis in figure.axes}
+    assert [point for point in peaks["step, real"] if point[1]] == [[120, 1]]
+    assert not any(share for _, share in peaks["step, fake"])
 
 
 def test_without_angles_there_is_no_figure_of_them():
