@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from reports.style import COLOURS, GREY, labelled, legend, look, panels
 from search.store import Store
 from spaces import Study
-from trainers.probes import ANGLE_STEP
+from trainers.config import ANGLE_STEP
 
 PAIRS = {"real_fake": "real, fake", "step_real": "step, real", "step_fake": "step, fake"}
 ANGLES = {f"{pair}_obtuse": label for pair, label in PAIRS.items()}

@@ -37,6 +37,8 @@ class Beside(NamedTuple):
 
 def beside(study: Study) -> dict[tuple[str, str, str], Beside]:
     """What is published of the study's metrics, by (row, column, metric), in the order of the published table."""
+    if study.published is None:
+        return {}
     ours, defined = ({(cell.row, cell.column): cell.config for cell in each.cells()} for each in (study, plain(study)))
     found = {}
     for value in published(study.published):
@@ -72,12 +74,6 @@ def _told(name: str, own: object, paper: object) -> str:
         return f"other {name}"
     both = (f"{value:,}" if type(value) is int else str(value) for value in (own, paper))
     return f"{name} {', not '.join(both)}"
-
-
-def plain_cell(study: Study, row: str, column: str) -> Config:
-    """A cell of the study as it is defined: at full budget, without settings, not tiny."""
-    plain = dataclasses.replace(study, budget=1.0, settings={}, tiny=False)
-    return next(cell.config for cell in plain.cells() if (cell.row, cell.column) == (row, column))
 
 
 def footnotes(study: Study) -> dict[str, str]:

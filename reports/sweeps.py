@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter, NullLocator
 
 from reports.style import ABREAST, COLOURS, GREY, MARKERS, STYLES, labelled, legend, panels
-from reports.table import ablation_table
+from reports.table import STATISTICS, ablation_table
 from spaces import Cell, Study
 from trainers.config import METRICS, REFERENCES
 
@@ -106,14 +106,15 @@ def sweep_metric(study: Study) -> str:
 def sweep_data(runs: pd.DataFrame, study: Study, metric: str) -> pd.DataFrame:
     """One line a point: field, label of its line, x (NaN of a reference), mean, std, n, diverged, published; those
     alone that have a mean or a published value."""
-    table = ablation_table(runs, study)[metric]
+    found = sweeps(study)
+    table = ablation_table(runs, study)[metric] if found else pd.DataFrame()
     points = []
-    for field, lines in list(sweeps(study).items())[:FIELDS]:
+    for field, lines in list(found.items())[:FIELDS]:
         swept = [line for line in lines if len(line.cells) > 1][:LINES]
         for line in swept + [line for line in lines if len(line.cells) == 1][:REFERENCE_LINES]:
             for x, cell in line.cells.items():
                 points.append({"field": field, "label": line.label, "x": x, **table.loc[(cell.row, cell.column)]})
-    data = pd.DataFrame(points, columns=["field", "label", "x", *table.columns])
+    data = pd.DataFrame(points, columns=["field", "label", "x", *STATISTICS])
     return data[data["mean"].notna() | data["published"].notna()].reset_index(drop=True)
 
 

@@ -446,11 +446,11 @@ class Store:
     def pictures(self, run_id: str, target: Path, nearest: Iterable[float] = (math.inf,)) -> dict[int, Path]:
         """The run's grids of samples nearest to these images, by default its last, by images: in its run folder, else
         MLflow's into `target`; those alone that can be had here."""
-        from mlflow.exceptions import MlflowException
-
         made = {int(path.stem): path for path in (self.folder(run_id) / "samples").glob("*.png")}
         if made:
             return {images: made[images] for images in _nearest(made, nearest)}
+        from mlflow.exceptions import MlflowException  # takes a second
+
         try:
             grids = self._grids(run_id)
         except MlflowException:  # a server keeps it, and the store is the server's database

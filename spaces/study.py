@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from spaces.recipes import RECIPES
@@ -122,6 +123,10 @@ class Study:
 
     def cells(self) -> list[Cell]:
         """All cells that there are, row by row."""
+        return list(self._cells)
+
+    @cached_property
+    def _cells(self) -> tuple[Cell, ...]:
         base = self.base
         cells = []
         for row, by_row in self.rows.items():
@@ -136,7 +141,7 @@ class Study:
                     place = Cell(row, column, base).label
                     raise ValueError(f"study {self.name!r}, {place}: {error}") from None
                 cells.append(Cell(row, column, config))
-        return cells
+        return tuple(cells)
 
     @property
     def title(self) -> str:

@@ -76,6 +76,7 @@ SCORE_SPLITS = 10  # of an inception score
 KID_SUBSETS, KID_SUBSET, KID_REAL = 100, 1_000, 10_000  # subsets of one KID, their size, and the real examples kept
 TINY_FIELDS = ("dataset", "resolution", "center_crop", "n_images", "eval_every", "eval_samples")  # set by tiny
 TINY_IMAGES = 2_048  # budget of Config.tiny
+ANGLE_STEP = 10  # degrees from one place of the histogram of a probe's angles to the next
 POINT_PROBES = ("class_logit_min", "class_logit_spread")  # keys of a row of 2-D data that tell of D
 STEP_PROBES = ("real_fake_obtuse", "step_real_obtuse", "step_fake_obtuse", "logit_real_after", "gap_after")  # by probe
 MODE_RADIUS = 10.0  # standard deviations of a mode within which a 2-D sample counts as its own

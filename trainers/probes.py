@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, one_hot
 
+from trainers.config import ANGLE_STEP
 from trainers.state import State, frozen, update
 from trainers.streams import stream
 
 OBTUSE = -1e-3  # cosine below which an angle is above 90 degrees (by 0.06), so that right angles are not by rounding
-ANGLE_STEP = 10  # degrees from one place of an angle's histogram to the next
 MODE_POINTS = 100  # real points of each mode (section 5.3)
 
 
