@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import rich.text
@@ -16,7 +16,7 @@ from spaces import Study
 from trainers.config import printable
 
 EDGES = 4  # letters of a table on the screen beside its columns
-LONGEST_LABEL = 40  # letters of a row's label before it is folded
+LONGEST_LABEL, SHORT_LABEL = 40, 20  # letters of rows' labels before they are folded; if that saves a second table
 
 
 def write_report(study: Study, store: Store, out: Path) -> tuple[Text, list[Path]]:
@@ -35,37 +35,60 @@ def write_report(study: Study, store: Store, out: Path) -> tuple[Text, list[Path
 
 
 def show(text: Text, console: Console) -> None:
-    """Print a table on the screen; one that is wider in parts, a table for each column of the study."""
-    whole, columns = [(name, name) for name in text.cells.columns], dict.fromkeys(text.columns)
-    widths = sum(_width(name, text.cells[name]) for name, _ in whole)
-    label = min(LONGEST_LABEL, max(map(cell_len, map(printable, text.cells.index))))
-    if len(columns) < 2 or EDGES + label + widths <= console.width:
-        console.print(_table(text, text.cells.index.name, whole))
+    """Print a table on the screen; one that is wider in parts, by the study's columns first."""
+    whole = {name: name for name in text.cells.columns}
+    of = text.columns or ("",) * len(whole)
+    if _least(text, whole, LONGEST_LABEL) <= console.width:
+        console.print(_table(text, text.cells.index.name, whole, console.width))
     else:
-        for column in columns:
-            names = [name for name, of in zip(text.cells.columns, text.columns, strict=True) if of == column]
-            heads = [(name, name.removeprefix(f"{column}: ")) for name in names]
-            held = text.cells.loc[(~text.cells[names].isin(["–", ""])).any(axis=1)].index
-            part = Text(text.cells.loc[held], text.marks.loc[held], "")
-            console.print(_table(part, f"{text.cells.index.name}: {column}", heads))
+        for column in dict.fromkeys(of):
+            heads = {n: n.removeprefix(f"{column}: ") for n, its in zip(whole, of, strict=True) if its == column}
+            held = text.cells.loc[(~text.cells[list(heads)].isin(["–", ""])).any(axis=1)].index
+            part = Text(text.cells.loc[held], text.marks.loc[held], "") if column else text
+            title = ": ".join(filter(None, (str(text.cells.index.name), column)))
+            for fitting in _fitting(part, heads, console.width):
+                console.print(_table(part, title, fitting, console.width))
     console.print(_plain(text.caption, "dim"))
 
 
-def _width(name: str, values: Iterable[str]) -> int:
-    """Of a column whose head may break between words and whose values may not, with its rule and padding."""
-    return 3 + max(map(cell_len, (*printable(name).split(), *map(printable, values))))
+def _fitting(text: Text, heads: Mapping[str, str], width: int) -> list[dict[str, str]]:
+    """Columns in groups as wide as there is room, or of one that is wider."""
+    groups: list[dict[str, str]] = []
+    for name, head in heads.items():
+        if groups and _least(text, {**groups[-1], name: head}, SHORT_LABEL) <= width:
+            groups[-1][name] = head
+        else:
+            groups.append({name: head})
+    return groups
 
 
-def _table(text: Text, title: object, heads: Iterable[tuple[str, str]]) -> Table:
-    """Some columns, (name, head) each, as rich draws them."""
-    names, titles = zip(*heads, strict=True)
+def _least(text: Text, heads: Mapping[str, str], labels: int) -> int:
+    """The least width of a table whose rows have labels of so many letters, and heads are broken between words."""
+    return EDGES + min(labels, _longest(text.cells.index)) + sum(_widths(text, heads).values())
+
+
+def _widths(text: Text, heads: Mapping[str, str]) -> dict[str, int]:
+    """Of columns whose heads may break between words and whose values may not, with rule and padding."""
+    return {name: 3 + _longest([*printable(head).split(), *text.cells[name]]) for name, head in heads.items()}
+
+
+def _longest(texts: Iterable[object]) -> int:
+    return max((cell_len(printable(text)) for text in texts), default=0)
+
+
+def _table(text: Text, title: object, heads: Mapping[str, str], width: int) -> Table:
+    """Some columns by {name: head}; if they are too wide, heads are broken between words and values are not."""
+    label, widths = _longest(text.cells.index), _widths(text, heads)
+    natural = EDGES + label + sum(3 + _longest([head, *text.cells[name]]) for name, head in heads.items())
+    broken = natural > width >= _least(text, heads, SHORT_LABEL)
+    left = width - EDGES - sum(widths.values())
     table = Table(title=_plain(title))
-    table.add_column("", overflow="fold")
-    for head in titles:
-        table.add_column(_plain(head), justify="right", overflow="fold")
+    table.add_column("", overflow="fold", width=min(label, left) if broken else None)
+    for name, head in heads.items():
+        table.add_column(_plain(head), justify="right", overflow="fold", width=widths[name] - 3 if broken else None)
     styles = {0: "", 1: "bold", 2: "underline"}
     for row in text.cells.index:
-        fields = [_plain(text.cells.loc[row, name], styles[text.marks.loc[row, name]]) for name in names]
+        fields = [_plain(text.cells.loc[row, name], styles[text.marks.loc[row, name]]) for name in heads]
         table.add_row(_plain(row), *fields)
     return table
 

@@ -81,12 +81,20 @@ def difference(values: pd.Series, reference: pd.Series) -> Difference:
     return Difference(mean, float(interval.low), float(interval.high))
 
 
-def differences(runs: pd.DataFrame, study: Study) -> dict[tuple[str, str], Difference]:
-    """Difference of each cell's done runs to those of the first row in its column, by the first metric."""
-    done = runs[runs["state"] == "done"]
-    values = {cell: group[study.metrics[0]].astype(float) for cell, group in by_cell(done, study).items()}
-    first_row, none = next(iter(study.rows)), pd.Series(dtype=float)
-    return {cell: difference(found, values.get((first_row, cell[1]), none)) for cell, found in values.items()}
+def differences(runs: pd.DataFrame, study: Study) -> dict[tuple[str, str, str], Difference]:
+    """Difference of each cell's done runs to those of the first row that its column has, by (row, column, metric)."""
+    cells, first = by_cell(runs[runs["state"] == "done"], study), references(study)
+    found = {}
+    for metric in study.metrics:
+        values = {cell: group[metric].astype(float) for cell, group in cells.items()}
+        for row, column in cells:
+            found[row, column, metric] = difference(values[row, column], values[first[column], column])
+    return found
+
+
+def references(study: Study) -> dict[str, str]:
+    """The row of each column that the others are compared with: the first that it has."""
+    return {cell.column: cell.row for cell in reversed(study.cells())}
 
 
 def ranks(table: pd.DataFrame, seeds: int) -> pd.DataFrame:
@@ -116,12 +124,13 @@ class Text(NamedTuple):
 
 
 def as_text(runs: pd.DataFrame, study: Study) -> Text:
-    """The table that is printed: for each column its metrics, what is published beside the best ones, the first one's
-    difference to the first row, and n. Rows that the published table holds beside the study's are marked as quoted."""
+    """The table that is printed: for each column its metrics, what is published beside the best ones, the differences
+    of the first and of final ones to the column's first row, and n. Rows that the published table holds beside the
+    study's are marked as quoted."""
     table = ablation_table(runs, study)
     marks = ranks(table, study.seeds)
-    found = differences(runs, study)
-    first_row, first_metric = next(iter(study.rows)), study.metrics[0]
+    found, first, first_metric = differences(runs, study), references(study), study.metrics[0]
+    compared = [metric for metric in study.metrics if metric == first_metric or METRICS[metric].when == "final"]
     rows, columns = (list(table.index.unique(level)) for level in ("row", "column"))
     stated, letters = beside(study), footnotes(study)
     cells: dict[str, list[str]] = {}
@@ -146,12 +155,13 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
         if study.searched:
             decimals = METRICS[first_metric].decimals
             put(column, "search value", [_searched(study, row, decimals) for row in rows])
-        if len(study.rows) > 1:
-            compared = [_difference(found.get((row, column), Difference()), first_metric) for row in rows]
-            texts = ["" if row == first_row else text for row, text in zip(rows, compared, strict=True)]
-            put(column, f"{METRICS[first_metric].label} − {first_row}", texts)
+        for metric in compared if len(study.rows) > 1 else ():
+            sides = {row: found.get((row, column, metric), Difference()) for row in rows}
+            texts = ["" if row == first[column] else _difference(sides[row], metric) for row in rows]
+            put(column, f"{METRICS[metric].label} − {first[column]}", texts)
         counts = zip(rows, part[first_metric, "n"], strict=True)
-        put(column, "n", [_count(n, study.seeds) if (row, column) in found else "–" for row, n in counts])
+        held = {row for row, held_by, _ in found if held_by == column}
+        put(column, "n", [_count(n, study.seeds) if row in held else "–" for row, n in counts])
     index = pd.Index([row if row in study.rows else f"{row} (quoted)" for row in rows], name=study.title)
     return Text(pd.DataFrame(cells, index=index), pd.DataFrame(best, index=index), caption(runs, study), tuple(of))
 
@@ -200,7 +210,9 @@ def caption(runs: pd.DataFrame, study: Study) -> str:
     budgets = sorted({config.n_images for config in configs})
     evaluations = sorted({int(n) for n in runs["evaluations"].dropna()})
     marks = "; best bold, second underlined"
-    marks += f"; differences to {next(iter(study.rows))} with Welch's 95% interval"
+    first = set(references(study).values())
+    marks += f"; differences to {first.pop() if len(first) == 1 else 'the first row that a column has'}"
+    marks += " with Welch's 95% interval"
     lines = [
         f"{study.title}: mean ± sample standard deviation over n training seeds{marks if len(study.rows) > 1 else ''}.",
         "Protocol: " + " | ".join(sorted({config.protocol for config in configs})) + ".",
@@ -213,7 +225,7 @@ def caption(runs: pd.DataFrame, study: Study) -> str:
             "Search value: the one for which a search chose the row, of one seed; being the best of many, "
             "it flatters, and the seeds of the mean are others."
         )
-    versions = sorted(set(runs["code_version"])) if len(runs) else []
+    versions = sorted(set(runs["code_version"]) - {""}) if len(runs) else []
     if len(versions) > 1:
         lines.append(f"Runs of several code versions: {', '.join(versions)}.")
     if (runs["state"] == "diverged").any():
@@ -311,13 +323,14 @@ def to_latex(text: Text, runs: pd.DataFrame, study: Study) -> str:
 
 
 def to_csv(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """The table with raw numbers, one line a cell: statistics, difference to the first row, run ids, code version."""
+    """The table with raw numbers, one line a cell: statistics, differences to the first row, run ids, code version."""
     table = ablation_table(runs, study)
     flat = table.set_axis([f"{metric}_{name}" for metric, name in table.columns], axis=1)
     found = differences(runs, study)
-    for name in Difference._fields:
-        values = [getattr(found.get(place, Difference()), name) for place in flat.index]
-        flat[f"{study.metrics[0]}_difference_{name}"] = values
+    for metric in study.metrics:
+        for name in Difference._fields:
+            held = [getattr(found.get((*place, metric), Difference()), name) for place in flat.index]
+            flat[f"{metric}_difference_{name}"] = held
     if study.searched:
         flat["search_value"] = [study.searched.get(row, math.nan) for row, _ in flat.index]
     stated = beside(study)

@@ -12,7 +12,7 @@ from reports.published import beside, footnotes
 from reports.report import show, write_report
 from reports.table import as_text, to_csv, to_latex, to_markdown
 from search.store import load_runs
-from spaces import Study, published
+from spaces import STUDIES, Study, published
 from spaces.recipes import STYLEGAN2, STYLEGAN2_COOP
 from trainers.config import METRICS
 
@@ -140,6 +140,20 @@ def test_a_report_of_nothing_run(store, table3, tmp_path):
     assert len(load_runs(table3, store=store)) == 0
     assert text.cells.loc["SN-GAN", "published best FID ↓"].startswith("22.40 (=")
     assert all(path.stat().st_size for path in paths)
+
+
+@pytest.mark.parametrize("name", [name for name, study in STUDIES.items() if study.published])
+def test_a_narrow_screen_breaks_no_value(name):
+    """However many columns and metrics it has; heads break between words."""
+    study = STUDIES[name]
+    console = Console(width=80, file=io.StringIO())
+    text = as_text(none(study), study)
+    show(text, console)
+    lines = console.file.getvalue().splitlines()
+    told = [cell.strip() for line in lines if line.startswith("│") for cell in line.split("│")[1:-1]]
+    values = [value for value in text.cells.to_numpy().ravel() if value]
+    assert set(values) <= set(told)
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize(("width", "tables"), [(79, 3), (400, 1)])

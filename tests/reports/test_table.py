@@ -15,6 +15,7 @@ from scipy import stats
 from reports import ablation_table
 from reports.table import as_text, difference, escape_latex, ranks, spreadsheet_safe, to_csv, to_latex, to_markdown
 from spaces import Study
+from spaces.study import POINT_METRICS
 from trainers.config import Config
 
 NASTY = "50% & $x_1$ {a}~^\\ #"
@@ -199,3 +200,25 @@ def test_columns_are_ranked_apart():
     assert list(text.marks["x: FID ↓"]) == [1, 2]
     assert list(text.marks["y: FID ↓"]) == [2, 1]
     assert list(text.cells["y: FID − a"]) == ["", "-1.00"]
+
+
+def test_a_column_is_compared_with_the_first_row_that_it_has():
+    rows, only = {"GAN": {}, "a": {"lr": 1e-3}, "b": {"lr": 2e-3}}, {"GAN": ["one"]}
+    study = Study("s", Config(), rows, {"one": {}, "two": {"loss": "hinge"}}, seeds=2, only=only)
+    of_a, of_b = (make_runs({row: [value, value + 0.5]}, column="two") for row, value in (("a", 10.0), ("b", 8.0)))
+    text = as_text(pd.concat([of_a, of_b]), study)
+    held = text.cells["two: FID − a"]
+    assert held["a"] == ""
+    assert held["b"].startswith("-2.00 [")
+    assert "differences to the first row that a column has" in text.caption
+
+
+def test_every_final_metric_has_its_differences():
+    study = Study("s", "ring8_gan", {"GAN": {}, "a": {"lr": 1e-3}}, seeds=2, metrics=POINT_METRICS)
+    values = {"GAN": [8.0, 6.0], "a": [5.0, 4.0]}
+    runs = make_runs(values)
+    runs = runs.assign(**dict.fromkeys(POINT_METRICS, runs["fid_final"]))
+    text, frame = as_text(runs, study), to_csv(runs, study)
+    for metric in POINT_METRICS:
+        assert frame[f"{metric}_difference_mean"].tolist() == [0.0, -2.5]
+    assert text.cells.loc["a", "modes covered − GAN"].startswith("-2.50 [")
