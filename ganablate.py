@@ -10,6 +10,7 @@ import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -338,20 +339,18 @@ def _select(name: str, seeds: int | None, budget: float | None, pairs: list[str]
 def _variants(
     seeds: int | None, budget: float | None, pairs: list[str] | None, tiny: bool
 ) -> list[Callable[[Study], Study]]:
-    """What makes variants of a study: as it is, then by the selectors; of each with all of its own seeds first if these
-    are more, then with those asked for."""
+    """What makes variants of a study: as it is, then by the selectors; of each with its own seeds or those asked for,
+    the more of them first."""
     varied = {"budget": budget, "settings": _settings(pairs), "tiny": tiny}
-    made: list[Callable[[Study], Study]] = []
-    for options in [{}, varied] if any(varied.values()) else [{}]:
+    counts: list[Callable[[int], int]] = [lambda own: own]
+    if seeds is not None:
+        counts = [lambda own: max(own, seeds), lambda own: min(own, seeds)]
 
-        def most(study: Study, options: dict[str, Any] = options) -> Study:
-            return study.varied(seeds=max(study.seeds, seeds or 0), **options)
+    def vary(study: Study, options: dict[str, Any], count: Callable[[int], int]) -> Study:
+        return study.varied(seeds=count(study.seeds), **options)
 
-        def asked(study: Study, options: dict[str, Any] = options) -> Study:
-            return study.varied(seeds=seeds, **options)
-
-        made += [most] if seeds is None else [most, asked]
-    return made
+    chosen: list[dict[str, Any]] = [{}, varied] if any(varied.values()) else [{}]
+    return [partial(vary, options=options, count=count) for options in chosen for count in counts]
 
 
 def _one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: bool) -> Study:

@@ -290,7 +290,7 @@ def as_text(verdicts: Iterable[Verdict]) -> Text:
         for verdict in verdicts
     ]
     cells = pd.DataFrame(lines, index=pd.Index([verdict.claim.id for verdict in verdicts], name="claims"))
-    return Text(cells, pd.DataFrame(0, cells.index, cells.columns), CAPTION)
+    return Text(cells, pd.DataFrame(0, cells.index, cells.columns), CAPTION, prose=True)
 
 
 CAPTION = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import rich.text
 from rich.cells import cell_len
@@ -38,13 +39,13 @@ def show(text: Text, console: Console) -> None:
     """Print a table on the screen; one that is wider in parts, by the study's columns first."""
     whole = {name: name for name in text.cells.columns}
     of = text.columns or ("",) * len(whole)
-    if _least(text, whole, LONGEST_LABEL) <= console.width:
+    if text.prose or _least(text, whole, LONGEST_LABEL) <= console.width:
         console.print(_table(text, text.cells.index.name, whole, console.width))
     else:
         for column in dict.fromkeys(of):
             heads = {n: n.removeprefix(f"{column}: ") for n, its in zip(whole, of, strict=True) if its == column}
             held = text.cells.loc[(~text.cells[list(heads)].isin(["–", ""])).any(axis=1)].index
-            part = Text(text.cells.loc[held], text.marks.loc[held], "") if column else text
+            part = text._replace(cells=text.cells.loc[held], marks=text.marks.loc[held]) if column else text
             title = ": ".join(filter(None, (str(text.cells.index.name), column)))
             for fitting in _fitting(part, heads, console.width):
                 console.print(_table(part, title, fitting, console.width))
@@ -85,7 +86,8 @@ def _table(text: Text, title: object, heads: Mapping[str, str], width: int) -> T
     table = Table(title=_plain(title))
     table.add_column("", overflow="fold", width=min(label, left) if broken else None)
     for name, head in heads.items():
-        table.add_column(_plain(head), justify="right", overflow="fold", width=widths[name] - 3 if broken else None)
+        side: Literal["left", "right"] = "left" if text.prose else "right"
+        table.add_column(_plain(head), justify=side, overflow="fold", width=widths[name] - 3 if broken else None)
     styles = {0: "", 1: "bold", 2: "underline"}
     for row in text.cells.index:
         fields = [_plain(text.cells.loc[row, name], styles[text.marks.loc[row, name]]) for name in heads]

@@ -115,12 +115,13 @@ def ranks(table: pd.DataFrame, seeds: int) -> pd.DataFrame:
 
 class Text(NamedTuple):
     """A table as text: one line a row of the study, one field a column and metric; marks are 0, 1 (best), 2; `columns`
-    tells of which column of the study each of the table's is."""
+    tells of which column of the study each of the table's is; `prose` has fields of many words, which may be broken."""
 
     cells: pd.DataFrame
     marks: pd.DataFrame
     caption: str
     columns: tuple[str, ...] = ()
+    prose: bool = False
 
 
 def as_text(runs: pd.DataFrame, study: Study) -> Text:

@@ -71,6 +71,7 @@ AW_LOSS = [
             "aw-loss": {**AW, "probe": "normalized"},
             "aw-loss (epsilon=0)": {**AW, "probe": "normalized", "aw_epsilon": 0.0},
         },
+        seeds=5,
         metrics=("real_fake_obtuse_final", "step_real_obtuse_final", "step_fake_obtuse_final"),
         note="Paper: angles between the gradients of D's step, real and fake loss in 50 iterations of the first epoch "
         "of DCGAN on CIFAR-10, hinge loss; no fractions are published. Here the share of steps of the whole first "
@@ -83,6 +84,7 @@ AW_LOSS = [
         "aw-fig5",
         FIRST_EPOCH,
         rows={"DCGAN original loss": ORIGINAL, "DCGAN aw-loss": {"probe": "normalized"}},
+        seeds=5,
         metrics=("logit_real_after_final", "gap_after_final"),
         published="aw-loss/section5.2",
         note="Paper: mean logits of the batch before and after one step of D, DCGAN on CIFAR-10, hinge loss, averaged "

@@ -323,6 +323,19 @@ def test_the_command_on_an_empty_store(store):
     assert {claim["verdict"] for claim in told} == {"not run"}
 
 
+def test_claims_count_own_seeds_and_those_asked_for_the_more_first():
+    from ganablate import _variants
+
+    def seeds(name, asked):
+        return [vary(STUDIES[name]).seeds for vary in _variants(asked, None, None, False)]
+
+    assert seeds("aw-fig4", 10) == [10, 5]
+    assert seeds("coopinit-fig1", 10) == [20, 10]
+    assert seeds("coopinit-fig1", None) == [20]
+    varied = [vary(STUDIES["quick"]).title for vary in _variants(None, 0.5, None, False)]
+    assert varied == ["quick", "quick (budget 0.5)"]
+
+
 def test_real_runs_lead_to_a_verdict(store, make_runs):
     """Two tiny seeds of the ring decide nothing, and the ledger says why and by which runs."""
     ring = STUDIES["ring"]
