@@ -133,7 +133,9 @@ def draw_strips(pictures: Pictures, study: Study, scores: Scores | None = None) 
 
 
 def _bars(line: Iterable[Axes], steps: Iterable[int], scores: dict[int, list[float]]) -> None:
-    """The scores of each mode at some of the steps, by one scale, which the first tells."""
+    """The scores of each mode at some of the steps, by one scale, which the first tells; none of the untrained network,
+    whose scores are by chance and would set the scale."""
+    scores = {step: logits for step, logits in scores.items() if step > 0}
     every = [logit for step in steps for logit in scores.get(step, [])]
     low, high = min([0.0, *every]), max([0.0, *every])
     for index, (axis, step) in enumerate(zip(line, steps, strict=True)):
