@@ -8,7 +8,7 @@ text leaves open is ours and said so. GPU hours are estimates for one H100, eval
 
 from __future__ import annotations
 
-from spaces.recipes import BIGGAN, CAT2DOG, COOP, CUT_COOP, POINTS_COOP, RING8, STYLEGAN2, STYLEGAN2_ADA, STYLEGAN2_COOP
+from spaces.recipes import BIGGAN, CAT2DOG, COOP, CUT_COOP, RING8, STYLEGAN2, STYLEGAN2_ADA, STYLEGAN2_COOP
 from spaces.study import POINT_METRICS, Overrides, Study, changes
 
 SCALES = {"1/16": 1 / 16, "1/8": 1 / 8, "1/4": 1 / 4, "1/2": 1 / 2, "1/1": 1.0}
@@ -225,13 +225,12 @@ COOPINIT = [
         rows={
             "GAN": {},
             "+ CoopInit": {**COOP, "eta": 1.0, "langevin_noise": 0.005},
-            "+ CoopInit, own settings": POINTS_COOP,
         },
         seeds=20,
         metrics=POINT_METRICS,
         note="Paper: 2-D data, not said which, nor the budget. Here the ring of Unrolled GAN's notebook and its 25,000 "
-        "steps, with CoopInit's published eta, T and N_coop, and with the settings of recipe ring8_coop; --set "
-        "dataset=grid25 for 25 Gaussians. About 5 minutes of one CPU core a run.",
+        "steps, with CoopInit's published eta, T and N_coop (study ring has settings of ours); --set dataset=grid25 for "
+        "25 Gaussians. About 5 minutes of one CPU core a run.",
     ),
     # The values of gamma are ours: the text names 0.01 alone.
     Study(

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 KINDS = {  # by what they are of, and what is drawn of them
     "aw-fig6": {"curves", "samples", "strips"},  # 2-D points and D's logits of their modes
     "aw-fig4": {"angles", "angle-histograms"},  # a probe of every step
-    "coopinit-table3": {"curves", "samples"},  # labels, rows that lack columns, quoted rows, two backbones
-    "coopinit-table12": {"curves", "samples", "sweep"},  # two fields swept
+    "aw-table3": {"curves", "samples"},  # two backbones, quoted rows
+    "digits-T": {"curves", "samples", "sweep"},  # a field swept
     "coopinit-joint": {"curves", "samples"},  # both objectives at once
     "translation": {"curves", "translations"},  # unpaired images
 }
