@@ -229,8 +229,8 @@ COOPINIT = [
         seeds=20,
         metrics=POINT_METRICS,
         note="Paper: 2-D data, not said which, nor the budget. Here the ring of Unrolled GAN's notebook and its 25,000 "
-        "steps, with CoopInit's published eta, T and N_coop (study ring has settings of ours); --set dataset=grid25 for "
-        "25 Gaussians. About 5 minutes of one CPU core a run.",
+        "steps, with CoopInit's published eta, T and N_coop (study ring has settings of ours); 25 Gaussians by --set "
+        "dataset=grid25. About 5 minutes of one CPU core a run.",
     ),
     # The values of gamma are ours: the text names 0.01 alone.
     Study(

@@ -183,7 +183,6 @@ def test_studies_say_what_they_cost_and_can_be_made_small(name):
         [("aw-fig4", "original"), ("aw-fig5", "DCGAN original loss")],
         [("aw-fig6", "GAN"), ("coopinit-fig1", "GAN"), ("ring", "GAN")],
         [("aw-fig6", "aw-GAN"), ("ring", "+ aw-loss")],
-        [("coopinit-fig1", "+ CoopInit, own settings"), ("ring", "+ CoopInit")],
     ],
 )
 def test_cells_that_tables_share_run_once(cells):
