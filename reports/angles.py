@@ -76,9 +76,11 @@ def draw_angles(data: pd.DataFrame) -> Figure:
             colour, hatch = COLOURS[index % len(COLOURS)], HATCHES[index % len(HATCHES)]
             bars = axis.bar(places, part["mean"], width, color=colour, hatch=hatch, edgecolor="white", linewidth=0.4)
             axis.errorbar(places, part["mean"], part["std"], fmt="none", ecolor="black", elinewidth=0.8, capsize=2)
+            shares = [f"{mean:.2f}" if mean == mean else "" for mean in part["mean"]]
+            axis.bar_label(bars, shares, padding=3, fontsize=6)
             handles[labelled(f"{cell} (n = {counts[cell]})")] = bars
         axis.set_xticks(range(len(kinds)), list(kinds.values()))
-        axis.set_ylim(0, 1)
+        axis.set_ylim(0, 1.1)  # room for the numbers
         axis.grid(alpha=0.3, axis="y", linewidth=0.5)
     axes[0].set_ylabel("share of D's steps")
     axes[0].set_title("angle above 90 degrees")

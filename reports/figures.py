@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from reports.angles import angle_data, draw_angles, draw_histograms
 from reports.curves import curves_data, draw_curves
@@ -22,6 +23,7 @@ from reports.pictures import (
 )
 from reports.style import save
 from reports.sweeps import draw_sweeps, sweep_data, sweep_metric
+from reports.table import write_csv
 from search.store import Store
 from spaces import Study
 from trainers.config import METRICS
@@ -54,15 +56,23 @@ def make_figures(runs: pd.DataFrame, study: Study, store: Store, out: Path) -> l
     for key in keys:
         curves = curves_data(runs, part, store, key)
         stem = "curves" if key == next(iter(keys)) else f"curves-{key}"
-        paths += [] if curves.empty else save(draw_curves(curves, part, key, note), out / stem)
+        paths += [] if curves.empty else _with_data(draw_curves(curves, part, key, note), curves, out / stem)
     metric = sweep_metric(study)
     points = sweep_data(runs, study, metric)
-    paths += [] if points.empty else save(draw_sweeps(points, metric), out / "sweep")
+    paths += [] if points.empty else _with_data(draw_sweeps(points, metric), points, out / "sweep")
     angles = angle_data(runs, part, store)
     if not angles.empty:
-        paths += save(draw_angles(angles), out / "angles") + save(draw_histograms(angles), out / "angle-histograms")
+        paths += _with_data(draw_angles(angles), angles, out / "angles")
+        paths += save(draw_histograms(angles), out / "angle-histograms")
     with tempfile.TemporaryDirectory() as folder:
         return paths + _picture_figures(runs, part, store, Path(folder), out)
+
+
+def _with_data(figure: Figure, data: pd.DataFrame, stem: Path) -> list[Path]:
+    """Write a figure and, as CSV, what it shows."""
+    table = stem.with_suffix(".csv")
+    write_csv(data, table)
+    return [*save(figure, stem), table]
 
 
 def _picture_figures(runs: pd.DataFrame, study: Study, store: Store, folder: Path, out: Path) -> list[Path]:

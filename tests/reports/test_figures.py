@@ -144,7 +144,7 @@ def test_moments_of_a_strip_are_evaluations():
     study = STUDIES["coopinit-fig1"]
     every = 512_000
     steps = [step / every for step in moments(study)]
-    assert steps == [0, 1, 2, 5, 10, 15, 20, 25]  # 1 and 2 are the last ones of the two cooperative stages
+    assert steps == [0, 1, 5, 10, 15, 20, 25]  # 1 is the last one of the cooperative stage
 
 
 def test_a_strip_shows_each_method_over_its_stages(store, make_runs, tiny_points, tmp_path):
