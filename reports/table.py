@@ -156,7 +156,7 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
         if study.searched:
             decimals = METRICS[first_metric].decimals
             put(column, "search value", [_searched(study, row, decimals) for row in rows])
-        for metric in compared if len(study.rows) > 1 else ():
+        for metric in compared if column in first and len(study.rows) > 1 else ():
             sides = {row: found.get((row, column, metric), Difference()) for row in rows}
             texts = ["" if row == first[column] else _difference(sides[row], metric) for row in rows]
             put(column, f"{METRICS[metric].label} − {first[column]}", texts)

@@ -213,6 +213,13 @@ def test_a_column_is_compared_with_the_first_row_that_it_has():
     assert "differences to the first row that a column has" in text.caption
 
 
+def test_a_published_column_without_cells_of_ours_is_compared_with_nothing():
+    study = Study("s", "stylegan2_cifar10", {"GAN": {}, "a": {"lr": 1e-3}}, published="coopinit/table7")
+    text = as_text(make_runs({"GAN": [10.0]}, column="none"), study)
+    assert "lr=0.0020: published best FID ↓" in text.cells
+    assert [name for name in text.cells if "−" in name] == ["FID − GAN"]
+
+
 def test_every_final_metric_has_its_differences():
     study = Study("s", "ring8_gan", {"GAN": {}, "a": {"lr": 1e-3}}, seeds=2, metrics=POINT_METRICS)
     values = {"GAN": [8.0, 6.0], "a": [5.0, 4.0]}
