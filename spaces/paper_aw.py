@@ -85,7 +85,7 @@ AW_LOSS = [
         FIRST_EPOCH,
         rows={"DCGAN original loss": ORIGINAL, "DCGAN aw-loss": {"probe": "normalized"}},
         seeds=5,
-        metrics=("logit_real_after_final", "gap_after_final"),
+        metrics=("logit_real_before_final", "logit_real_after_final", "gap_before_final", "gap_after_final"),
         published="aw-loss/section5.2",
         note="Paper: mean logits of the batch before and after one step of D, DCGAN on CIFAR-10, hinge loss, averaged "
         "over an epoch; both steps start from the run with the original loss. Minutes of a GPU a run, estimated, most "

@@ -10,7 +10,7 @@ from torch import Tensor
 from trainers.awloss import AwWeights, aw_weights
 from trainers.config import Config
 from trainers.coopinit import cooperate
-from trainers.probes import angles, logits_after
+from trainers.probes import angles, logits_after, logits_before
 from trainers.regularizers import penalties
 from trainers.state import State, gradients, update
 
@@ -66,7 +66,8 @@ def discriminator_update(state: State, real: Tensor, labels: Tensor, extra: Tens
     statistics |= told
     if config.probe != "none":
         step, told = _weighed(config, config.probe, real_grads, fake_grads, real_score, fake_score)
-        told |= angles(step, real_grads, fake_grads) | logits_after(state, step, real, fake, labels)
+        told |= angles(step, real_grads, fake_grads) | logits_before(real_logits, fake_logits)
+        told |= logits_after(state, step, real, fake, labels)
         state.probed.update(told)
 
     found = penalties(state, "discriminator", "z", real, fake, labels)

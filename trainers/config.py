@@ -78,7 +78,10 @@ TINY_FIELDS = ("dataset", "resolution", "center_crop", "n_images", "eval_every",
 TINY_IMAGES = 2_048  # budget of Config.tiny
 ANGLE_STEP = 10  # degrees from one place of the histogram of a probe's angles to the next
 POINT_PROBES = ("class_logit_min", "class_logit_spread")  # keys of a row of 2-D data that tell of D
-STEP_PROBES = ("real_fake_obtuse", "step_real_obtuse", "step_fake_obtuse", "logit_real_after", "gap_after")  # by probe
+STEP_PROBES = (  # keys of a row by probe
+    *("real_fake_obtuse", "step_real_obtuse", "step_fake_obtuse"),
+    *("logit_real_before", "gap_before", "logit_real_after", "gap_after"),
+)
 MODE_RADIUS = 10.0  # standard deviations of a mode within which a 2-D sample counts as its own
 
 
@@ -111,6 +114,8 @@ METRICS = {
     "real_fake_obtuse_final": Metric("real_fake_obtuse", "final", "real-fake obtuse", True, 3),
     "step_real_obtuse_final": Metric("step_real_obtuse", "final", "step-real obtuse", True, 3),
     "step_fake_obtuse_final": Metric("step_fake_obtuse", "final", "step-fake obtuse", True, 3),
+    "logit_real_before_final": Metric("logit_real_before", "final", "real logit before a step", False, 3),
+    "gap_before_final": Metric("gap_before", "final", "real-fake gap before a step", False, 3),
     "logit_real_after_final": Metric("logit_real_after", "final", "real logit after a step", False, 3),
     "gap_after_final": Metric("gap_after", "final", "real-fake gap after a step", False, 3),
 }
@@ -202,7 +207,8 @@ class Config(BaseModel):
     probe: Literal["none", "off", "normalized", "unnormalized"] = "none"
     """At every adversarial update of D, what a step with this `aw` would do from there (aw-loss sections 5.1 and 5.2):
     shares of obtuse angles between its gradient and those of the real and the fake loss, the cases of Algorithm 1, and
-    mean logits of the batch after it, all averaged over the run so far. Training is the same whatever is probed."""
+    mean logits of the batch before and after it, all averaged over the run so far. Training is the same whatever is
+    probed."""
 
     r1_gamma: float = Field(0.0, ge=0)
     """Weight gamma of R1, gamma/2 E|grad D(x)|^2 on real data (Mescheder et al. 2018); 0: off."""

@@ -1,4 +1,4 @@
-"""What the aw paper's figures 4 to 6 look at: angles of D's gradients, D's logits after a step and over real modes.
+"""What the aw paper's figures 4 to 6 look at: angles of D's gradients, its logits around a step and of real modes.
 
 Section 5 of Zadorozhnyy, Cheng, Ye (CVPR 2021, arXiv 2012.03149). Nothing here changes what is trained.
 """
@@ -33,6 +33,12 @@ def angles(step: Sequence[Tensor], real: Sequence[Tensor], fake: Sequence[Tensor
         found[f"{name}_obtuse"] = (cosine < OBTUSE).float()
         found |= {f"angle_{name}_{ANGLE_STEP * i:03d}": share for i, share in enumerate(shares.unbind())}
     return found
+
+
+def logits_before(logits_real: Tensor, logits_fake: Tensor) -> dict[str, Tensor]:
+    """The mean of a batch's logits of real data, and by how much it exceeds that of the fake ones. 0-d tensors."""
+    logit_real, logit_fake = logits_real.detach().mean(), logits_fake.detach().mean()
+    return {"logit_real_before": logit_real, "gap_before": logit_real - logit_fake}
 
 
 def logits_after(state: State, step: Sequence[Tensor], real: Tensor, fake: Tensor, labels: Tensor) -> dict[str, Tensor]:

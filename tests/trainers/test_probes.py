@@ -96,7 +96,7 @@ def test_the_probed_step_may_have_other_weights_than_training(tiny_points):
     assert sum(got[f"aw_case_{case}"] for case in range(1, 6)) == 1
 
 
-def test_a_linear_critic_by_hand(tiny_points):
+def test_a_linear_critic_by_hand(tiny_points, monkeypatch):
     """D(x) = w.x with w = 0 and hinge: the gradients are -mean(real) and mean(fake), and Adam's first step is lr times
     the sign of their sum."""
 
@@ -122,6 +122,16 @@ def test_a_linear_critic_by_hand(tiny_points):
     assert got["real_fake_obtuse"] == float(r @ f < 0)
     assert got["step_real_obtuse"] == float((r + f) @ r < 0)
     assert got["step_fake_obtuse"] == float((r + f) @ f < 0)
+    assert got["logit_real_before"] == got["gap_before"] == 0
+
+    shown = []
+    after = adversarial.logits_after
+    monkeypatch.setattr(adversarial, "logits_after", lambda *a: shown.append(a[3]) or after(*a))
+    state.probed = Averages()
+    discriminator_update(state, real, labels, None)
+    again = state.probed.means()
+    assert again["logit_real_before"] == pytest.approx(got["logit_real_after"], abs=1e-6)
+    assert again["gap_before"] == pytest.approx(float(w @ (real.mean(0) - shown[0].mean(0))), abs=1e-5)
 
 
 def test_averages_forget_nothing():
