@@ -27,6 +27,7 @@ WORDS = {
     ("fails", "small"): "disagrees at small scale",
 }
 UNDECIDED, NOT_RUN = "undecided", "not run"
+TIME = "seconds"  # of training, from the rows: those of a table of runs have the evaluations too
 
 
 class Missing(Exception):
@@ -68,9 +69,13 @@ class Verdict(NamedTuple):
         more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
         if reasons:
             return reasons[0] + more
-        least = max(least_seeds(finding.test.kind, len(self.findings)) for finding in self.findings)
-        few = self.verdict == UNDECIDED and self.weakest.n < least
-        return f"no outcome of fewer than {least} seeds a cell could decide" if few else ""
+        if self.verdict != UNDECIDED:
+            return ""
+        least = least_seeds("share", len(self.findings))
+        if self.weakest.n < least and all(finding.test.kind == "share" for finding in self.findings):
+            return f"no outcome of fewer than {least} seeds a cell could decide"
+        partial = self.claim.covered and judge([finding.test for finding in self.findings]) == "holds"
+        return f"the small study has {self.claim.covered}" if partial else ""
 
 
 class Variant(NamedTuple):
@@ -131,10 +136,12 @@ class Reader:
         """A claim by some parts; the scope is found where it is not given."""
         findings = tuple(self.finding(part) for part in parts)
         judgement = judge([finding.test for finding in findings])
-        if judgement == UNDECIDED and any(finding.reason for finding in findings):
+        if judgement == UNDECIDED and not all(finding.run_ids for finding in findings):
             return Verdict(claim, NOT_RUN, "", findings)
-        tested = [finding.part for finding in findings if not finding.reason]
-        scope = scope or ("paper" if all(map(self.at_paper_scale, tested)) else "small")
+        if judgement == "holds" and parts is claim.small and claim.covered:
+            judgement = "undecided"
+        run = [finding.part for finding in findings if finding.run_ids]
+        scope = scope or ("paper" if claim.setting_told and all(map(self.at_paper_scale, run)) else "small")
         return Verdict(claim, WORDS.get((judgement, scope), UNDECIDED), scope, findings)
 
     def finding(self, part: Part) -> Finding:
@@ -142,14 +149,18 @@ class Reader:
         try:
             variant = self.variant(part.study)
             groups = {label: variant.ended(label) for label in (*part.over, *part.under)}
-            found = pd.concat(groups.values())
-            _refuse_mixtures(found, part)
-            test = self._test(part, variant.cells, groups)
         except Missing as missing:
             return Finding(part, Test(), part.study, reason=str(missing))
+        found = pd.concat(groups.values())
+        test, reason = Test(), ""
+        try:
+            _refuse_mixtures(found, part)
+            test = self._test(part, variant.cells, groups)
+        except Missing as missing:  # the runs are there, and cannot be compared
+            reason = str(missing)
         budgets = sorted({variant.cells[label].n_images for label in groups})
         budget = f"{budgets[0]:,}" if len(budgets) == 1 else f"{budgets[0]:,} to {budgets[-1]:,}"
-        return Finding(part, test, variant.study.title, variant.study.seeds, budget, tuple(found["run_id"]))
+        return Finding(part, test, variant.study.title, variant.study.seeds, budget, tuple(found["run_id"]), reason)
 
     def variant(self, name: str) -> Variant:
         """A study's variant, read once. Raises Missing if there is no such study or variant."""
@@ -177,7 +188,7 @@ class Reader:
             return compare_means(over, under, part.claimed, ratio=part.kind == "ratio")
         if len(over) == len(under) == 1 and part.kind == "ratio":
             return compare_ranks(over[0], under[0], part.claimed)
-        return Test(kind="rank")  # seeds were lost, and ranks tell nothing of gains, margins and differences
+        raise Missing(f"{part.study}: seeds diverged, and ranks tell nothing of gains and differences")
 
     def at_paper_scale(self, part: Part) -> bool:
         """Whether data set, backbone and budget are the paper's: the study is as defined, and no published value of the
@@ -190,14 +201,14 @@ class Reader:
 
 def _refuse_mixtures(runs: pd.DataFrame, part: Part) -> None:
     """Only what was scored alike is compared, and only times of one kind of machine."""
-    names = ["protocol", "data_digest", "features_digest"] if part.metric != "seconds" else ["device"]
+    names = ["protocol", "data_digest", "features_digest"] if part.metric != TIME else ["device"]
     for name in names:
         if len(set(runs[name])) > 1 and part.under:
             raise Missing(f"{part.study}: the runs differ in {name}: {'; '.join(sorted(set(runs[name])))}")
 
 
 class Measured:
-    """Values of a part's metric, one a run; a diverged run has the worst value, infinity."""
+    """Values of a part's metric, one a run; a diverged run has the worst value, infinity, but no time."""
 
     def __init__(
         self, store: Store, part: Part, cells: Mapping[Label, Config], groups: Mapping[Label, pd.DataFrame]
@@ -207,7 +218,7 @@ class Measured:
     def values(self, label: Label) -> np.ndarray:
         """[n] of one cell. Raises Missing if the runs do not record what is needed."""
         group, metric = self.groups[label], self.part.metric
-        if metric in group:
+        if metric in group and metric != TIME:
             values = group[metric].to_numpy(float)
         elif metric in MEASURES:
             row, target = self.cells[label].metric, self._target()
@@ -220,6 +231,8 @@ class Measured:
                 values = values - [each[-1][1] for each in self._series(label, second)]
         higher = metric in METRICS and not METRICS[metric].lower_is_better
         lost = (group["state"] == "diverged").to_numpy()
+        if metric == TIME:
+            return values[~lost]
         values = np.where(lost, -math.inf if higher else math.inf, values)
         if np.isnan(values).any():
             raise Missing(f"{self.part.study} has runs without {metric}")
@@ -256,8 +269,9 @@ def oscillation(series: Series, config: Config, _: float) -> float:
 
 def jump(series: Series, config: Config, _: float) -> float:
     """The first evaluation after the switch of stages by the last before it."""
-    before = [value for images, value in series if 0 < images <= config.n_coop]
-    after = [value for images, value in series if images > config.n_coop]
+    switch = math.ceil(config.n_coop / config.batch_size) * config.batch_size  # a step is of one stage
+    before = [value for images, value in series if 0 < images <= switch]
+    after = [value for images, value in series if images > switch]
     return after[0] / before[-1] if before and after else math.nan
 
 
@@ -282,8 +296,10 @@ def as_text(verdicts: Iterable[Verdict]) -> Text:
             "claim": verdict.claim.text,
             "study": ", ".join(dict.fromkeys(finding.study for finding in verdict.findings)),
             "verdict": verdict.verdict,
+            "scope": verdict.scope or "–",
             "effect": effect(verdict.weakest),
             "n": str(verdict.weakest.n or "–"),
+            "runs": str(len({run for finding in verdict.findings for run in finding.run_ids}) or "–"),
             "images a run": verdict.weakest.budget or "–",
             "why not": verdict.reason,
         }
@@ -307,10 +323,11 @@ CAPTION = (
 def effect(finding: Finding) -> str:
     """Effect with its interval, in words for a table."""
     test = finding.test
+    counts = f"{test.counts}, " if test.counts else ""
     if math.isnan(test.effect) and math.isnan(test.low):
         return "–"
     value = "–" if math.isnan(test.effect) else f"{test.effect:.2f}"
-    return value if math.isnan(test.low) else f"{value} [{test.low:.2f}, {test.high:.2f}]"
+    return counts + (value if math.isnan(test.low) else f"{value} [{test.low:.2f}, {test.high:.2f}]")
 
 
 def to_lines(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:

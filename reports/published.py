@@ -18,15 +18,16 @@ PAPERS_METRICS = {  # FID and IS of a published table are the best of evaluation
     "gap_after": "gap_after_final",
 }
 PAPERS_FEATURES, PAPERS_SAMPLES = "inception", 50_000  # both papers score 50,000 samples on Inception features
+USERS_IMAGES = ("folder:ffhq", "folder:imagenet")  # whose published names end in the resolution
 BUDGET_AND_DATA = ("n_train", "resolution", "center_crop", "n_images", "backbone_options")  # tiny changes these
-HARMLESS = ("features", "threads", "channels_last", "compile")  # settings that change speed, and what is told anyway
+HARMLESS = ("threads", "channels_last", "compile")  # settings that change speed alone
 
 
 class Beside(NamedTuple):
     """A published value, its standard deviation (NaN where none is stated), and what a reader must know of it.
 
-    `comparable` if data set, protocol, samples and budget of our cell are the paper's; a value that is only quoted has
-    no cell of ours and is never.
+    `comparable` if data set, protocol, samples and budget of our cell are the paper's; never a value that is only
+    quoted, which has no cell of ours, nor one whose setting the paper does not tell.
     """
 
     value: float = math.nan
@@ -46,7 +47,8 @@ def beside(study: Study) -> dict[tuple[str, str, str], Beside]:
         differs = differences(ours[place], defined[place], value, study.settings) if place in ours else ""
         notes = tuple(filter(None, (differs and f"ours has {differs}", value.note)))
         metric = PAPERS_METRICS.get(value.metric, value.metric)
-        found[*place, metric] = Beside(value.value, value.std, place in ours and not differs, notes)
+        comparable = place in ours and not differs and value.comparable
+        found[*place, metric] = Beside(value.value, value.std, comparable, notes)
     return {key: each for key, each in found.items() if key[2] in study.metrics}
 
 
@@ -61,11 +63,20 @@ def differences(config: Config, defined: Config, value: Published, settings: Ite
     The paper's budget is that of the cell as it is defined. Other fields that were set count too, since they make
     another method of it.
     """
-    names = [name for name in dict.fromkeys([*BUDGET_AND_DATA, *settings]) if name not in HARMLESS]
+    names = [name for name in dict.fromkeys([*BUDGET_AND_DATA, *settings]) if name not in (*HARMLESS, "features")]
     expected = {name: getattr(defined, name) for name in names}
-    expected |= {"dataset": value.dataset, "feature_net": PAPERS_FEATURES, "eval_samples": PAPERS_SAMPLES}
-    held = {name: getattr(config, name) for name in expected}
+    expected |= {"dataset": value.dataset, "feature_net": PAPERS_FEATURES}
+    if not config.holds_pair:  # of which all test images are translated, few as they are
+        expected["eval_samples"] = PAPERS_SAMPLES
+    held = {name: getattr(config, name) for name in expected} | {"dataset": papers_name(config)}
     return "; ".join(_told(name, held[name], paper) for name, paper in expected.items() if held[name] != paper)
+
+
+def papers_name(config: Config) -> str:
+    """What published.csv calls a cell's data, or, of data that no paper has, what the cell does."""
+    if config.dataset in USERS_IMAGES:
+        return f"{config.dataset.removeprefix('folder:')}{config.resolution}"
+    return config.dataset.removeprefix("pair:")
 
 
 def _told(name: str, own: object, paper: object) -> str:

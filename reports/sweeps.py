@@ -89,9 +89,9 @@ def _lines(field: str, cells: Sequence[Cell], values: Sequence[float], others: S
 
 
 def _shared(labels: Iterable[str]) -> str:
-    """The words that all labels have, in the order of the first."""
+    """The words that all labels have, in the order of the first, without a comma after the last."""
     words = [label.split() for label in labels]
-    return " ".join(word for word in words[0] if all(word in other for other in words))
+    return " ".join(word for word in words[0] if all(word in other for other in words)).rstrip(",")
 
 
 def sweep_metric(study: Study) -> str:

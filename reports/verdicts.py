@@ -30,7 +30,8 @@ Range = tuple[float, float]
 
 class Test(NamedTuple):
     """An effect with its 95% interval (NaN where there is none), and the p values that it lies in the claimed range
-    and that it lies beyond it, both one-sided. The default is a test that could not be made."""
+    and that it lies beyond it, both one-sided; of shares also the counts. The default is a test that could not be
+    made."""
 
     effect: float = math.nan
     low: float = math.nan
@@ -38,6 +39,7 @@ class Test(NamedTuple):
     p_for: float = 1.0
     p_against: float = 1.0
     kind: Kind = "mean"
+    counts: str = ""
 
 
 def compare_means(over: Sequence[ArrayLike], under: Sequence[ArrayLike], claimed: Range, *, ratio: bool = True) -> Test:
@@ -68,40 +70,46 @@ def compare_means(over: Sequence[ArrayLike], under: Sequence[ArrayLike], claimed
 def compare_ranks(over: ArrayLike, under: ArrayLike, claimed: Range) -> Test:
     """Ratio of medians [n], [m] with Mann and Whitney's permutation test; infinite values are the worst rank.
 
-    For cells that lost seeds: the mean of the survivors would flatter them. Only order is tested, so a range that is
-    not (0, 1) or (1, inf) has no verdict.
+    For cells that lost seeds: the mean of the survivors would flatter them. That the ratio lies below a bound is tested
+    as `over` against the bound times `under`.
     """
     first, second = np.asarray(over, float), np.asarray(under, float)
     with np.errstate(invalid="ignore"):
         effect = float(np.divide(np.median(first), np.median(second)))
-    if claimed not in ((0, 1), (1, math.inf)):
-        return Test(effect, kind="rank")
-    order = ("less", "greater") if claimed == (0, 1) else ("greater", "less")
+    low, high = claimed
+    sides = [(low, "greater", "less")] if low > 0 else []
+    sides += [(high, "less", "greater")] if high < math.inf else []
+    p_for = max(_p_of_ranks(first, bound * second, inward) for bound, inward, _ in sides)
+    p_against = min(_p_of_ranks(first, bound * second, outward) for bound, _, outward in sides)
+    return Test(effect, math.nan, math.nan, p_for, p_against, "rank")
+
+
+def _p_of_ranks(first: np.ndarray, second: np.ndarray, alternative: str) -> float:
     ranks = stats.rankdata(np.concatenate([first, second]))  # no infinities in sums
-    p_for, p_against = (
-        stats.mannwhitneyu(
-            ranks[: len(first)],
-            ranks[len(first) :],
-            alternative=alternative,
-            method=stats.PermutationMethod(n_resamples=RESAMPLES, rng=np.random.default_rng(0)),
-        ).pvalue
-        for alternative in order
-    )
-    return Test(effect, math.nan, math.nan, float(p_for), float(p_against), "rank")
+    method = stats.PermutationMethod(n_resamples=RESAMPLES, rng=np.random.default_rng(0))
+    halves = ranks[: len(first)], ranks[len(first) :]
+    return float(stats.mannwhitneyu(*halves, alternative=alternative, method=method).pvalue)
 
 
 def compare_shares(over: tuple[int, int], under: tuple[int, int]) -> Test:
     """Fisher's exact test that an event is likelier in `over`, both (events, runs); the effect is the odds ratio
     (conditional maximum likelihood) with its exact interval."""
     table = [[over[0], over[1] - over[0]], [under[0], under[1] - under[0]]]
+    counts = f"{_share(*over)} against {_share(*under)}"
     p_for, p_against = (float(stats.fisher_exact(table, alternative=side).pvalue) for side in ("greater", "less"))
     if over[0] + under[0] in (0, over[1] + under[1]):  # always or never: no odds
-        return Test(math.nan, 0.0, math.inf, p_for, p_against, "share")
+        return Test(math.nan, 0.0, math.inf, p_for, p_against, "share", counts)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an end of the interval at 0 or infinity
         found = odds_ratio(np.array(table))
         interval = found.confidence_interval(1 - LEVEL)
-    return Test(float(found.statistic), float(interval.low), float(interval.high), p_for, p_against, "share")
+    return Test(float(found.statistic), float(interval.low), float(interval.high), p_for, p_against, "share", counts)
+
+
+def _share(events: int, runs: int) -> str:
+    """Events of runs with Clopper and Pearson's 95% interval of the share."""
+    interval = stats.binomtest(events, runs).proportion_ci(1 - LEVEL, "exact")
+    return f"{events}/{runs} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
 def holm(p_values: Sequence[float], level: float = LEVEL / 2) -> list[bool]:

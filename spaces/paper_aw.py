@@ -2,7 +2,8 @@
 published.csv.
 
 IS and FID are the best of an evaluation of 50,000 samples every 5 epochs, with the hinge loss (section 4). The learning
-rate decays linearly in all rows, since aw-loss takes that (section 3) and the rows should be fair. GPU hours are
+rate decays linearly in all rows of the tables, since aw-loss takes that (section 3) and the rows should be fair; the
+figures of section 5 name no decay and have none here. GPU hours are
 estimates for one H100, evaluations included.
 """
 
@@ -98,7 +99,8 @@ AW_LOSS = [
         seeds=20,
         metrics=(*POINT_METRICS, "class_logit_min_final", "class_logit_spread_final"),
         note="Paper: eight Gaussians on the unit circle, plain GAN as in Unrolled GAN, cross-entropy loss, samples and "
-        "mean logits of the classes every 5,000 steps; no budget told. Here Unrolled GAN's notebook, 25,000 steps, and "
+        "mean logits of the classes every 5,000 steps; neither budget nor decay of the learning rate told (section 3 "
+        "has one). Here Unrolled GAN's notebook, 25,000 steps, and "
         "D's lowest mean logit of a class and highest less lowest; the runs' rows have all (class_logit_00). "
         "About 5 minutes of one CPU core a run.",
     ),

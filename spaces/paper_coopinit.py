@@ -2,11 +2,14 @@
 
 FID is the best of all evaluations, of 50,000 samples against the whole training set (section 5.1); the paper does not
 say of how many runs, except for tables 10 and 11 (the mean of three). Section 5.4, tables 5 and 7 to 12 that is, trains
-StyleGAN2 of a quarter of the channels for 25 million images, 100 million with ADA, with R1 at every update. What the
-text leaves open is ours and said so. GPU hours are estimates for one H100, evaluations included.
+StyleGAN2 at capacity s = 1/4 (512, 512, 256 and 128 channels at 4 to 32 pixels) for 25 million images, 100 million with
+ADA, with R1 at every update. What the text leaves open is ours and said so. GPU hours are estimates for one H100,
+evaluations included.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from spaces.recipes import BIGGAN, CAT2DOG, COOP, CUT_COOP, RING8, STYLEGAN2, STYLEGAN2_ADA, STYLEGAN2_COOP
 from spaces.study import POINT_METRICS, Overrides, Study, changes
@@ -34,7 +37,8 @@ FFHQ = FULL.replace(
 )
 IMAGENET = FULL.replace(dataset="folder:imagenet", resolution=32)
 
-BASE_NOTE = "Paper: StyleGAN2 of a quarter of the channels, 25 million images, R1 not lazy, best FID of 50,000 samples"
+BASE_NOTE = "Paper: StyleGAN2 of capacity 1/4, 25 million images, R1 not lazy, best FID of 50,000 samples"
+COOP_NOTE = "CoopInit here: Langevin noise of 0.005, not equation 4's sqrt(2 eta), and Adam starts anew at the switch."
 BASE_HOURS = "About 6 GPU hours a run, estimated."
 
 
@@ -64,7 +68,7 @@ def _limited(table: str, dataset: str) -> Study:
     )
 
 
-COOPINIT = [
+_STUDIES = [
     Study(
         "coopinit-table1",
         CIFAR,
@@ -100,8 +104,9 @@ COOPINIT = [
         rows={"StyleGAN2": {}, "StyleGAN2 + CoopInit": STYLEGAN2_COOP},
         published="coopinit/table2",
         note="Paper: FFHQ, 70,000 images at 256x256, FID of 50,000 samples; no budget or setting told. Here 25 million "
-        "images of StyleGAN2-ADA's setting for 256x256, less style mixing and path length regularization, of the "
-        "images in folder ffhq or --set dataset=folder:PATH. About 80 GPU hours a run, estimated.",
+        "images of StyleGAN2-ADA's setting for 256x256 (lazy R1 of gamma 1, 0 with CoopInit), less style mixing, path "
+        "length regularization and the correction of G's Adam that goes with it, of the images in folder ffhq or --set "
+        "dataset=folder:PATH. About 80 GPU hours a run, estimated.",
     ),
     Study(
         "coopinit-table3",
@@ -125,7 +130,8 @@ COOPINIT = [
         },
         published="coopinit/table3",
         note="Paper: ImageNet down-sampled, FID of 50,000 samples; no budget or setting told. Here 25 million images "
-        "of StyleGAN2-ADA's CIFAR-10 setting and of BigGAN's, of the images in folder imagenet (a folder a class) or "
+        "of StyleGAN2-ADA's CIFAR-10 setting (lazy R1 of gamma 0.01, 0 with CoopInit) and of BigGAN's, of the images "
+        "in folder imagenet (a folder a class) or "
         "--set dataset=folder:PATH. About 10 GPU hours a run, 20 at 64x64, estimated.",
     ),
     Study(
@@ -151,7 +157,8 @@ COOPINIT = [
         only={"StyleGAN2 + CoopInit": ["NS", "Hinge", "WAS-GP"]},
         published="coopinit/table5",
         note=f"{BASE_NOTE}; the best lr of a search: 0.003 by appendix C, but 0.0025 for the base's NS by table 7; the "
-        f"penalty's weight is 10. {BASE_HOURS}",
+        f"penalty's weight is 10. Appendix C says 0.003 at the end of its words on hinge; it is read as of the whole "
+        f"table. {BASE_HOURS}",
     ),
     # Appendix C, in one sentence: with the loss WAS, without penalty, CoopInit fails to converge.
     Study(
@@ -282,7 +289,7 @@ COOPINIT = [
             },
         },
         note=f"{BASE_NOTE}; lr 0.0025, gamma 0. Learning curves over N_coop, evaluated every 0.25 million images. "
-        f"{BASE_HOURS}",
+        f"{BASE_HOURS} N_coop / N_adv is 0.031 with 0.75 million; the text's bound of 3 is read as percent.",
     ),
     Study(
         "coopinit-joint",
@@ -297,3 +304,4 @@ COOPINIT = [
         "weight 1, on the base of section 5.4. About 6 GPU hours a run, 25 for the joint one, estimated.",
     ),
 ]
+COOPINIT = [replace(study, note=f"{study.note} {COOP_NOTE}") for study in _STUDIES]

@@ -12,7 +12,8 @@ class Published(NamedTuple):
     """One published value, found by (paper, table, row, column, metric).
 
     `std` is NaN where the paper gives none; `quoted` rows repeat what others published of methods that cannot be run
-    here; `note` tells where the papers contradict themselves or what the value is of.
+    here; `note` tells where the papers contradict themselves or what the value is of. `comparable` is False where the
+    paper does not tell the setting, or the value is of other networks than those that run here.
     """
 
     paper: str
@@ -26,6 +27,7 @@ class Published(NamedTuple):
     std: float
     source: str
     quoted: bool
+    comparable: bool
     note: str
 
 
@@ -37,7 +39,7 @@ def _everything() -> tuple[Published, ...]:
 
 def _line(fields: dict[str, str]) -> Published:
     numbers = {"value": float(fields["value"]), "std": float(fields["std"] or "nan")}
-    truths = {name: fields[name] == "yes" for name in ("conditional", "quoted")}
+    truths = {name: fields[name] == "yes" for name in ("conditional", "quoted", "comparable")}
     return Published(**{**fields, **numbers, **truths})  # type: ignore[arg-type]
 
 

@@ -78,7 +78,9 @@ STUDIES: dict[str, Study] = {
             note="Both methods crossed on each backbone, which neither paper does, by the protocol of both; these are "
             "the runs of dcgan, sngan, autogan, biggan and stylegan2. Under aw the adversarial gradient shrinks, "
             "so an equal R1 acts more strongly: StyleGAN2's gamma is to be searched anew before its column is "
-            "read. About 1 (DCGAN), 2 (SN-GAN, AutoGAN), 8 (BigGAN) and 6 (StyleGAN2) GPU hours a run, estimated.",
+            "read. There R1 is off with CoopInit, as in its paper; BigGAN is conditional; the lr of BigGAN and "
+            "StyleGAN2 does not decay under aw either; and n_coop is 15% of DCGAN's images, 3 to 5% elsewhere. "
+            "About 1 (DCGAN), 2 (SN-GAN, AutoGAN), 8 (BigGAN) and 6 (StyleGAN2) GPU hours a run, estimated.",
         ),
         *COOPINIT,
         *AW_LOSS,

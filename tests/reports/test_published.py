@@ -100,7 +100,7 @@ def test_equal_notes_share_a_letter(table7):
 def test_rows_that_are_only_quoted_have_no_runs(table3):
     text = as_text(none(table3), table3)
     assert list(text.cells.index)[:3] == ["SN-GAN", "SS-GAN (quoted)", "MSGAN (quoted)"]
-    assert text.cells.loc["SN-GAN", "published best IS ↑"] == "8.18 ± 0.12 (=)"
+    assert text.cells.loc["SN-GAN", "published best IS ↑"] == "8.18 ± 0.12 (=, a)"
     assert text.cells.loc["SRN-GAN (quoted)", "published best FID ↓"] == "19.55"
     assert text.cells.loc["SRN-GAN (quoted)", ["FID ↓", "best IS ↑", "n"]].tolist() == ["–", "–", "–"]
     assert "not run here" in text.caption
@@ -118,6 +118,20 @@ def test_csv_says_what_is_comparable(table3):
     assert "n_images" in to_csv(none(varied), varied).set_index("row").loc["SN-GAN", "fid_best_notes"]
 
 
+def test_the_papers_own_data_are_comparable_and_unknown_settings_are_not():
+    """Whatever the data are called here, and though a pair has few test images."""
+    for name in ("coopinit-table2", "coopinit-table3", "coopinit-table4"):
+        study = STUDIES[name]
+        cells = {(cell.row, cell.column) for cell in study.cells()}
+        assert all(each.comparable for (*place, _), each in beside(study).items() if tuple(place) in cells)
+    (note,) = beside(STUDIES["coopinit-table2"].varied(budget=0.1))["StyleGAN2", "", "fid_best"].notes
+    assert note == "ours has n_images 2,500,000, not 25,000,000"
+    coopnets = beside(STUDIES["coopinit-table1"])["CoopNets", "unconditional", "fid_best"]
+    assert (coopnets.comparable, len(coopnets.notes)) == (False, 1)
+    joint = beside(STUDIES["coopinit-joint"])["joint cooperative + adversarial objective", "", "fid_best"]
+    assert (joint.comparable, joint.notes) == (False, ("The paper tells no setting of this value.",))
+
+
 def test_contradictions_of_a_paper_are_footnotes(table7, monkeypatch):
     noted = [value._replace(note="table 10 says 5.12") for value in published("coopinit/table7")]
     monkeypatch.setattr("reports.published.published", lambda table: noted)
@@ -128,8 +142,8 @@ def test_contradictions_of_a_paper_are_footnotes(table7, monkeypatch):
 
 def test_all_forms_hold_them(table3):
     text = as_text(none(table3), table3)
-    assert "8.18 ± 0.12 (=)" in to_markdown(text)
-    assert r"8.18 $\pm$ 0.12 (=)" in to_latex(text, none(table3), table3)
+    assert "8.18 ± 0.12 (=, a)" in to_markdown(text)
+    assert r"8.18 $\pm$ 0.12 (=, a)" in to_latex(text, none(table3), table3)
     console = Console(file=io.StringIO(), width=300)
     show(text, console)
     assert "SRN-GAN (quoted)" in console.file.getvalue()
