@@ -290,17 +290,13 @@ MEASURES: dict[str, Callable[[Series, Config, float], float]] = {
 
 
 def as_text(verdicts: Iterable[Verdict]) -> Text:
-    """The ledger as a table, a line a claim; effect, n and budget are those of the part on which it hangs."""
+    """The ledger as a table, a line a claim; effect, seeds and budget are those of the part on which it hangs."""
     lines = [
         {
             "claim": verdict.claim.text,
-            "study": ", ".join(dict.fromkeys(finding.study for finding in verdict.findings)),
-            "verdict": verdict.verdict,
-            "scope": verdict.scope or "–",
+            "verdict": f"undecided at {verdict.scope} scale" if verdict.verdict == UNDECIDED else verdict.verdict,
             "effect": effect(verdict.weakest),
-            "n": str(verdict.weakest.n or "–"),
-            "runs": str(len({run for finding in verdict.findings for run in finding.run_ids}) or "–"),
-            "images a run": verdict.weakest.budget or "–",
+            "runs": _runs(verdict),
             "why not": verdict.reason,
         }
         for verdict in verdicts
@@ -309,11 +305,20 @@ def as_text(verdicts: Iterable[Verdict]) -> Text:
     return Text(cells, pd.DataFrame(0, cells.index, cells.columns), CAPTION, prose=True)
 
 
+def _runs(verdict: Verdict) -> str:
+    """Studies of a verdict, and of how many runs, seeds a cell and images a run it is."""
+    studies = ", ".join(dict.fromkeys(finding.study for finding in verdict.findings))
+    runs = {run for finding in verdict.findings for run in finding.run_ids}
+    hangs = verdict.weakest
+    return f"{studies}: {len(runs)} runs, {hangs.n} a cell, {hangs.budget} images each" if runs else studies
+
+
 CAPTION = (
     "A claim holds if each of its parts does, by Welch's t test of logarithms, a permutation test of ranks where runs "
     "diverged, or Fisher's exact test of shares, each direction at 2.5% with Holm's correction over the parts; "
     "equivalence is within 10%. Effect: ratio of geometric means (shares: odds ratio; logits and angles: difference) "
-    "with 95% interval, of the part on which the verdict hangs. Only cells with all their seeds count. A t test of two "
+    "with 95% interval, of the part on which the verdict hangs. Only cells with all their seeds count; to look again "
+    "with more seeds makes false verdicts likelier than 5%. A t test of two "
     "cells whose logarithms vary by 0.27 sees, four times in five, a ratio of "
     + ", ".join(f"{detectable_ratio(seeds):.2f} with {seeds} seeds" for seeds in (3, 5, 10, 20))
     + "."
