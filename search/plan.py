@@ -89,6 +89,7 @@ def make_plan(study: Study, store: Store, *, retry_failed: bool = False, claims:
             jobs.append(Job(cell, seed, state, record.run_id if record else None))
     wanted = ("missing", "stopped", "failed") if retry_failed else ("missing", "stopped")
     missing = list({job.key: job for job in reversed(jobs) if job.state in wanted}.values())[::-1]
+    missing.sort(key=lambda job: job.seed)  # so that a table fills evenly, and the load of the machine meets all rows
     return Plan(study, jobs, missing, _seconds_left(missing, records))
 
 

@@ -19,6 +19,11 @@ def test_everything_is_missing_at_first(store, tiny_study):
     assert plan.seconds_left is None
 
 
+def test_a_seed_of_every_cell_comes_before_the_next_seed(store, tiny_study):
+    missing = make_plan(tiny_study, store).missing
+    assert [(job.cell.row, job.seed) for job in missing] == [("GAN", 0), ("+ aw", 0), ("GAN", 1), ("+ aw", 1)]
+
+
 def test_what_is_done_is_not_missing(store, make_runs, tiny_study):
     make_runs(tiny_study)
     plan = make_plan(tiny_study, store)
