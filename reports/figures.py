@@ -56,7 +56,8 @@ def make_figures(runs: pd.DataFrame, study: Study, store: Store, out: Path) -> l
     for key in keys:
         curves = curves_data(runs, part, store, key)
         stem = "curves" if key == next(iter(keys)) else f"curves-{key}"
-        paths += [] if curves.empty else _with_data(draw_curves(curves, part, key, note), curves, out / stem)
+        if curves["images"].nunique() > 1:  # what is told at the end alone has no curve
+            paths += _with_data(draw_curves(curves, part, key, note), curves, out / stem)
     metric = sweep_metric(study)
     points = sweep_data(runs, study, metric)
     paths += [] if points.empty else _with_data(draw_sweeps(points, metric), points, out / "sweep")

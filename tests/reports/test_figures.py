@@ -249,3 +249,12 @@ def test_histograms_of_angles_keep_their_places():
 def test_without_angles_there_is_no_figure_of_them():
     runs = frame(STUDIES["aw-fig4"], {("original", ""): [1.0]})
     assert angle_data(runs, STUDIES["aw-fig4"], Angles({"original//0": {}})).empty
+
+
+def test_what_is_told_at_the_end_alone_has_no_curve(store, make_runs, tiny_images, tmp_path):
+    once = tiny_images.replace(eval_every=tiny_images.n_images, probe="off")
+    study = Study("once", once, rows={"GAN": {}}, seeds=1, metrics=("fid_final", "gap_after_final"))
+    make_runs(study)
+    _, paths = write_report(study, store, tmp_path)
+    assert "curves" in {path.stem for path in paths}  # before training and after it
+    assert "curves-gap_after" not in {path.stem for path in paths}
