@@ -74,8 +74,10 @@ def draw_angles(data: pd.DataFrame) -> Figure:
             part = data[data["cell"] == cell].set_index("key").reindex(list(kinds))
             places = np.arange(len(kinds)) + (index - (len(cells) - 1) / 2) * width
             colour, hatch = COLOURS[index % len(COLOURS)], HATCHES[index % len(HATCHES)]
-            bars = axis.bar(places, part["mean"], width, color=colour, hatch=hatch, edgecolor="white", linewidth=0.4)
-            axis.errorbar(places, part["mean"], part["std"], fmt="none", ecolor="black", elinewidth=0.8, capsize=2)
+            bars = axis.bar(
+                places, part["mean"], width, yerr=part["std"], color=colour, hatch=hatch, edgecolor="white",
+                linewidth=0.4, error_kw={"elinewidth": 0.8, "capsize": 2},
+            )  # fmt: skip
             shares = [f"{mean:.2f}" if mean == mean else "" for mean in part["mean"]]
             axis.bar_label(bars, shares, padding=3, fontsize=6)
             handles[labelled(f"{cell} (n = {counts[cell]})")] = bars
