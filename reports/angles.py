@@ -79,7 +79,7 @@ def draw_angles(data: pd.DataFrame) -> Figure:
                 linewidth=0.4, error_kw={"elinewidth": 0.8, "capsize": 2},
             )  # fmt: skip
             shares = [f"{mean:.2f}" if mean == mean else "" for mean in part["mean"]]
-            axis.bar_label(bars, shares, padding=3, fontsize=6)
+            axis.bar_label(bars, shares, padding=3, fontsize=5)
             handles[labelled(f"{cell} (n = {counts[cell]})")] = bars
         axis.set_xticks(range(len(kinds)), list(kinds.values()))
         axis.set_ylim(0, 1.1)  # room for the numbers
