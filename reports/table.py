@@ -7,12 +7,13 @@ import html
 import math
 import re
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 from unicodedata import lookup
 
 import pandas as pd
+from rich.cells import cell_len
 from scipy.stats import ttest_ind
 
 from reports.published import PAPERS_METRICS, Beside, beside, footnotes
@@ -122,6 +123,42 @@ class Text(NamedTuple):
     caption: str
     columns: tuple[str, ...] = ()
     prose: bool = False
+
+
+def by_column(text: Text) -> dict[str, Text]:
+    """A table a column of the study: heads without its name, and the rows that it has; {"": text} without columns."""
+    of = pd.Series(text.columns or ("",) * text.cells.shape[1], index=text.cells.columns)
+    parts = {}
+    for column in of.unique():
+        heads = {name: name.removeprefix(f"{column}: ") for name in of.index[of == column]}
+        held = ~text.cells[list(heads)].isin(["–", ""]).all(axis=1) | (column == "")
+        cells, marks = (frame.loc[held, list(heads)].rename(columns=heads) for frame in (text.cells, text.marks))
+        parts[column] = text._replace(cells=cells, marks=marks, columns=())
+    return parts
+
+
+def longest(texts: Iterable[object]) -> int:
+    """Letters of the longest text as a terminal shows it, a wide letter being two; 0 for none."""
+    return max((cell_len(printable(text)) for text in texts), default=0)
+
+
+def widths(text: Text, broken: bool = False) -> dict[str, int]:
+    """Letters that each column takes with its rule and padding, its head broken between words or whole."""
+    heads = {head: printable(head).split() if broken else [head] for head in text.cells}
+    return {head: 3 + longest([*words, *text.cells[head]]) for head, words in heads.items()}
+
+
+def in_parts(text: Text, room: int, broken: bool = False) -> list[Text]:
+    """Tables of as many columns as there is room for in letters, or of one that is wider."""
+    parts: list[list[str]] = []
+    left = 0
+    for head, width in widths(text, broken).items():
+        if not parts or width > left:
+            parts.append([])
+            left = room
+        parts[-1].append(head)
+        left -= width
+    return [text._replace(cells=text.cells[heads], marks=text.marks[heads], columns=()) for heads in parts]
 
 
 def as_text(runs: pd.DataFrame, study: Study) -> Text:
@@ -253,17 +290,20 @@ def _counts(numbers: list[int]) -> str:
 
 
 def to_markdown(text: Text) -> str:
-    """A Markdown table with the caption below it."""
+    """A Markdown table a column of the study, with the caption below."""
+    tables = [_markdown(column, part) for column, part in by_column(text).items()]
+    caption = re.sub(r"^(\d*)([#=+.)-])", r"\1\\\2", escape_markdown(text.caption))  # begins no heading or list
+    return "\n\n".join([*tables, caption]) + "\n"
 
+
+def _markdown(column: str, text: Text) -> str:
     def field(value: str, mark: int) -> str:
         return {0: value, 1: f"**{value}**", 2: f"<u>{value}</u>"}[mark]
 
-    lines = [["", *map(escape_markdown, text.cells.columns)], ["---"] * (len(text.cells.columns) + 1)]
+    lines = [[escape_markdown(head) for head in (column, *text.cells)], ["---"] * (text.cells.shape[1] + 1)]
     for row in text.cells.index:
         lines += [[escape_markdown(row), *map(field, text.cells.loc[row], text.marks.loc[row])]]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    caption = re.sub(r"^(\d*)([#=+.)-])", r"\1\\\2", escape_markdown(text.caption))  # begins no heading or list
-    return f"{table}\n\n{caption}\n"
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def escape_markdown(value: object) -> str:
@@ -273,6 +313,7 @@ def escape_markdown(value: object) -> str:
 
 GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lamda mu nu xi pi rho sigma tau upsilon phi chi psi "
 GREEK += "omega"
+LINE = 90  # letters of a line of a LaTeX table: about what the usual page holds in footnotesize
 LATEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {character: f"\\{character}" for character in "&%$#_"}
 LATEX |= {
@@ -299,28 +340,41 @@ def escape_latex(value: object) -> str:
 
 
 def to_latex(text: Text, runs: pd.DataFrame, study: Study) -> str:
-    """A booktabs table to \\input; its comments name every cell's runs and their code version."""
-
-    def mark(column: pd.Series) -> list[str]:
-        styles = {0: "", 1: "textbf:--rwrap", 2: "underline:--rwrap"}
-        return [styles[m] for m in text.marks[column.name]]
-
-    style = text.cells.rename_axis(None).style.apply(mark, axis=0)
-    style = style.format(escape_latex).format_index(escape_latex, axis=0).format_index(escape_latex, axis=1)
-    body = style.to_latex(
-        hrules=True,
-        column_format="l" + "r" * text.cells.shape[1],
-        caption=escape_latex(text.caption),
-        label="tab:" + re.sub(r"[^A-Za-z0-9_.-]+", "-", study.name),
-        position_float="centering",
-    )
+    """A table float to \\input: a booktabs tabular a column of the study, a wide one in parts, and shrunk to the line
+    where that is too little. Its comments name every cell's runs and their code version."""
+    tabulars = [
+        _tabular(column, part)
+        for column, whole in by_column(text).items()
+        for part in in_parts(whole, LINE - longest(whole.cells.index))
+    ]
     sources = [
         f"% {row} / {column}: n = {len(group)}; runs {' '.join(group['run_id'])}; "
         f"code {' '.join(sorted(set(group['code_version'])))}"
         for (row, column), group in runs[runs["state"] == "done"].groupby(["row", "column"], sort=False)
     ]
-    head = "% needs \\usepackage{booktabs}, and LuaLaTeX for letters that pdfLaTeX does not have"
-    return "\n".join([head, *map(printable, sources), body])
+    lines = [
+        "% needs \\usepackage{booktabs,graphicx}, and LuaLaTeX for letters that pdfLaTeX does not have",
+        *map(printable, sources),
+        "\\begin{table}",
+        "\\centering",
+        f"\\caption{{{escape_latex(text.caption)}}}",
+        f"\\label{{tab:{re.sub(r'[^A-Za-z0-9_.-]+', '-', study.name)}}}",
+        "\\footnotesize",
+        *(f"\\par\\medskip\n{tabular}" for tabular in tabulars),
+        "\\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _tabular(column: str, text: Text) -> str:
+    def mark(cells: pd.Series) -> list[str]:
+        styles = {0: "", 1: "textbf:--rwrap", 2: "underline:--rwrap"}
+        return [styles[m] for m in text.marks[cells.name]]
+
+    style = text.cells.rename_axis(index=None, columns=escape_latex(column) or None).style.apply(mark, axis=0)
+    style = style.format(escape_latex).format_index(escape_latex, axis=0).format_index(escape_latex, axis=1)
+    body = style.to_latex(hrules=True, column_format="l" + "r" * text.cells.shape[1])
+    return f"\\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{{%\n{body}}}"
 
 
 def to_csv(runs: pd.DataFrame, study: Study) -> pd.DataFrame:

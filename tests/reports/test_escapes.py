@@ -118,7 +118,8 @@ def test_markdown_shows_labels_as_they_are(rows):
 
 def compile_latex(body, folder):
     """What pdflatex says; it must take the text."""
-    head = "\\documentclass{article}\\usepackage{booktabs}\\usepackage[paperwidth=200cm,paperheight=400cm]{geometry}"
+    head = "\\documentclass{article}\\usepackage{booktabs,graphicx}"
+    head += "\\usepackage[paperwidth=200cm,paperheight=400cm]{geometry}"
     (folder / "t.tex").write_text(head + "\\begin{document}\n" + body + "\\end{document}\n")
     command = ["pdflatex", "-halt-on-error", "-no-shell-escape", "t.tex"]
     done = subprocess.run(command, cwd=folder, capture_output=True, check=False, stdin=subprocess.DEVNULL)
@@ -149,13 +150,17 @@ def test_latex_keeps_its_columns_and_comments(rows):
     study = study_of(rows, rows[0])
     text = as_text(runs_of(rows), study)
     latex = to_latex(text, runs_of(rows), study)
-    body = latex[latex.index("\\midrule") : latex.index("\\bottomrule")].splitlines()[1:]
-    assert len(body) == len(rows)
-    for line in body:
-        assert len(re.findall(r"(?<!\\)&", line)) == text.cells.shape[1]
-        assert not re.search(r"(?<!\\)[%#]", line)
-        assert line.endswith("\\\\")
-        assert line[0] not in "[*"
+    tabulars = latex.split("\\begin{tabular}{l")[1:]
+    columns = [tabular.index("}") for tabular in tabulars]
+    assert sum(columns) == text.cells.shape[1]
+    for tabular, count in zip(tabulars, columns, strict=True):
+        body = tabular[tabular.index("\\midrule") : tabular.index("\\bottomrule")].splitlines()[1:]
+        assert len(body) == len(rows)
+        for line in body:
+            assert len(re.findall(r"(?<!\\)&", line)) == count
+            assert not re.search(r"(?<!\\)[%#]", line)
+            assert line.endswith("\\\\")
+            assert line[0] not in "[*"
     assert all(line.startswith("%") for line in latex.split("\\begin{table}")[0].splitlines())
     assert re.fullmatch(r"tab:[A-Za-z0-9_.-]*", latex.split("\\label{")[1].split("}")[0])
 

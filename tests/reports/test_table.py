@@ -13,7 +13,17 @@ import pytest
 from scipy import stats
 
 from reports import ablation_table
-from reports.table import as_text, difference, escape_latex, ranks, spreadsheet_safe, to_csv, to_latex, to_markdown
+from reports.table import (
+    as_text,
+    by_column,
+    difference,
+    escape_latex,
+    ranks,
+    spreadsheet_safe,
+    to_csv,
+    to_latex,
+    to_markdown,
+)
 from spaces import Study
 from spaces.study import POINT_METRICS
 from trainers.config import Config
@@ -182,11 +192,48 @@ def test_latex(study, tmp_path):
     assert "% GAN / : n = 3; runs G0 G1 G2; code 1" in latex
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed: the table is not compiled")
-    (tmp_path / "t.tex").write_text(
-        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + latex + "\\end{document}\n"
+    assert "Overfull" not in compiled(latex, tmp_path)
+
+
+def compiled(latex, folder):
+    """What pdflatex says of a page of the usual width with the table."""
+    (folder / "t.tex").write_text(
+        "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\n" + latex + "\\end{document}\n"
     )
-    done = subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, capture_output=True, check=False)
+    done = subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=folder, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
+    return done.stdout.decode(errors="replace")
+
+
+def test_columns_stand_below_each_other_each_with_its_own_rows(tmp_path):
+    rows, only = {"GAN": {}, "a": {"lr": 1e-3}, "b": {"lr": 2e-3}}, {"GAN": ["one"]}
+    study = Study("s", Config(), rows, {"one": {}, "two": {"loss": "hinge"}}, seeds=2, only=only)
+    runs = [make_runs({row: [9.0, 9.5] for row in rows}, column="one")]
+    runs += [make_runs({row: [9.0, 9.5] for row in "ab"}, column="two")]
+    text = as_text(pd.concat(runs), study)
+    parts = by_column(text)
+    assert [(column, list(part.cells.index)) for column, part in parts.items()] == [
+        ("one", [*rows]),
+        ("two", ["a", "b"]),
+    ]
+    assert parts["two"].cells.columns[0] == "FID ↓"
+    assert [line for line in to_markdown(text).splitlines() if line.startswith(("| one |", "| two |"))] == [
+        "| one | FID ↓ | best FID ↓ | FID − GAN | n |",
+        "| two | FID ↓ | best FID ↓ | FID − a | n |",
+    ]
+    latex = to_latex(text, pd.concat(runs), study)
+    assert latex.count(r"\begin{tabular}") == 2
+    assert r"one & FID $\downarrow$ & best FID" in latex
+    if shutil.which("pdflatex"):
+        assert "Overfull" not in compiled(latex, tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_a_wide_table_fits_the_page(tmp_path):
+    study = Study("s", "ring8_gan", {"GAN": {}, "a": {"lr": 1e-3}}, seeds=2, metrics=POINT_METRICS)
+    runs = make_runs({"GAN": [8.0, 6.0], "a": [5.0, 4.0]})
+    runs = runs.assign(**dict.fromkeys(POINT_METRICS, runs["fid_final"]))
+    assert "Overfull" not in compiled(to_latex(as_text(runs, study), runs, study), tmp_path)
 
 
 def test_escape_latex_leaves_plain_text():
