@@ -121,7 +121,7 @@ class Ledger:
         """Of one claim."""
         own = [reader.judged(claim, claim.parts) for reader in self.readers]
         small = [reader.judged(claim, claim.small, "small") for reader in self.readers] if claim.small else []
-        return next((verdict for verdict in (*own, *small) if verdict.verdict != NOT_RUN), own[-1])
+        return next((verdict for verdict in (*own, *small) if verdict.verdict != NOT_RUN), own[0])
 
 
 class Reader:

@@ -17,6 +17,7 @@ PAPERS_METRICS = {  # FID and IS of a published table are the best of evaluation
     "logit_real_after": "logit_real_after_final",
     "gap_after": "gap_after_final",
 }
+SCORES, SCORING = ("fid", "is"), ("features", "eval_samples")  # values of generated images, and the fields they take
 PAPERS_FEATURES, PAPERS_SAMPLES = "inception", 50_000  # both papers score 50,000 samples on Inception features
 USERS_IMAGES = ("folder:ffhq", "folder:imagenet")  # whose published names end in the resolution
 BUDGET_AND_DATA = ("n_train", "resolution", "center_crop", "n_images", "backbone_options")  # tiny changes these
@@ -60,13 +61,14 @@ def plain(study: Study) -> Study:
 def differences(config: Config, defined: Config, value: Published, settings: Iterable[str]) -> str:
     """In what a cell differs from the published one: data set, protocol, samples, budget; empty if in nothing.
 
-    The paper's budget is that of the cell as it is defined. Other fields that were set count too, since they make
-    another method of it.
+    Protocol and samples are those of a score of images. The paper's budget is that of the cell as it is defined. Other
+    fields that were set count too, since they make another method of it.
     """
-    names = [name for name in dict.fromkeys([*BUDGET_AND_DATA, *settings]) if name not in (*HARMLESS, "features")]
-    expected = {name: getattr(defined, name) for name in names}
-    expected |= {"dataset": value.dataset, "feature_net": PAPERS_FEATURES}
-    if not config.holds_pair:  # of which all test images are translated, few as they are
+    asked = [name for name in dict.fromkeys([*BUDGET_AND_DATA, *settings]) if name not in (*HARMLESS, *SCORING)]
+    expected = {name: getattr(defined, name) for name in asked} | {"dataset": value.dataset}
+    if value.metric in SCORES:
+        expected["feature_net"] = PAPERS_FEATURES
+    if value.metric in SCORES and not config.holds_pair:  # of which all test images are translated, few as they are
         expected["eval_samples"] = PAPERS_SAMPLES
     held = {name: getattr(config, name) for name in expected} | {"dataset": papers_name(config)}
     return "; ".join(_told(name, held[name], paper) for name, paper in expected.items() if held[name] != paper)

@@ -256,8 +256,10 @@ def caption(runs: pd.DataFrame, study: Study) -> str:
         "Protocol: " + " | ".join(sorted({config.protocol for config in configs})) + ".",
         f"Budget: {_counts(budgets)} training images a run.",
     ]
-    if evaluations and any(METRICS[metric].when == "best" for metric in study.metrics):
-        lines.append(f"Best values are the lowest of {_counts(evaluations)} scheduled evaluations.")
+    best = [METRICS[metric] for metric in study.metrics if METRICS[metric].when == "best"]
+    if evaluations and best:
+        word = "lowest" if all(metric.lower_is_better for metric in best) else "best"
+        lines.append(f"Best values are the {word} of {_counts(evaluations)} scheduled evaluations.")
     if study.searched:
         lines.append(
             "Search value: the one for which a search chose the row, of one seed; being the best of many, "

@@ -403,6 +403,7 @@ AW_LOSS = [
             _part("digits-alphas", DEFAULT_ALPHAS, f"alpha1={alpha1}, alpha2={alpha2}", NOT_WORSE)
             for alpha1, alpha2 in (("0.25", "0.75"), ("0.75", "0.75"), ("0.5", "0.5"), ("0.5", "0.95"))
         ),
+        setting_told=False,
     ),
     Claim(
         "A11",
@@ -421,6 +422,7 @@ AW_LOSS = [
                 _part(NORMS, ("aw, un-normalised", backbone), ("aw, normalised", backbone), EQUIVALENT),
             )
         ),
+        setting_told=False,
     ),
     Claim(
         "A12",

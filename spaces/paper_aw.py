@@ -76,9 +76,10 @@ AW_LOSS = [
         metrics=("real_fake_obtuse_final", "step_real_obtuse_final", "step_fake_obtuse_final"),
         note="Paper: angles between the gradients of D's step, real and fake loss in 50 iterations of the first epoch "
         "of DCGAN on CIFAR-10, hinge loss; no fractions are published. Here the share of steps of the whole first "
-        "epoch in which an angle is above 90 degrees; the runs' rows have histograms of the angles (angle_real_fake_"
-        "120: nearest to 120 degrees) and the shares of the five cases (aw_case_1). Minutes of a GPU a run, estimated, "
-        "most of them for the FID.",
+        "epoch in which an angle is above 90 degrees, a vanished gradient being orthogonal to all; the runs' rows have "
+        "histograms of the angles (angle_real_fake_120: nearest to 120 degrees), the shares of vanished gradients "
+        "(fake_vanished) and of the five cases (aw_case_1). Minutes of a GPU a run, estimated, most of them for the "
+        "FID.",
     ),
     # Both rows train with the original loss, and from each of its states try one step with either.
     Study(

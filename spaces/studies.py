@@ -43,7 +43,7 @@ STUDIES: dict[str, Study] = {
             rows=_methods(DIGITS_COOP),
             seeds=2,
         ),
-        # The 8-Gaussian ring of the aw paper's section 5.3, about 25 minutes on two cores.
+        # The 8-Gaussian ring of the aw paper's section 5.3, about 35 minutes on two cores.
         Study(
             "ring",
             "ring8_gan",

@@ -40,7 +40,8 @@ def aw_weights(
     the scores are mean sigmoids of D's logits, in [0, 1]. Everything stays on the gradients' device.
 
     Cases 1 and 2 favour the real loss (its score is low), 3 and 4 the fake one, 5 neither. Where the angle between
-    the gradients is obtuse, 1 and 3 go orthogonally to the other gradient (Theorem 2; exact for epsilon = 0).
+    the gradients is obtuse, 1 and 3 go orthogonally to the other gradient (Theorem 2; exact for epsilon = 0). A
+    gradient of zero counts as orthogonal, so that 1 and 3 have those steps too.
     """
     real = torch.cat([g.reshape(-1) for g in real_grads])
     fake = torch.cat([g.reshape(-1) for g in fake_grads])

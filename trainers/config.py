@@ -206,9 +206,9 @@ class Config(BaseModel):
     """Constant added to both weights."""
     probe: Literal["none", "off", "normalized", "unnormalized"] = "none"
     """At every adversarial update of D, what a step with this `aw` would do from there (aw-loss sections 5.1 and 5.2):
-    shares of obtuse angles between its gradient and those of the real and the fake loss, the cases of Algorithm 1, and
-    mean logits of the batch before and after it, all averaged over the run so far. Training is the same whatever is
-    probed."""
+    shares of obtuse angles between its gradient and those of the real and the fake loss, and of vanished gradients, the
+    cases of Algorithm 1, and mean logits of the batch before and after it, all averaged over the run so far. Training
+    is the same whatever is probed."""
 
     r1_gamma: float = Field(0.0, ge=0)
     """Weight gamma of R1, gamma/2 E|grad D(x)|^2 on real data (Mescheder et al. 2018); 0: off."""

@@ -23,9 +23,13 @@ MODE_POINTS = 100  # real points of each mode (section 5.3)
 def angles(step: Sequence[Tensor], real: Sequence[Tensor], fake: Sequence[Tensor]) -> dict[str, Tensor]:
     """Angles (section 5.1) between the gradient of D's step and those of its real and fake part, tensors of equal
     shapes, a parameter each: for each pair 0-d tensors, 1 or 0, of whether it is above 90 degrees
-    (`real_fake_obtuse`), and of which multiple of 10 degrees is nearest (`angle_real_fake_000` to `_180`)."""
+    (`real_fake_obtuse`), and of which multiple of 10 degrees is nearest (`angle_real_fake_000` to `_180`).
+
+    A gradient that vanished (`real_vanished`, `fake_vanished`), as that of the hinge loss does once all of a batch is
+    beyond the margin, counts as orthogonal to the others, as in aw-loss's weights.
+    """
     s, r, f = (torch.cat([g.reshape(-1) for g in gradients]) for gradients in (step, real, fake))
-    found = {}
+    found = {"real_vanished": (~r.any()).float(), "fake_vanished": (~f.any()).float()}
     for name, (a, b) in {"real_fake": (r, f), "step_real": (s, r), "step_fake": (s, f)}.items():
         cosine = cosine_similarity(a, b, dim=0, eps=torch.finfo(a.dtype).tiny)
         place = (cosine.clamp(-1, 1).acos().rad2deg() / ANGLE_STEP).round().long()

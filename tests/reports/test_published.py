@@ -91,6 +91,15 @@ def test_what_changes_no_number_of_the_protocol_is_no_difference(table7):
     assert all(value.comparable for value in beside(table7.varied(settings={"threads": 4}, seeds=9)).values())
 
 
+def test_features_and_samples_are_of_scores_alone():
+    """Not of D's logits, which no feature net sees."""
+    study = STUDIES["aw-fig5"].varied(settings={"features": "lite0", "eval_samples": 1000})
+    assert all(each.comparable for each in beside(study).values())
+    assert len(beside(study)) == 4
+    (note,) = beside(STUDIES["aw-fig5"].varied(tiny=True))["DCGAN aw-loss", "", "gap_after_final"].notes
+    assert "dataset digits, not cifar10" in note
+
+
 def test_equal_notes_share_a_letter(table7):
     found = footnotes(table7.varied(budget=0.5))
     assert sum(note.startswith("ours has") for note in found) == 1
@@ -118,14 +127,17 @@ def test_csv_says_what_is_comparable(table3):
     assert "n_images" in to_csv(none(varied), varied).set_index("row").loc["SN-GAN", "fid_best_notes"]
 
 
-def test_the_papers_own_data_are_comparable_and_unknown_settings_are_not():
-    """Whatever the data are called here, and though a pair has few test images."""
+def test_no_value_without_a_setting_is_comparable_on_the_papers_own_data_either():
+    """Which differ in nothing, whatever they are called here, and though a pair has few test images."""
     for name in ("coopinit-table2", "coopinit-table3", "coopinit-table4"):
         study = STUDIES[name]
         cells = {(cell.row, cell.column) for cell in study.cells()}
-        assert all(each.comparable for (*place, _), each in beside(study).items() if tuple(place) in cells)
-    (note,) = beside(STUDIES["coopinit-table2"].varied(budget=0.1))["StyleGAN2", "", "fid_best"].notes
-    assert note == "ours has n_images 2,500,000, not 25,000,000"
+        ours = [each for (*place, _), each in beside(study).items() if tuple(place) in cells]
+        assert not any(each.comparable for each in ours)
+        assert all(each.notes and not each.notes[0].startswith("ours has") for each in ours)
+    differs, untold = beside(STUDIES["coopinit-table2"].varied(budget=0.1))["StyleGAN2", "", "fid_best"].notes
+    assert differs == "ours has n_images 2,500,000, not 25,000,000"
+    assert untold == "The paper tells neither budget nor setting."
     coopnets = beside(STUDIES["coopinit-table1"])["CoopNets", "unconditional", "fid_best"]
     assert (coopnets.comparable, len(coopnets.notes)) == (False, 1)
     joint = beside(STUDIES["coopinit-joint"])["joint cooperative + adversarial objective", "", "fid_best"]

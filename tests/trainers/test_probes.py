@@ -43,6 +43,15 @@ def test_angles_of_known_gradients():
     assert places == {"real_fake": ["180"], "step_real": ["160"], "step_fake": ["020"]}
 
 
+def test_a_gradient_that_vanished_is_told_and_is_orthogonal_to_all():
+    found = angles(of_angle(0), of_angle(0), of_angle(90, 0.0))
+    assert (found["real_vanished"], found["fake_vanished"]) == (0, 1)
+    obtuse, places = told(of_angle(0), of_angle(0), of_angle(90, 0.0))
+    assert obtuse == set()
+    assert places == {"real_fake": ["090"], "step_real": ["000"], "step_fake": ["090"]}
+    assert angles(of_angle(62, 5), of_angle(0), of_angle(122, 1e-20))["fake_vanished"] == 0
+
+
 def test_a_right_angle_is_not_obtuse_whatever_the_rounding():
     """As those of Theorem 2's cases 1 and 3 without epsilon, in many dimensions; half of them would be by rounding."""
     rng = torch.Generator().manual_seed(0)
