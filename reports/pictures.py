@@ -125,7 +125,7 @@ def draw_strips(pictures: Pictures, study: Study, scores: Scores | None = None) 
     for axis, step in zip(axes[0], steps, strict=True):
         axis.set_title(EngFormatter(sep="")(step), fontsize=7, pad=3)
     told = "images shown to the discriminator"
-    staged = any(cell.config.n_coop > 0 for cell in cells)
+    staged = any(_cooperative(cell, step) for cell in cells for step in steps)
     told += "; thick orange frame: cooperative stage" if staged else ""
     told += "; bars: its mean logit of each mode" if scores else ""
     figure.text(0.5, 0.04 / size[1], told, ha="center", va="bottom", fontsize=7)
@@ -150,9 +150,14 @@ def _bars(line: Iterable[Axes], steps: Iterable[int], scores: dict[int, list[flo
 def _frame(axis: Axes, cell: Cell, step: int) -> None:
     """No ticks, and the frame of the stage that had made a picture."""
     axis.set(xticks=[], yticks=[])
-    cooperative = 0 < step <= cell.config.n_coop
+    cooperative = _cooperative(cell, step)
     for spine in axis.spines.values():
         spine.set(color=COLOURS[1] if cooperative else "0.7", linewidth=2.2 if cooperative else 0.6)
+
+
+def _cooperative(cell: Cell, step: int) -> bool:
+    """Whether the cooperative stage had made the picture after so many images."""
+    return 0 < step <= cell.config.n_coop
 
 
 def _wrapped(label: str, inches: float) -> str:

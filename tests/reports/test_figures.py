@@ -160,6 +160,9 @@ def test_a_strip_shows_each_method_over_its_stages(store, make_runs, tiny_points
     assert [axis.get_title() for axis in shown[:3]] == ["0", "256", "512"]
     thick = [axis.spines["left"].get_linewidth() > 1 for axis in shown]
     assert thick == [False] * 3 + [False, True, False]  # 256 is the end of the cooperative stage
+    assert "frame" in figure.texts[0].get_text()
+    ends = {cell: {step: grids[step] for step in (0, 512)} for cell, grids in pictures.items()}
+    assert "frame" not in draw_strips(ends, study).texts[0].get_text()  # none is drawn
 
 
 def test_strips_show_the_scores_of_each_mode(store, make_runs, tiny_points, tmp_path):
