@@ -214,24 +214,23 @@ main()
 
 def test_train_elsewhere_and_import(tmp_path):
     """`train` works where only torch and its like are installed; what it made is taken in once, and counts."""
-    for seed in ("0", "1"):
-        arguments = ("train", "digits_gan", "--tiny", "--out", f"made/{seed}", "--seed", seed)
-        done = subprocess.run(
-            [sys.executable, "-c", BARE, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.strip().splitlines()[-1] == f"done: made/{seed}"
+    arguments = ("train", "digits_gan", "--tiny", "--out", "made/1", "--seed", "1")
+    done = subprocess.run(
+        [sys.executable, "-c", BARE, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1] == "done: made/1"
     assert json.loads((tmp_path / "made" / "1" / "config.json").read_text())["seed"] == 1
     assert {p.name for p in tmp_path.iterdir()} == {"made"}
 
     first = ganablate(tmp_path, "import", "made").stdout.splitlines()
-    again = ganablate(tmp_path, "import", "made", "made/0").stdout.splitlines()
-    assert ["taken in" in line for line in first] == [True, True]
-    assert ["the store has this run (done)" in line for line in again] == [True, True]
+    again = ganablate(tmp_path, "import", "made", "made/1").stdout.splitlines()
+    assert ["taken in" in line for line in first] == [True]
+    assert ["the store has this run (done)" in line for line in again] == [True]
     plan = json.loads(ganablate(tmp_path, "plan", "quick", "--tiny", "--json").stdout)
     states = [[run["state"] for run in cell["runs"]] for cell in plan["cells"]]
-    assert states == [["done", "done"], *[["missing", "missing"]] * 3]
-    assert len(plan["missing"]) == 6
+    assert states == [["missing", "done"], *[["missing", "missing"]] * 3]
+    assert len(plan["missing"]) == 7
     assert plan["seconds_left"] > 0
     assert "seed 1: done, FID" in ganablate(tmp_path, "why", "quick", "GAN", "--tiny").stdout
 
@@ -264,6 +263,7 @@ def test_the_readmes_own_study_and_networks(tmp_path):
     assert "own code changed" in changed.stderr
 
 
+@pytest.mark.slow
 def test_own_images_make_a_table_by_three_commands(tmp_path):
     """Class folders of mixed sizes and formats, made here; the README's commands, at a small budget."""
     pytest.importorskip("efficientnet_lite_pytorch")
@@ -337,12 +337,15 @@ def test_train_finishes_a_checkpoint_when_told_to_stop(tmp_path):
             _, told = run.communicate(timeout=60)
         assert run.returncode == 128 + number
         assert told.decode() == "interrupted: the same command goes on with cut\n"
-    rows = []
-    for folder in ("cut", "whole"):
-        assert ganablate(tmp_path, *arguments, folder).returncode == 0
-        rows.append([json.loads(line) for line in (tmp_path / folder / "rows.jsonl").open()])
+    assert ganablate(tmp_path, *arguments, "cut").returncode == 0
+    gone_on = [json.loads(line) for line in (tmp_path / "cut" / "rows.jsonl").open()]
+
+    from trainers.config import Config
+    from trainers.loop import train
+
+    whole = list(train(Config.model_validate_json((tmp_path / "cut" / "config.json").read_text()), tmp_path / "whole"))
     times = {"seconds", "eval_seconds", "logged_at"}
-    a, b = ([{k: v for k, v in row.items() if k not in times} for row in part] for part in rows)
+    a, b = ([{k: v for k, v in row.items() if k not in times} for row in part] for part in (gone_on, whole))
     assert a == b
 
 

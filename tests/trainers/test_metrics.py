@@ -277,6 +277,7 @@ def low_rank_frechet(x, y):
     return float((x.mean(0) - y.mean(0)).square().sum() + a.square().sum() + b.square().sum() - 2 * cross)
 
 
+@pytest.mark.slow
 def test_inception_rows_equal_torch_fidelity(inception, inception_weights, photos):
     """IS and KID are those of its calculate_metrics on the same images in 8 bits, and FID is that of its features."""
     from torch_fidelity import FeatureExtractorInceptionV3, calculate_metrics
