@@ -368,6 +368,7 @@ def reap(sessions):
                 process.kill()
 
 
+@pytest.mark.slow
 def test_a_study_survives_the_death_of_its_driver(tmp_path):
     """SIGKILL in mid-study; then one MLflow run a (cell, seed), every step once, none left running."""
     with (tmp_path / "log").open("w") as log:
