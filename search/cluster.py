@@ -147,12 +147,15 @@ class Cluster:
 
             sign_name, has_shared = sign.name, shared is not None
             remote = ray.remote(num_cpus=0)(look)
-            places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in self._nodes()]
+            asked = [node["NodeID"] for node in self._nodes()]
+            places = [NodeAffinitySchedulingStrategy(node, soft=False) for node in asked]
             try:
                 found = ray.get([remote.options(scheduling_strategy=p).remote() for p in places], timeout=within)
             except GetTimeoutError:
                 raise ValueError(f"not all nodes of {self.address} answered within {within} s") from None
             except RayError as error:
+                if not set(asked) <= {node["NodeID"] for node in self._nodes()}:  # one died, which Ray sees late
+                    return self._survey(wanted, shared, within)
                 lines = [line.strip() for line in str(error).splitlines() if line.strip()]
                 raise ValueError(f"a node of {self.address} cannot take part: {lines[-1][:500]}") from None
         for host, _, sees in found:

@@ -59,7 +59,7 @@ class Nodes:
                 stdout=file,
                 stderr=file,
                 start_new_session=True,
-                env={**os.environ, "RAY_health_check_period_ms": "1000"},
+                env={"RAY_health_check_period_ms": "1000", **os.environ},
             )
         self.started.append(process)
         deadline = time.monotonic() + 120

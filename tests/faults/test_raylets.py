@@ -90,6 +90,18 @@ def test_a_node_dies_and_one_joins(tmp_path, nodes, one_machine):
     same_as(one_machine, tmp_path)
 
 
+def test_a_node_that_ray_does_not_know_dead_yet(tmp_path, monkeypatch):
+    """It counts as living for fifteen seconds after its death, in which the driver asks what it has."""
+    monkeypatch.setenv("RAY_health_check_period_ms", "3000")
+    make_study(tmp_path)
+    nodes = Nodes(tmp_path)
+    try:
+        nodes.kill(nodes.add())
+        finish(tmp_path, "--address", nodes.address)
+    finally:
+        nodes.stop()
+
+
 def test_without_the_token(tmp_path, nodes):
     make_study(tmp_path)
     told = finish(tmp_path, "--address", nodes.address, status=2, RAY_AUTH_TOKEN="0" * 64)
