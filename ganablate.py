@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from search.store.queries import links
+
 if TYPE_CHECKING:
-    from search.cluster import Cluster
-    from search.optimize import Outcome
+    from search.optimize.outcome import Outcome
     from search.store import Store
+    from search.tune.cluster import Cluster
     from spaces import Search, Study
 
 T = TypeVar("T")
@@ -53,7 +55,7 @@ STORAGE = "runs"
 def list_names(as_json: Json = False) -> None:
     """Print the names of studies, recipes, spaces, backbones and data sets."""
     from spaces import RECIPES, SPACES, STUDIES
-    from trainers.config import DATASETS
+    from trainers.names import DATASETS
     from trainers.networks import BACKBONES
 
     tables: dict[str, Iterable[str]] = {
@@ -85,7 +87,7 @@ def plan(
     """Show a study's cells and seeds, their states, and what `run` would start."""
     from search.plan import make_plan
     from search.progress import clock
-    from trainers.config import printable
+    from trainers.messages import printable
 
     chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
     made = make_plan(chosen, store)
@@ -121,7 +123,7 @@ def run(
 ) -> None:
     """Make a study's missing runs on Ray Tune; the same command after a crash finishes the rest."""
     chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
-    from search.cluster import Cluster
+    from search.tune.cluster import Cluster
 
     _run(chosen, store, Cluster(cpus_per_trial, gpus_per_trial, address, verbose), retry_failed)
 
@@ -151,8 +153,9 @@ def search(
 
     chosen = [_one_cell(name, budget, set_, tiny) for name in recipes]
     found, store = find_space(space), _store(tracking_uri, storage)
-    from search.cluster import Cluster
-    from search.optimize import check_search, check_table, tuned_study
+    from search.optimize.outcome import check_table, tuned_study
+    from search.optimize.searches import check_search
+    from search.tune.cluster import Cluster
 
     searches = [
         Search(one.name, one.cells()[0].config, space, found, sampler, scheduler, one.variant) for one in chosen
@@ -198,7 +201,7 @@ def why(
 ) -> None:
     """Print the runs behind a cell: seed, state, values, run id, code version, machine, folder."""
     from reports.why import explain
-    from trainers.config import printable
+    from trainers.messages import printable
 
     chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
     print("\n".join(map(printable, explain(chosen, store, row, column))))
@@ -242,7 +245,7 @@ def import_(
 ) -> None:
     """Take in run folders that `ganablate train` made elsewhere, each once."""
     from search.importing import import_runs
-    from trainers.config import printable
+    from trainers.messages import printable
 
     for line in import_runs(folders, _store(tracking_uri, storage)):
         print(printable(line), flush=True)
@@ -258,8 +261,8 @@ def clean(
     storage: Storage = STORAGE,
 ) -> None:
     """List what can go of the storage folder and what that frees; remove it with --yes, or once you said so."""
-    from search.housekeeping import KINDS, describe, find_leftovers, remove
-    from trainers.config import choose
+    from search.clean import KINDS, describe, find_leftovers, remove
+    from trainers.messages import choose
 
     for kind in kinds or []:
         if kind not in KINDS:
@@ -289,7 +292,7 @@ def ui(
     """Serve the MLflow UI on what was run, at http://127.0.0.1:PORT; of a tracking server, say where it is."""
     store = _store(tracking_uri, storage)
     address = store.server or f"http://{host}:{port}"
-    for study, link in store.links(address).items():
+    for study, link in links(store, address).items():
         print(f"{study}: {link}")
     print(f"everything: {address}", flush=True)
     if store.server:
@@ -313,17 +316,18 @@ def train(
 
     from trainers.loop import check
     from trainers.loop import train as train_config
+    from trainers.run_state import RunState
 
     check(config)
 
     signals: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: signals.append(number))
-    state = "running"
+    state = RunState.RUNNING
     for row in train_config(config, out, stop=lambda: bool(signals)):
         seconds, state = row["seconds"] + row["eval_seconds"], row["state"]
         print(f"{row['images']:>12,} images  {config.metric} {row[config.metric]:10.4f}  {seconds:8.1f} s", flush=True)
-    if state == "running":
+    if state == RunState.RUNNING:
         print(f"interrupted: the same command goes on with {out}", file=sys.stderr)
         raise typer.Exit(128 + signals[0])
     print(f"{state}: {out}")
@@ -366,9 +370,10 @@ def _one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: bo
 def _run(study: Study, store: Store, cluster: Cluster, retry_failed: bool) -> None:
     """Make a study's missing runs; exit code 1 if some failed."""
     from search.run import run_study
+    from trainers.run_state import RunState
 
     states = _interruptible(run_study, study, store, cluster, retry_failed=retry_failed)
-    failed = {name: state for name, state in states.items() if state.startswith("failed")}
+    failed = {name: state for name, state in states.items() if state.startswith(RunState.FAILED)}
     for name, state in failed.items():
         print(f"{name}: {state}", file=sys.stderr)
     if failed:
@@ -381,7 +386,7 @@ def _search(search: Search, store: Store, cluster: Cluster, samples: int, retry_
     from rich.console import Console
 
     from reports.searches import show_outcome
-    from search.optimize import run_search
+    from search.optimize.searches import run_search
 
     outcome = _interruptible(run_search, search, store, cluster, samples=samples, retry_failed=retry_failed)
     show_outcome(outcome, Console())
@@ -454,7 +459,7 @@ def _store(tracking_uri: str | None, storage: str) -> Store:
 
 def main() -> None:
     """Entry point: a user's mistake, or a file that cannot be used, is one sentence and exit code 2."""
-    from trainers.config import printable
+    from trainers.messages import printable
 
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("trainers").setLevel(logging.INFO)

@@ -27,6 +27,7 @@ from PIL import Image
 from sqlalchemy import MetaData, create_engine
 
 from search.store import Store
+from search.store.parents import Parents
 from spaces import Study
 
 LIMIT = 10.0  # seconds
@@ -116,7 +117,7 @@ def _run(
 def fill(store: Store, studies: list[Study]) -> None:
     """Write all runs of the studies into the store; those of the first have a grid of samples and a lock file."""
     artifacts = store.storage / "artifacts"
-    experiments = [store.experiment(study) for study in studies]
+    experiments = [Parents(store).experiment(study) for study in studies]
     tables = MetaData()
     engine = create_engine(store.uri)
     tables.reflect(engine)

@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 
 from reports.style import COLOURS, GREY, labelled, legend, look, panels
 from search.store import Store
+from search.store.queries import histories
 from spaces import Study
-from trainers.config import ANGLE_STEP
+from trainers.names import ANGLE_STEP
+from trainers.run_state import RunState
 
 PAIRS = {"real_fake": "real, fake", "step_real": "step, real", "step_fake": "step, fake"}
 ANGLES = {f"{pair}_obtuse": label for pair, label in PAIRS.items()}
@@ -22,12 +24,12 @@ HATCHES = ["", "///", "...", "xxx"]
 def angle_data(runs: pd.DataFrame, study: Study, store: Store) -> pd.DataFrame:
     """Shares of steps at the end of the done runs: one line a (cell, key) with mean, std and n; empty if none has
     angles. Keys are those of ANGLES, CASES and the histograms (`angle_real_fake_120`: nearest to 120 degrees)."""
-    done = runs[(runs["state"] == "done") & runs["row"].isin(study.rows) & runs["column"].isin(study.columns)]
+    done = runs[(runs["state"] == RunState.DONE) & runs["row"].isin(study.rows) & runs["column"].isin(study.columns)]
     cells = {run.run_id: " / ".join(filter(None, (run.row, run.column))) for run in done.itertuples()}
     shares = []
     for key in (*ANGLES, *CASES, *(f"angle_{pair}_{degrees:03d}" for pair in PAIRS for degrees in DEGREES)):
-        histories = store.histories(cells, key)
-        shares += [(cells[run], key, points[-1][2]) for run, points in histories.items() if points]
+        series = histories(store, cells, key)
+        shares += [(cells[run], key, points[-1][2]) for run, points in series.items() if points]
         if not shares:  # no run measures angles
             break
     grouped = pd.DataFrame(shares, columns=["cell", "key", "share"]).groupby(["cell", "key"], sort=False)

@@ -14,9 +14,12 @@ from reports.published import HARMLESS, Beside, beside
 from reports.table import Text, to_markdown, write_csv
 from reports.verdicts import Test, compare_means, compare_ranks, compare_shares, detectable_ratio, judge, least_seeds
 from search.store import Store, load_runs
+from search.store.queries import histories
 from spaces import CLAIMS, STUDIES, Claim, Part, Study
 from spaces.claims import Label
-from trainers.config import METRICS, Config
+from trainers.config import Config
+from trainers.names import METRICS
+from trainers.run_state import IN_TABLE, RunState
 
 Series = list[tuple[int, float]]  # a run's evaluations: images, value
 Vary = Callable[[Study], Study]
@@ -92,7 +95,7 @@ class Variant(NamedTuple):
         if label not in self.cells:
             raise Missing(f"{self.study.title} has no cell {name}")
         row, column, state = (self.runs[key] for key in ("row", "column", "state"))
-        group = self.runs[(row == label[0]) & (column == label[1]) & state.isin(["done", "diverged"])]
+        group = self.runs[(row == label[0]) & (column == label[1]) & state.isin(IN_TABLE)]
         if len(group) < self.study.seeds:
             raise Missing(f"{name}: {len(group)} of {self.study.seeds} runs are done")
         return group
@@ -230,7 +233,7 @@ class Measured:
             if second:
                 values = values - [each[-1][1] for each in self._series(label, second)]
         higher = metric in METRICS and not METRICS[metric].lower_is_better
-        lost = (group["state"] == "diverged").to_numpy()
+        lost = (group["state"] == RunState.DIVERGED).to_numpy()
         if metric == TIME:
             return values[~lost]
         values = np.where(lost, -math.inf if higher else math.inf, values)
@@ -241,10 +244,10 @@ class Measured:
     def _series(self, label: Label, row: str) -> list[Series]:
         """Each run's evaluations of a key of its rows."""
         run_ids = list(self.groups[label]["run_id"])
-        histories = self.store.histories(run_ids, row)
-        if not all(histories[run_id] for run_id in run_ids):
+        points = histories(self.store, run_ids, row)
+        if not all(points[run_id] for run_id in run_ids):
             raise Missing(f"{self.part.study} has runs without {row}")
-        return [[(images, value) for _, images, value in histories[run_id]] for run_id in run_ids]
+        return [[(images, value) for _, images, value in points[run_id]] for run_id in run_ids]
 
     def _target(self) -> float:
         """What all done runs of the cell on the right reached: the worst of their final, or of their best, values."""

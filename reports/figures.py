@@ -26,7 +26,8 @@ from reports.sweeps import draw_sweeps, sweep_data, sweep_metric
 from reports.table import write_csv
 from search.store import Store
 from spaces import Study
-from trainers.config import METRICS
+from trainers.names import METRICS
+from trainers.run_state import RunState
 
 ROWS = 14  # of a figure: as many have room in the legend
 COLUMNS, CELLS = 8, 42  # of a figure
@@ -38,7 +39,7 @@ def legible(runs: pd.DataFrame, study: Study) -> Study:
     most = min(ROWS, CELLS // len(columns))
     if len(study.rows) <= most:
         return dataclasses.replace(study, columns=columns)
-    done = runs[(runs["state"] == "done") & (runs["column"] == next(iter(columns)))]
+    done = runs[(runs["state"] == RunState.DONE) & (runs["column"] == next(iter(columns)))]
     means = done.groupby("row")[study.metrics[0]].mean()
     ranked = means.sort_values(ascending=METRICS[study.metrics[0]].lower_is_better).index
     kept = list(dict.fromkeys([next(iter(study.rows)), *ranked]))[:most]

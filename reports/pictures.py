@@ -18,8 +18,11 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from reports.style import COLOURS, read
 from reports.table import by_cell
 from search.store import Store
+from search.store.queries import histories, pictures
 from spaces import Cell, Study
-from trainers.config import POINT_DATASETS, printable
+from trainers.messages import printable
+from trainers.names import POINT_DATASETS
+from trainers.run_state import RunState
 
 Pictures = dict[tuple[str, str], dict[int, Path]]  # by cell, then by images shown
 Scores = dict[tuple[str, str], dict[int, list[float]]]  # by cell, then by images shown: D's mean logit of each mode
@@ -36,13 +39,13 @@ def samples_data(
     """The grids nearest to some numbers of images, by default the last, of each cell's first done seed that has any,
     fetched into the folder."""
     moments = list(moments)
-    found = {cell: store.pictures(run_id, folder, moments) for cell, run_id in shown(runs, study).items()}
+    found = {cell: pictures(store, run_id, folder, moments) for cell, run_id in shown(runs, study).items()}
     return {cell: grids for cell, grids in found.items() if grids}
 
 
 def shown(runs: pd.DataFrame, study: Study) -> dict[tuple[str, str], str]:
     """The run of each cell that pictures show: its first done seed."""
-    cells = by_cell(runs[runs["state"] == "done"], study)
+    cells = by_cell(runs[runs["state"] == RunState.DONE], study)
     return {cell: group.sort_values("seed")["run_id"].iloc[0] for cell, group in cells.items() if not group.empty}
 
 
@@ -51,9 +54,9 @@ def class_scores(runs: pd.DataFrame, study: Study, store: Store) -> Scores:
     show; none of a run that has none."""
     cells = {run_id: cell for cell, run_id in shown(runs, study).items()}
     found: Scores = {}
-    modes = (store.histories(cells, f"class_logit_{mode:02d}") for mode in itertools.count())
-    for histories in itertools.takewhile(lambda held: any(held.values()), modes):
-        for run_id, points in histories.items():
+    modes = (histories(store, cells, f"class_logit_{mode:02d}") for mode in itertools.count())
+    for logits in itertools.takewhile(lambda held: any(held.values()), modes):
+        for run_id, points in logits.items():
             for images, logit in {images: logit for _, images, logit in points}.items():
                 found.setdefault(cells[run_id], {}).setdefault(images, []).append(logit)
     return found

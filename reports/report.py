@@ -12,7 +12,7 @@ from rich.table import Table
 from reports.table import Text, as_text, by_column, in_parts, longest, to_csv, to_latex, to_markdown, widths, write_csv
 from search.store import Store, load_runs
 from spaces import Study
-from trainers.config import printable
+from trainers.messages import printable
 
 EDGES = 4  # letters of a table on the screen beside its columns
 LONGEST_LABEL, SHORT_LABEL = 40, 20  # letters of rows' labels before they are folded; if that saves a second table

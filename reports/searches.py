@@ -12,10 +12,12 @@ from rich.console import Console
 
 from reports.table import write_csv
 from spaces import Study
-from trainers.config import METRICS, printable
+from trainers.messages import printable
+from trainers.names import METRICS
+from trainers.run_state import RunState
 
 if TYPE_CHECKING:
-    from search.optimize import Outcome
+    from search.optimize.outcome import Outcome
 
 
 def show_outcome(outcome: Outcome, console: Console) -> None:
@@ -27,15 +29,17 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
         + ", ".join(f"{count} {state}" for state, count in states.items()),
         f"  stopping saved {outcome.images_saved:,} of {full:,} images ({outcome.images_saved / full:.0%})",
     ]
-    if states["done"]:
+    if states[RunState.DONE]:
         metric, winner = METRICS[outcome.search.metric], outcome.winner
         values = ", ".join(
             f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
             for name, value in _varied(outcome).items()
         )
         lines.append(f"  winner: trial {winner.number}, {metric.label} {winner.value:.{metric.decimals}f}: {values}")
-    lines += [f"  trial {trial.number} failed: {trial.error}" for trial in outcome.trials if trial.state == "failed"]
-    lines += ["  run again with --retry-failed once the cause is mended"] if states["failed"] else []
+    lines += [
+        f"  trial {trial.number} failed: {trial.error}" for trial in outcome.trials if trial.state == RunState.FAILED
+    ]
+    lines += ["  run again with --retry-failed once the cause is mended"] if states[RunState.FAILED] else []
     for line in lines:
         console.print(printable(line), highlight=False, soft_wrap=True, markup=False)
 

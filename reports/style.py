@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from trainers.config import printable
+from trainers.messages import printable
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe and Ito
 STYLES = ["-", "--", "-.", (0, (4, 1, 1, 1, 1, 1))]  # dotted lines are of stages and references

@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter, NullFormatter, NullLocator
 from reports.style import ABREAST, COLOURS, GREY, MARKERS, STYLES, labelled, legend, panels
 from reports.table import STATISTICS, ablation_table
 from spaces import Cell, Study
-from trainers.config import METRICS, REFERENCES
+from trainers.names import METRICS, REFERENCES
 
 VALUES = 3  # of a field at the least, to be a sweep
 LINES, REFERENCE_LINES, FIELDS = 12, 3, 6  # of a figure

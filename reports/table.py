@@ -17,9 +17,11 @@ from rich.cells import cell_len
 from scipy.stats import ttest_ind
 
 from reports.published import PAPERS_METRICS, Beside, beside, footnotes
-from search.aggregate import Aggregate, aggregate
+from search.store.frames import Aggregate, aggregate
 from spaces import Study
-from trainers.config import METRICS, printable
+from trainers.messages import printable
+from trainers.names import METRICS
+from trainers.run_state import IN_TABLE, RunState
 
 STATISTICS = (*Aggregate._fields, "published")
 
@@ -54,7 +56,7 @@ def by_cell(runs: pd.DataFrame, study: Study) -> dict[tuple[str, str], pd.DataFr
 
 def _refuse_mixtures(runs: pd.DataFrame) -> None:
     """A column compares only what was scored alike."""
-    ended = runs[runs["state"].isin(["done", "diverged"])]
+    ended = runs[runs["state"].isin(IN_TABLE)]
     for name in ("protocol", "data_digest", "features_digest"):
         for column, group in ended.groupby("column"):
             kinds = sorted(set(group[name]))
@@ -84,7 +86,7 @@ def difference(values: pd.Series, reference: pd.Series) -> Difference:
 
 def differences(runs: pd.DataFrame, study: Study) -> dict[tuple[str, str, str], Difference]:
     """Difference of each cell's done runs to those of the first row that its column has, by (row, column, metric)."""
-    cells, first = by_cell(runs[runs["state"] == "done"], study), references(study)
+    cells, first = by_cell(runs[runs["state"] == RunState.DONE], study), references(study)
     found = {}
     for metric in study.metrics:
         values = {cell: group[metric].astype(float) for cell, group in cells.items()}
@@ -268,9 +270,9 @@ def caption(runs: pd.DataFrame, study: Study) -> str:
     versions = sorted(set(runs["code_version"]) - {""}) if len(runs) else []
     if len(versions) > 1:
         lines.append(f"Runs of several code versions: {', '.join(versions)}.")
-    if (runs["state"] == "diverged").any():
+    if (runs["state"] == RunState.DIVERGED).any():
         lines.append("div k/n: k of n seeds diverged; the mean is of the others and takes no mark.")
-    left = len(configs) * study.seeds - int(runs["state"].isin(["done", "diverged"]).sum())
+    left = len(configs) * study.seeds - int(runs["state"].isin(IN_TABLE).sum())
     if left:
         lines.append(f"{left} runs are not done.")
     return " ".join(lines + _on_published(study))
@@ -352,7 +354,7 @@ def to_latex(text: Text, runs: pd.DataFrame, study: Study) -> str:
     sources = [
         f"% {row} / {column}: n = {len(group)}; runs {' '.join(group['run_id'])}; "
         f"code {' '.join(sorted(set(group['code_version'])))}"
-        for (row, column), group in runs[runs["state"] == "done"].groupby(["row", "column"], sort=False)
+        for (row, column), group in runs[runs["state"] == RunState.DONE].groupby(["row", "column"], sort=False)
     ]
     lines = [
         "% needs \\usepackage{booktabs,graphicx}, and LuaLaTeX for letters that pdfLaTeX does not have",
@@ -396,7 +398,7 @@ def to_csv(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
         flat[f"{metric}_published_std"] = [value.std for value in values]
         flat[f"{metric}_comparable"] = [value.comparable for value in values]
         flat[f"{metric}_notes"] = ["; ".join(value.notes) for value in values]
-    done, none = by_cell(runs[runs["state"] == "done"], study), runs.iloc[:0]
+    done, none = by_cell(runs[runs["state"] == RunState.DONE], study), runs.iloc[:0]
     for name in ("run_id", "code_version", "protocol"):
         flat[f"{name}s"] = [";".join(dict.fromkeys(done.get(place, none)[name])) for place in flat.index]
     return flat.reset_index()

@@ -6,10 +6,12 @@ import math
 
 from search.plan import Job, make_plan
 from search.progress import clock
-from search.records import Record
 from search.store import Store
+from search.store.database import StoredRun
+from search.store.queries import seed_runs
 from spaces import Study
-from trainers.config import METRICS, choose
+from trainers.messages import choose
+from trainers.names import METRICS
 
 
 def explain(study: Study, store: Store, row: str, column: str | None = None) -> list[str]:
@@ -19,7 +21,7 @@ def explain(study: Study, store: Store, row: str, column: str | None = None) -> 
     if column is not None and column not in study.columns:
         raise ValueError(f"column {column!r} is not in study {study.title!r}; {choose(column, study.columns)}")
     cells = [cell for cell in study.cells() if cell.row == row and column in (None, cell.column)]
-    records = store.records(cell.config for cell in cells)
+    records = seed_runs(store, (cell.config for cell in cells))
     lines = []
     for cell, jobs in make_plan(study, store).by_cell():
         if cell not in cells:
@@ -35,7 +37,7 @@ def explain(study: Study, store: Store, row: str, column: str | None = None) -> 
     return lines
 
 
-def _run(study: Study, store: Store, job: Job, record: Record | None) -> list[str]:
+def _run(study: Study, store: Store, job: Job, record: StoredRun | None) -> list[str]:
     """A run in three lines at most."""
     if record is None:
         return [f"  seed {job.seed}: {job.state}"]

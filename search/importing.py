@@ -7,12 +7,15 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from search.locks import Claims
+from search.locks import RunLocks
 from search.store import Store
+from search.store.delivery import Delivery
+from search.store.queries import seed_runs
 from spaces import Cell, Study
 from spaces.study import FIRST_SEARCH_SEED
-from trainers.checkpoint import END, STOP, end_of, read_rows, read_run
 from trainers.config import Config
+from trainers.run_folder import END, STOP, end_of, read_rows, read_run
+from trainers.run_state import IN_TABLE, RunState
 
 
 def import_runs(folders: Iterable[Path], store: Store) -> Iterator[str]:
@@ -24,12 +27,12 @@ def import_runs(folders: Iterable[Path], store: Store) -> Iterator[str]:
     copied, for a folder that is, and holds, no run.
     """
     runs = {path: read_run(path)[0] for folder in folders for path in _run_folders(folder)}
-    claims = Claims(store.storage)
+    delivery, locks = Delivery(store), RunLocks(store.storage)
     try:
         for path, config in runs.items():
-            yield f"{path}: {_take_in(path, config, store, claims)}"
+            yield f"{path}: {_import_one(path, config, delivery, locks)}"
     finally:
-        claims.release()
+        locks.release()
 
 
 def _run_folders(folder: Path) -> list[Path]:
@@ -46,35 +49,35 @@ def _are_files(*paths: Path) -> bool:
     return all(path.is_file() for path in paths)  # pipes and devices have no end
 
 
-def _take_in(path: Path, config: Config, store: Store, claims: Claims) -> str:
+def _import_one(path: Path, config: Config, delivery: Delivery, locks: RunLocks) -> str:
     """Copy one folder; returns what became of it."""
-    rows = read_rows(path)
+    store, rows = delivery.store, read_rows(path)
     if not rows:
         return "no rows yet, left alone"
-    if not claims.claim(config.cell_key, config.seed):
+    if not locks.acquire(config.cell_key, config.seed):
         return "is being made by another process, left alone"
-    held = store.records([config]).get((config.cell_key, config.seed))
-    if held and held.state in ("done", "diverged"):
-        return f"the store has this run ({held.state}), left alone"
-    if held and path.resolve() == store.folder(held.run_id).resolve():
-        store.complete(held.run_id)
-        return f"brought to the store as run {held.run_id} ({end_of(path)[0]})"
-    known = read_rows(store.folder(held.run_id)) if held else []
+    stored = seed_runs(store, [config]).get((config.cell_key, config.seed))
+    if stored and stored.state in IN_TABLE:
+        return f"the store has this run ({stored.state}), left alone"
+    if stored and path.resolve() == store.folder(stored.run_id).resolve():
+        delivery.complete(stored.run_id)
+        return f"brought to the store as run {stored.run_id} ({end_of(path)[0]})"
+    known = read_rows(store.folder(stored.run_id)) if stored else []
     if rows[: len(known)] != known:
         return "the store has begun this run itself, left alone"
-    if rows == known and rows[-1]["state"] == "running":
+    if rows == known and rows[-1]["state"] == RunState.RUNNING:
         return "the store has this run as far, left alone"
     label = f"{config.dataset} {config.backbone} {config.cell_key}"
     study = Study("imported", config, {label: {}}, seeds=FIRST_SEARCH_SEED, metrics=(f"{config.metric}_final",))
     cell = Cell(label, "", config.replace(seed=0))
-    run_id = held.run_id if held else store.create(study, cell, config.seed)
+    run_id = stored.run_id if stored else delivery.create(study, cell, config.seed)
     _copy(path, store.folder(run_id))
-    store.folders.bring(run_id, surely=True)
-    store.complete(run_id)
+    store.folders.upload(run_id, retry=True)
+    delivery.complete(run_id)
     state = rows[-1]["state"]
-    if state == "running":
+    if state == RunState.RUNNING:
         return f"taken in as run {run_id}, to be gone on with from {rows[-1]['images']:,} images"
-    store.update_parents(study, [cell])
+    delivery.parents.update(study, [cell])
     return f"taken in as run {run_id} ({state})"
 
 

@@ -14,44 +14,46 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-OPEN_FILES = 2**16  # a claimed run is one, and the usual bound of 1,024 is less than a large study has
-TRIES = 5  # tries at a lock, since `is_held` of another process has it for a moment
+from trainers.files import waiting_lock
+
+OPEN_FILES = 2**16  # a locked run is one, and the usual bound of 1,024 is less than a large study has
+TRIES = 5  # tries at a lock, since `is_locked` of another process has it for a moment
 
 
-class Claims:
-    """The runs that this process has claimed under a storage folder; hold it for as long as they are being made."""
+class RunLocks:
+    """The runs that this process has locked under a storage folder; hold it for as long as they are being made."""
 
     def __init__(self, storage: Path) -> None:
         self.folder = storage / "locks"
-        self._held: dict[str, BinaryIO] = {}
+        self._files: dict[str, BinaryIO] = {}
         few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(few, min(most, OPEN_FILES)), most))
 
-    def claim(self, cell_key: str, seed: int) -> bool:
+    def acquire(self, cell_key: str, seed: int) -> bool:
         """Whether the run is ours now; False while another process holds it."""
         name = f"{cell_key}-{seed}"
-        if name in self._held:
+        if name in self._files:
             return True
         self.folder.mkdir(parents=True, exist_ok=True)
-        file = _lock(self.folder / name)
+        file = _try_lock(self.folder / name)
         if file is None:
             return False
-        self._held[name] = file
+        self._files[name] = file
         return True
 
     def holds(self, cell_key: str, seed: int) -> bool:
         """Whether the run is ours."""
-        return f"{cell_key}-{seed}" in self._held
+        return f"{cell_key}-{seed}" in self._files
 
     def release(self) -> None:
         """Free all of them."""
-        for name, file in self._held.items():
+        for name, file in self._files.items():
             (self.folder / name).unlink(missing_ok=True)
             file.close()
-        self._held.clear()
+        self._files.clear()
 
 
-def _lock(path: Path) -> BinaryIO | None:
+def _try_lock(path: Path) -> BinaryIO | None:
     """The file, made if need be and locked; None while another process holds it."""
     for _ in range(TRIES):
         file = path.open("wb")
@@ -67,12 +69,12 @@ def _lock(path: Path) -> BinaryIO | None:
     return None
 
 
-def is_claimed(storage: Path, cell_key: str, seed: int) -> bool:
+def is_locked(storage: Path, cell_key: str, seed: int) -> bool:
     """Whether a living process holds the run."""
-    return is_held(storage / "locks" / f"{cell_key}-{seed}")
+    return is_file_locked(storage / "locks" / f"{cell_key}-{seed}")
 
 
-def is_held(path: Path) -> bool:
+def is_file_locked(path: Path) -> bool:
     """Whether a living process holds a lock file."""
     try:
         file = path.open("rb")
@@ -89,7 +91,5 @@ def is_held(path: Path) -> bool:
 @contextmanager
 def exclusive(storage: Path) -> Iterator[None]:
     """Hold the store's own lock for a moment, waiting for whoever has it."""
-    (storage / "locks").mkdir(parents=True, exist_ok=True)
-    with (storage / "locks" / "store").open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with waiting_lock(storage / "locks" / "store"):
         yield

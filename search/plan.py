@@ -9,13 +9,14 @@ from itertools import groupby
 from statistics import fmean
 from typing import Any
 
-from search.locks import Claims, is_claimed
-from search.records import Record
+from search.locks import RunLocks, is_locked
 from search.store import Store
+from search.store.database import StoredRun
+from search.store.queries import seed_runs
 from spaces import Cell, Study
 from spaces.published import published_cells
-from trainers.checkpoint import ENDS
 from trainers.config import Config
+from trainers.run_state import RunState
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Job:
 
     cell: Cell
     seed: int
-    state: str
+    state: RunState
     run_id: str | None
 
     @property
@@ -57,7 +58,7 @@ class Plan:
         said = published_cells(self.study.published)
         cells: list[dict[str, Any]] = []
         for cell, jobs in self.by_cell():
-            runs = [{"seed": job.seed, "state": job.state, "run_id": job.run_id} for job in jobs]
+            runs = [{"seed": job.seed, "state": shown_state(job.state), "run_id": job.run_id} for job in jobs]
             values = said.pop((cell.row, cell.column), {})
             key = cell.config.cell_key
             cells.append({"row": cell.row, "column": cell.column, "cell_key": key, "published": values, "runs": runs})
@@ -67,33 +68,50 @@ class Plan:
         return {"study": self.study.title, "cells": cells, "missing": missing, "seconds_left": self.seconds_left}
 
 
-def make_plan(study: Study, store: Store, *, retry_failed: bool = False, claims: Claims | None = None) -> Plan:
+def shown_state(state: RunState) -> RunState:
+    """The state as users see it: what was interrupted is missing, since `run` makes the rest."""
+    return RunState.MISSING if state == RunState.INTERRUPTED else state
+
+
+def make_plan(
+    study: Study,
+    store: Store,
+    *,
+    retry_failed: bool = False,
+    locks: RunLocks | None = None,
+    stored: Mapping[tuple[str, int], StoredRun] | None = None,
+) -> Plan:
     """The plan of a study by what the store holds.
 
-    A run that was begun and that no living process holds, `claims` aside, is missing: it goes on from its checkpoint,
-    in its own MLflow run. A stopped run has no place in a table, so it is missing too; a failed one is with
-    `retry_failed`. Cells that share a Config share their runs.
+    A run that was begun and that no live process holds, `locks` aside, is interrupted, and so among the missing: it
+    resumes in its own MLflow run. A stopped run has no place in a table, so it is missing too; a failed one is with
+    `retry_failed`. Cells that share a Config share their runs. `stored` is what the store holds of the cells, by
+    (cell_key, seed), if it was just asked.
     """
     cells = study.cells()
-    records = store.records(cell.config for cell in cells)
+    stored = seed_runs(store, (cell.config for cell in cells)) if stored is None else stored
     jobs = []
     for cell in cells:
-        cell_key = cell.config.cell_key
         for seed in range(study.seeds):
-            key = (cell_key, seed)
-            record = records.get(key)
-            state = record.state if record else "missing"
-            if state not in ENDS:
-                elsewhere = is_claimed(store.storage, *key) and not (claims and claims.holds(*key))
-                state = "running" if elsewhere else "missing"
-            jobs.append(Job(cell, seed, state, record.run_id if record else None))
-    wanted = ("missing", "stopped", "failed") if retry_failed else ("missing", "stopped")
+            run = stored.get((cell.config.cell_key, seed))
+            jobs.append(Job(cell, seed, _state(store, cell, seed, run, locks), run.run_id if run else None))
+    wanted = {RunState.MISSING, RunState.INTERRUPTED, RunState.STOPPED} | ({RunState.FAILED} if retry_failed else set())
     missing = list({job.key: job for job in reversed(jobs) if job.state in wanted}.values())[::-1]
     missing.sort(key=lambda job: job.seed)  # so that a table fills evenly, and the load of the machine meets all rows
-    return Plan(study, jobs, missing, _seconds_left(missing, records))
+    return Plan(study, jobs, missing, _seconds_left(missing, stored))
 
 
-def _seconds_left(missing: list[Job], records: Mapping[tuple[str, int], Record]) -> float | None:
+def _state(store: Store, cell: Cell, seed: int, run: StoredRun | None, locks: RunLocks | None) -> RunState:
+    """What the store says of a run that has ended; of others the locks tell whether a process makes them now."""
+    if run and run.state.has_ended:
+        return run.state
+    key = cell.config.cell_key, seed
+    if is_locked(store.storage, *key) and not (locks and locks.holds(*key)):
+        return RunState.RUNNING
+    return RunState.INTERRUPTED if run and run.state == RunState.RUNNING else RunState.MISSING
+
+
+def _seconds_left(missing: list[Job], stored: Mapping[tuple[str, int], StoredRun]) -> float | None:
     """Images left of the missing runs by the measured seconds an image of their cells, else of all, a run on each core.
 
     None while no run of the study has shown an image.
@@ -101,18 +119,18 @@ def _seconds_left(missing: list[Job], records: Mapping[tuple[str, int], Record])
     if not missing:
         return 0.0
     seconds: dict[str, list[float]] = {}
-    for (key, _), record in records.items():
-        if record.metrics.get("images", 0) > 0:
-            spent = record.metrics.get("seconds", 0.0) + record.metrics.get("eval_seconds", 0.0)
-            seconds.setdefault(key, []).append(spent / record.metrics["images"])
+    for (key, _), run in stored.items():
+        if run.metrics.get("images", 0) > 0:
+            spent = run.metrics.get("seconds", 0.0) + run.metrics.get("eval_seconds", 0.0)
+            seconds.setdefault(key, []).append(spent / run.metrics["images"])
     if not seconds:
         return None
     by_cell = {key: fmean(values) for key, values in seconds.items()}
     total = 0.0
     for job in missing:
-        held = records.get(job.key)
-        resumed = held is not None and held.state != "stopped"
-        shown = held.metrics.get("images", 0) if held and resumed else 0
+        begun = stored.get(job.key)
+        resumes = begun is not None and begun.state != RunState.STOPPED
+        shown = begun.metrics.get("images", 0) if begun and resumes else 0
         pace = by_cell.get(job.cell.config.cell_key, fmean(by_cell.values()))
         total += pace * max(0, job.cell.config.n_images - shown)
     return total / min(len(os.sched_getaffinity(0)), len(missing))

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from search.plan import Job
-from trainers.config import METRICS, printable
+from trainers.messages import printable
+from trainers.names import METRICS
 
 
-class Display:
+class SweepProgress:
     """A bar over all images of the runs to make; off a terminal, one line for each run that ends."""
 
     def __init__(self, runs: int, images: int, console: Console) -> None:
@@ -35,15 +36,15 @@ class Display:
         )
         self.task = self.progress.add_task("images", total=self.total, detail="starting workers")
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> SweepProgress:
         self.progress.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self.progress.stop()
 
-    def row(self, job: Job, images: int, value: float) -> None:
-        """A run reported a row."""
+    def update(self, job: Job, images: int, value: float) -> None:
+        """A run reported an evaluation."""
         name = label(job)
         self.running.add(name)
         self.first.setdefault(name, images)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from rich.console import Console
 
-from search.cluster import Cluster
-from search.locks import Claims, is_claimed
-from search.plan import Job, make_plan
-from search.progress import Display
-from search.records import Record
+from search.locks import RunLocks, is_locked
+from search.plan import Job, Plan, make_plan
+from search.progress import SweepProgress
 from search.store import Store
-from search.tuning import DONE, Work, tune_runs
+from search.store.database import StoredRun
+from search.store.delivery import Delivery
+from search.store.queries import seed_runs, stored_cells
+from search.tune.cluster import Cluster
+from search.tune.driver import DONE, RunQueue, tune_runs
 from spaces import Cell, Study
-from trainers.checkpoint import ENDS, end_of
 from trainers.loop import check
+from trainers.run_folder import end_of
+from trainers.run_state import RunState
 
 
 def run_study(
@@ -34,83 +38,91 @@ def run_study(
     the machine has; KeyboardInterrupt if Ctrl-C ended it.
     """
     console, cluster = console or Console(markup=False), cluster or Cluster()
-    check_cells(study.cells(), store)
-    if make_plan(study, store, retry_failed=retry_failed).missing:
+    stored = seed_runs(store, (cell.config for cell in study.cells()))
+    check_cells(study.cells(), stored)
+    if make_plan(study, store, retry_failed=retry_failed, stored=stored).missing:
         cluster.start(store.shared, [cell.config for cell in study.cells()])
-    take_up(study, store)
-    store.update_parents(study, study.cells())  # of runs that other studies, or a driver that died, made
-    jobs = store.reserve(study, make_plan(study, store, retry_failed=retry_failed).missing)
+    jobs = _reserve(study, Delivery(store), retry_failed)
     if not jobs:
         console.print(f"{study.title}: nothing to run.", highlight=False)
         return {}
     console.print(f"{study.title}: {len(jobs)} runs to make.", highlight=False)
     images = sum(job.cell.config.n_images for job in jobs)
-    claims = Claims(store.storage)
+    locks = RunLocks(store.storage)
     try:
-        with Display(len(jobs), images, console) as display:
-            work = MissingRuns(study, store, jobs, claims)
-            waiting = tune_runs(work, store, display, cluster)
+        with SweepProgress(len(jobs), images, console) as progress:
+            queue = StudyQueue(study, store, jobs, locks)
+            waiting = tune_runs(queue, store, progress, cluster)
     except KeyboardInterrupt as interrupt:
-        left = f"{len(jobs) - display.done} runs are left, and the same command goes on with them"
+        left = f"{len(jobs) - progress.done} runs are left, and the same command goes on with them"
         raise KeyboardInterrupt(left, *(interrupt.args or [signal.SIGINT])) from None
     finally:
-        claims.release()
-    if work.elsewhere:
-        console.print(f"{work.elsewhere} runs were or are being made by another process; they were left to it.")
+        locks.release()
+    if queue.elsewhere:
+        console.print(f"{queue.elsewhere} runs were or are being made by another process; they were left to it.")
     if waiting:
         raise ConnectionError(
-            f"the MLflow store {store.place} has not taken all: {len(waiting)} parts wait in {store.folders.root}; the "
-            f"same command, or `ganablate import` of that folder, brings them there"
+            f"the MLflow store {store.address} has not taken all: {len(waiting)} parts wait in {store.folders.root}; "
+            f"the same command, or `ganablate import` of that folder, brings them there"
         )
-    return display.states
+    return progress.states
 
 
-def take_up(study: Study, store: Store) -> None:
-    """Bring to the store what drivers that died, or whose store was away, left in the folders of a study's runs."""
-    records = store.records(cell.config for cell in study.cells())
-    store.take_up(record for key, record in records.items() if not is_claimed(store.storage, *key))
+def _reserve(study: Study, delivery: Delivery, retry_failed: bool) -> list[Job]:
+    """The missing runs, each with its MLflow run, so that they can be made while the store is away.
+
+    What drivers that died, or whose store was away, left in run folders is stored first.
+    """
+    store, cells = delivery.store, study.cells()
+    with store.exclusive():  # two drivers must not make two
+        stored = stored_cells(store, (cell.config for cell in cells))
+        idle = (run for key, run in stored.seeds.items() if not is_locked(store.storage, *key))
+        if delivery.recover(idle):
+            stored = stored_cells(store, (cell.config for cell in cells))
+        delivery.parents.update(study, cells, stored)  # of runs that other studies, or a driver that died, made
+        plan: Plan = make_plan(study, store, retry_failed=retry_failed, stored=stored.seeds)
+        return [replace(job, run_id=job.run_id or delivery.create(study, job.cell, job.seed)) for job in plan.missing]
 
 
-def check_cells(cells: Iterable[Cell], store: Store) -> None:
+def check_cells(cells: Iterable[Cell], stored: Mapping[tuple[str, int], StoredRun]) -> None:
     """Raise ValueError if a cell cannot be trained, or was trained before on other data or scored by other weights."""
-    cells = list(cells)
-    records = store.records(cell.config for cell in cells)
     for cell in cells:
-        held = [record for (key, _), record in records.items() if key == cell.config.cell_key]
-        check_digests(cell, check(cell.config), held)
+        of_cell = [run for (key, _), run in stored.items() if key == cell.config.cell_key]
+        check_digests(cell, check(cell.config), of_cell)
 
 
-def check_digests(cell: Cell, digests: Mapping[str, str], records: Iterable[Record]) -> None:
+def check_digests(cell: Cell, digests: Mapping[str, str], runs: Iterable[StoredRun]) -> None:
     """Raise ValueError if runs have other digests than these."""
-    for record in records:
+    for run in runs:
         for name, digest in digests.items():
-            held = record.tags.get(name, digest)
-            if held != digest:
+            before = run.tags.get(name, digest)
+            if before != digest:
                 raise ValueError(
-                    f"{name} of {cell.label} is {digest}, but run {record.run_id} has {held}: data, feature weights or "
+                    f"{name} of {cell.label} is {digest}, but run {run.run_id} has {before}: data, feature weights or "
                     f"own code changed; restore them, or give them a new name, or delete that run in MLflow"
                 )
 
 
-class MissingRuns(Work):
+class StudyQueue(RunQueue):
     """The missing runs of a study, in its order, but for those that another process makes meanwhile."""
 
-    def __init__(self, study: Study, store: Store, jobs: list[Job], claims: Claims) -> None:
-        self.study, self.store, self.left, self.claims = study, store, list(jobs), claims
+    def __init__(self, study: Study, store: Store, jobs: list[Job], locks: RunLocks) -> None:
+        self.study, self.store, self.left, self.locks = study, store, list(jobs), locks
         self.elsewhere = 0
 
     def next(self) -> Job | str:
         while self.left:
             job = self.left.pop(0)
-            if self.claims.claim(*job.key) and not self._made(job):
+            if self.locks.acquire(*job.key) and not self._is_made(job):
                 return job
             self.elsewhere += 1
         return DONE
 
-    def _made(self, job: Job) -> bool:
-        """Whether another process ended the run before we claimed it; its folder knows, should the store be away."""
+    def _is_made(self, job: Job) -> bool:
+        """Whether another process ended the run before we locked it; its folder knows, should the store be away."""
         assert job.run_id is not None
-        return job.state == "missing" and end_of(self.store.folder(job.run_id))[0] in ENDS
+        was_missing = job.state in (RunState.MISSING, RunState.INTERRUPTED)
+        return was_missing and end_of(self.store.folder(job.run_id))[0].has_ended
 
-    def summarize(self, job: Job) -> None:
-        self.store.update_parents(self.study, [job.cell])
+    def update_parent(self, job: Job, delivery: Delivery) -> None:
+        delivery.parents.update(self.study, [job.cell])

@@ -1,11 +1,11 @@
 """What varies: recipes (named Configs), search spaces, studies (ablation tables to be)."""
 
 from spaces.claims import CLAIMS, Claim, Part
-from spaces.names import find_recipe, find_space, find_study
+from spaces.find import find_recipe, find_space, find_study
 from spaces.published import Published, published
 from spaces.recipes import RECIPES
 from spaces.search import Search
-from spaces.spaces import SPACES
+from spaces.search_spaces import SPACES
 from spaces.studies import STUDIES
 from spaces.study import Cell, Study
 

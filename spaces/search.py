@@ -6,9 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from spaces.spaces import Space
+from spaces.search_spaces import Space
 from spaces.study import FIRST_SEARCH_SEED, Cell
-from trainers.config import METRICS, Config
+from trainers.config import Config
+from trainers.names import METRICS
 
 
 @dataclass(frozen=True)

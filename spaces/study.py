@@ -9,7 +9,9 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from spaces.recipes import RECIPES
-from trainers.config import METRICS, TINY_FIELDS, Config, choose
+from trainers.config import TINY_FIELDS, Config
+from trainers.messages import choose
+from trainers.names import METRICS
 
 Overrides = Mapping[str, Any]
 POINT_METRICS = ("energy_distance_final", "modes_final", "high_quality_final")

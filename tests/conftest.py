@@ -8,6 +8,8 @@ os.environ["MLFLOW_TRACKING_URI"] = ""  # tests never write to a user's store
 import pytest
 import torch
 
+from search.store.delivery import Delivery
+from search.store.parents import Parents
 from trainers.config import Config
 
 
@@ -80,11 +82,11 @@ def make_runs(store):
         for cell in study.cells():
             for seed in range(seeds or study.seeds):
                 config = cell.config.replace(seed=seed)
-                run_id = store.create(study, cell, seed)
-                store.begin(run_id, config)
+                run_id = Delivery(store).create(study, cell, seed)
+                Delivery(store).begin(run_id, config)
                 for _row in train(config, store.folder(run_id)):
-                    store.deliver(run_id)
-                store.finish(run_id, _row["state"])
-        store.update_parents(study, study.cells())
+                    Delivery(store).deliver(run_id)
+                Delivery(store).finish(run_id, _row["state"])
+        Parents(store).update(study, study.cells())
 
     return make

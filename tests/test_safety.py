@@ -14,8 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
+from trainers.data.decode import open_images
+from trainers.data.image_files import MAX_BYTES, from_folder, from_zip
 from trainers.features import load_features
-from trainers.images import MAX_BYTES, from_folder, from_zip, open_images
 
 HOME = Path(__file__).parent.parent
 PARTS = ("trainers", "spaces", "search", "reports")

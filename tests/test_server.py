@@ -20,6 +20,8 @@ import psutil
 import pytest
 
 from search.store import Store, load_runs
+from search.store.parents import Parents
+from search.store.queries import _from_server, find_runs, stored_grids
 
 SECRET = "canary7Hq2x9"  # begins every password here, which MLflow wants this long; to be found nowhere
 TINY = ("quick", "--tiny", "--seeds", "1")
@@ -91,7 +93,7 @@ def refusal(uri):
     """What a command says of a store, in time."""
     started = time.monotonic()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("search.store.ANSWER_WITHIN", 1)
+        patch.setattr("search.store.connection.ANSWER_WITHIN", 1)
         with pytest.raises(ValueError) as refused:
             begin(Store(uri))
     assert time.monotonic() - started < 10
@@ -307,7 +309,7 @@ def is_whole(store, n, steps):
     assert {run.info.status for run in runs} == {"FINISHED"}
     for run in children:
         assert [m.step for m in client.get_metric_history(run.info.run_id, "fid")] == steps
-        assert sorted(store._grids(run.info.run_id)) == steps
+        assert sorted(stored_grids(store, run.info.run_id)) == steps
         assert "config.json" in {item.path for item in client.list_artifacts(run.info.run_id)}
     return keys
 
@@ -349,7 +351,7 @@ def test_a_study_on_a_teams_server(server, tmp_path, ray_folder, monkeypatch):
     store = Store(storage=tmp_path / "runs")
     assert store.uri == address
     keys = is_whole(store, 5, [0, 512, 1024, 1536, 2048])
-    by_server, by_database = store.find("cell_key", keys), Store(tracking).find("cell_key", keys)
+    by_server, by_database = find_runs(store, "cell_key", keys), find_runs(Store(tracking), "cell_key", keys)
     assert as_text(by_server) == as_text(by_database)
     assert holding_the_secret(tmp_path) == []
     assert holding_the_secret(ray_folder) == []
@@ -364,8 +366,8 @@ def test_logins(server, tmp_path, tiny_study, monkeypatch):
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", user)
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET + user)
         store = Store(address, tmp_path)
-        store.update_parents(tiny_study, tiny_study.cells())
-        assert len(store.find("study", ["tiny"])) == 2
+        Parents(store).update(tiny_study, tiny_study.cells())
+        assert len(find_runs(store, "study", ["tiny"])) == 2
     assert "refuses this login" in refusal(address.replace("//", f"//ada:{SECRET}@"))
 
 
@@ -380,8 +382,8 @@ def test_postgresql_without_a_server(store, make_runs, tiny_study, tmp_path, mon
     assert load_runs(tiny_study, store=store).empty  # before MLflow has made its tables
     make_runs(tiny_study)
     is_whole(store, 4, [0, 256, 512])
-    found = store.find("cell_key", [cell.config.cell_key for cell in tiny_study.cells()])
-    again = store._from_server("cell_key", [cell.config.cell_key for cell in tiny_study.cells()])
+    found = find_runs(store, "cell_key", [cell.config.cell_key for cell in tiny_study.cells()])
+    again = _from_server(store, "cell_key", [cell.config.cell_key for cell in tiny_study.cells()])
     assert len(found) == 6
     assert as_text(found) == as_text(again)
     assert set(load_runs(tiny_study, store=store)["state"]) == {"done"}

@@ -1,4 +1,4 @@
-"""Config: everything that decides the outcome of one training run, and the tables of names it chooses from.
+"""Config: everything that decides the outcome of one training run.
 
 Field names are those of the two papers where they have one: CoopInit (Zhao, Xie, Li, AAAI 2023, arXiv 2303.11649)
 and aw-loss (Zadorozhnyy, Cheng, Ye, CVPR 2021, arXiv 2012.03149). This module imports no torch, so that listing,
@@ -7,118 +7,38 @@ planning and validating are quick.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import importlib
 import json
 import math
-import reprlib
-import sysconfig
-import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import FunctionType
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from trainers.messages import choose, sentence
+from trainers.names import (
+    DATASETS,
+    EMBEDDED,
+    FEATURE_METRICS,
+    FEATURES,
+    FILES,
+    INPUT_RESIZES,
+    KID_REAL,
+    KID_SUBSET,
+    KID_SUBSETS,
+    LOSSES,
+    MODE_RADIUS,
+    PAIRS,
+    POINT_DATASETS,
+    POINT_PROBES,
+    REFERENCES,
+    SCORE_SPLITS,
+    STEP_PROBES,
+    TORCHVISION,
+)
 from trainers.networks import BACKBONES, CONDITIONAL, NARROW, TRANSLATORS
 
-FILES = ("folder:", "zip:", "pair:")  # how the names of a user's own image files begin
-DATASETS = {
-    "ring8": "trainers.data:ring8",
-    "grid25": "trainers.data:grid25",
-    "digits": "trainers.data:digits",
-    "digits_outlines": "trainers.data:digits_outlines",
-    "mnist": "trainers.images:mnist",
-    "fashion_mnist": "trainers.images:fashion_mnist",
-    "cifar10": "trainers.images:cifar10",
-    "cifar100": "trainers.images:cifar100",
-    "stl10": "trainers.images:stl10",
-}
-POINT_DATASETS = ("ring8", "grid25")  # 2-D points; every other data set holds images
-PAIRS = ("digits_outlines",)  # unpaired translation from domain A to B, as pair:PATH is
-EMBEDDED = (*POINT_DATASETS, "digits", *PAIRS)  # travel with the package
-TORCHVISION = ("mnist", "fashion_mnist", "cifar10", "cifar100", "stl10")  # fetched by torchvision
-REFERENCES = {  # examples that a Frechet distance uses: of a pair test B, else the training examples
-    "ring8": 100_000,
-    "grid25": 100_000,
-    "digits": 1_797,
-    "digits_outlines": 400,
-    "mnist": 60_000,
-    "fashion_mnist": 60_000,
-    "cifar10": 50_000,
-    "cifar100": 50_000,
-    "stl10": 105_000,
-}
-LOSSES = {
-    "nonsaturating": "trainers.losses:nonsaturating",
-    "minimax": "trainers.losses:minimax",
-    "hinge": "trainers.losses:hinge",
-    "wasserstein": "trainers.losses:wasserstein",
-    "least_squares": "trainers.losses:least_squares",
-}
-FEATURES = {
-    "raw": "trainers.features:raw",
-    "digits": "trainers.features:digits",
-    "lite0": "trainers.features:lite0",
-    "inception": "trainers.features:inception",
-}
-INPUT_RESIZES = {  # what a feature net does to its images first
-    "lite0": "resized to 64x64",
-    "inception": "in 8 bits, resized to 299x299 as TensorFlow 1 does",
-}
-FEATURE_METRICS = {  # keys of a row by its feature net; any other gives the Frechet distance alone
-    "inception": ("fid", "inception_score", "inception_score_std", "kid", "kid_std"),
-}
-SCORE_SPLITS = 10  # of an inception score
-KID_SUBSETS, KID_SUBSET, KID_REAL = 100, 1_000, 10_000  # subsets of one KID, their size, and the real examples kept
 TINY_FIELDS = ("dataset", "resolution", "center_crop", "n_images", "eval_every", "eval_samples")  # set by tiny
 TINY_IMAGES = 2_048  # budget of Config.tiny
-ANGLE_STEP = 10  # degrees from one place of the histogram of a probe's angles to the next
-POINT_PROBES = ("class_logit_min", "class_logit_spread")  # keys of a row of 2-D data that tell of D
-STEP_PROBES = (  # keys of a row by probe
-    *("real_fake_obtuse", "step_real_obtuse", "step_fake_obtuse"),
-    *("logit_real_before", "gap_before", "logit_real_after", "gap_after"),
-)
-MODE_RADIUS = 10.0  # standard deviations of a mode within which a 2-D sample counts as its own
-
-
-SHORTLY = reprlib.Repr()  # how a value is written in a sentence: cut where it is long or deep
-SHORTLY.maxstring = SHORTLY.maxother = 200
-
-
-class Metric(NamedTuple):
-    """How a metric of the tables is named, ordered and printed."""
-
-    row: str  # the key in a row of train()
-    when: Literal["final", "best"]  # of the last evaluation, or the best of the scheduled ones
-    label: str
-    lower_is_better: bool
-    decimals: int
-
-
-METRICS = {
-    "fid_final": Metric("fid", "final", "FID", True, 2),
-    "fid_best": Metric("fid", "best", "best FID", True, 2),
-    "is_final": Metric("inception_score", "final", "IS", False, 2),
-    "is_best": Metric("inception_score", "best", "best IS", False, 2),
-    "kid_final": Metric("kid", "final", "KID", True, 5),
-    "energy_distance_final": Metric("energy_distance", "final", "energy distance", True, 4),
-    "energy_distance_best": Metric("energy_distance", "best", "best energy distance", True, 4),
-    "modes_final": Metric("modes", "final", "modes covered", False, 2),
-    "high_quality_final": Metric("high_quality", "final", "high-quality share", False, 3),
-    "class_logit_min_final": Metric("class_logit_min", "final", "lowest class logit", False, 3),
-    "class_logit_spread_final": Metric("class_logit_spread", "final", "spread of class logits", True, 3),
-    "real_fake_obtuse_final": Metric("real_fake_obtuse", "final", "real-fake obtuse", True, 3),
-    "step_real_obtuse_final": Metric("step_real_obtuse", "final", "step-real obtuse", True, 3),
-    "step_fake_obtuse_final": Metric("step_fake_obtuse", "final", "step-fake obtuse", True, 3),
-    "logit_real_before_final": Metric("logit_real_before", "final", "real logit before a step", False, 3),
-    "gap_before_final": Metric("gap_before", "final", "real-fake gap before a step", False, 3),
-    "logit_real_after_final": Metric("logit_real_after", "final", "real logit after a step", False, 3),
-    "gap_after_final": Metric("gap_after", "final", "real-fake gap after a step", False, 3),
-}
 
 
 class Config(BaseModel):
@@ -507,94 +427,3 @@ class Config(BaseModel):
                 f"{'images of test B' if self.holds_pair else 'training examples'}"
             )
         return f"FID on {self.feature_net} features, {frechet}{beside}"
-
-
-def choose(name: str, allowed: Iterable[str]) -> str:
-    """A clause that tells which names are allowed, the nearest to `name` first."""
-    names = sorted(allowed)
-    near = difflib.get_close_matches(name, names, n=1)
-    return (f"did you mean {near[0]!r}? " if near else "") + "allowed: " + ", ".join(names)
-
-
-def sentence(error: ValidationError, allowed: Iterable[str] = ()) -> str:
-    """The first mistake of a pydantic error as one sentence: field, value, what is allowed."""
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"unknown field {field!r}; {choose(field, allowed)}"
-    if first["type"] == "missing":
-        return f"{field} is missing"
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{field} = {SHORTLY.repr(first['input'])}: {message}" if field else message
-
-
-def resolve(table: dict[str, str], name: str, kind: type = object) -> Any:
-    """The object that a name of a table, or `module:object`, stands for.
-
-    Raises ValueError if there is none such, or its module raises anything while it is imported.
-    """
-    path = table.get(name, name)
-    module, _, attribute = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (Exception, SystemExit) as error:  # a script run by its import may end in sys.exit
-        raise ValueError(f"cannot load {path!r}: {told(error)}") from None
-    if not isinstance(found, kind):
-        raise ValueError(f"{path!r} should be a {kind.__name__}, not a {type(found).__name__}")
-    return found
-
-
-def made_by(field: str, table: dict[str, str], name: str, kind: type) -> Any:
-    """What the function that a name stands for, as a Config field's value, returns.
-
-    Raises ValueError if that is not of the kind, or the function is a user's own and raises.
-    """
-    function = resolve(table, name, FunctionType)
-    with users_code(field, name, table):
-        made = function()
-    if not isinstance(made, kind):
-        raise ValueError(f"{table.get(name, name)!r} should return a {kind.__name__}, not a {type(made).__name__}")
-    return made
-
-
-@contextmanager
-def users_code(field: str, name: str, table: Iterable[str]) -> Iterator[None]:
-    """Within it an exception of a user's own `module:object` becomes a ValueError of one sentence that tells where it
-    arose; what the names of the table raise passes as it is."""
-    try:
-        yield
-    except Exception as error:
-        if name in table:
-            raise
-        raise ValueError(f"{field} {name!r} raised {told(error)}") from error
-
-
-def printable(value: object) -> str:
-    """A text in one line: each white space a space, other characters that print nothing, or drive a terminal, as Python
-    would write them."""
-    characters = (" " if c.isspace() else c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
-    return "".join(characters)
-
-
-def told(error: BaseException) -> str:
-    """Type and text of an exception in one line, with the file and line of the user's code it comes from, if any."""
-    text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
-    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    if isinstance(error, SyntaxError) and error.filename:
-        frames.append((error.filename, error.lineno))
-    places = [f" ({_short(file)}, line {line})" for file, line in frames if _is_users(file)]
-    return type(error).__name__ + (f": {text}" if text else "") + (places[-1] if places else "")
-
-
-def _is_users(file: str) -> bool:
-    """Whether a frame's file is neither Python's, nor an installed package's, nor ours."""
-    homes = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    ours = Path(__file__).parent.parent
-    homes += [ours / part for part in ("trainers", "spaces", "search", "reports", "ganablate.py")]
-    return not file.startswith("<") and not any(Path(file).is_relative_to(home) for home in homes)
-
-
-def _short(file: str) -> str:
-    """A path as seen from the working directory, if it lies below it."""
-    path = Path(file)
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -22,8 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from trainers.cache import cache_folder, made_once
-from trainers.config import FEATURES, made_by
+from trainers.files import cache_folder, made_once
+from trainers.names import FEATURES
+from trainers.user_code import made_by
 
 log = logging.getLogger(__name__)
 

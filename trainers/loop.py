@@ -18,25 +18,21 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from trainers.adversarial import adversarial_step
-from trainers.checkpoint import (
-    claim_provenance,
-    drop_checkpoints,
-    load_checkpoint,
-    locked,
-    open_run,
-    read_rows,
-    save_checkpoint,
-    save_tensors,
-    write_rows,
-)
-from trainers.config import FEATURES, Config, told, users_code
+from trainers.checkpoint import drop_checkpoints, load_checkpoint, save_checkpoint
+from trainers.config import Config
 from trainers.coopinit import cooperative_step, is_cooperative, is_switch
-from trainers.data import Dataset, load_dataset
+from trainers.data.dataset import Dataset
+from trainers.data.load import load_dataset
 from trainers.features import load_features
-from trainers.metrics import evaluate, generate
+from trainers.files import save_tensors
+from trainers.metrics.evaluate import evaluate, generate
+from trainers.names import FEATURES
 from trainers.networks import BACKBONES
 from trainers.probes import class_logits
+from trainers.run_folder import claim_provenance, locked, open_run, read_rows, write_rows
+from trainers.run_state import RunState
 from trainers.state import State
+from trainers.user_code import told, users_code
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +64,7 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
         claim_provenance(folder, digests(config), {"torch": torch.__version__, "device": on})
         rows = _restore(state, folder)
         yield from rows
-        while not rows or rows[-1]["state"] == "running":
+        while not rows or rows[-1]["state"] == RunState.RUNNING:
             started = time.perf_counter()
             with tensor_float(config.precision == "tf32"):
                 reached = not rows or _train_until(state, _next_evaluation(config, rows[-1]["images"]), stop)
@@ -163,7 +159,7 @@ def _evaluate(state: State, folder: Path, rows: list[dict[str, Any]]) -> dict[st
     diverged = not metrics or not all(map(math.isfinite, metrics.values()))
     row = {
         "images": int(state.diverged_at) if state.diverged_at >= 0 else state.images,
-        "state": "diverged" if diverged else "done" if state.images >= config.n_images else "running",
+        "state": _run_state(state, diverged).value,  # a plain text, as files keep it
         # a scheduler needs the keys of a diverged row too
         **(dict.fromkeys(config.row_keys, math.nan) if diverged else metrics),
         **state.statistics.means(),
@@ -174,6 +170,12 @@ def _evaluate(state: State, folder: Path, rows: list[dict[str, Any]]) -> dict[st
     }
     _save(state, folder, [*rows, row])
     return row
+
+
+def _run_state(state: State, diverged: bool) -> RunState:
+    if diverged:
+        return RunState.DIVERGED
+    return RunState.DONE if state.images >= state.config.n_images else RunState.RUNNING
 
 
 @contextmanager
@@ -223,11 +225,11 @@ def _save(state: State, folder: Path, rows: list[dict[str, Any]]) -> None:
     weights = state.evaluated_generator.state_dict()
     if row[key] == best:
         save_tensors(folder / "generator_best.pt", weights)
-    if row["state"] == "running":
+    if row["state"] == RunState.RUNNING:
         save_checkpoint(folder, {**state.state_dict(), "rows": rows})
         write_rows(folder, rows)
         return
-    if row["state"] == "done":
+    if row["state"] == RunState.DONE:
         save_tensors(folder / "generator_final.pt", weights)
     write_rows(folder, rows)
     drop_checkpoints(folder)
@@ -240,7 +242,7 @@ def _restore(state: State, folder: Path) -> list[dict[str, Any]]:
     more, without another evaluation, since it comes to the same numbers.
     """
     rows = read_rows(folder)
-    if rows and rows[-1]["state"] != "running":
+    if rows and rows[-1]["state"] != RunState.RUNNING:
         drop_checkpoints(folder)
         return rows
     try:

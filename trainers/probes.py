@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, one_hot
 
-from trainers.config import ANGLE_STEP
+from trainers.names import ANGLE_STEP
 from trainers.state import State, frozen, update
 from trainers.streams import stream
 

@@ -17,12 +17,17 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import ParametrizationList
 
 from trainers.augment import augment, next_p
-from trainers.config import LOSSES, Config, resolve, sentence, users_code
-from trainers.data import Dataset, Sampler, load_dataset
+from trainers.config import Config
+from trainers.data.dataset import Dataset
+from trainers.data.load import load_dataset
+from trainers.data.sampler import Sampler
 from trainers.losses import Loss
+from trainers.messages import sentence
+from trainers.names import LOSSES
 from trainers.networks import BACKBONES
 from trainers.networks.layers import Generator
 from trainers.streams import seeded, stream
+from trainers.user_code import resolve, users_code
 
 MAX_LOGIT = 1e4  # a mean |D(x)| beyond it counts as diverged
 

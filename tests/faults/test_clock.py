@@ -8,7 +8,8 @@ import pytest
 
 from search.plan import make_plan
 from search.store import load_runs
-from trainers.checkpoint import read_rows
+from search.store.queries import find_runs, histories
+from trainers.run_folder import read_rows
 
 
 @pytest.fixture
@@ -36,12 +37,16 @@ def test_runs_and_parents(jumping_clock, store, make_runs, tiny_study):
     out_of_order = 0
     for _, run in found.iterrows():
         rows = read_rows(store.folder(run["run_id"]))
-        assert [images for _, images, _ in store.points(run["run_id"], "energy_distance")] == [0, 256, 512]
+        assert [images for _, images, _ in histories(store, [run["run_id"]], "energy_distance")[run["run_id"]]] == [
+            0,
+            256,
+            512,
+        ]
         stamps = [row["logged_at"] for row in rows]
         out_of_order += stamps != sorted(stamps)
         assert run["energy_distance_final"] == rows[-1]["energy_distance"]
     assert out_of_order > 0
-    parents = [record for record in store.find("study", [tiny_study.title]) if "seed" not in record.tags]
+    parents = [record for record in find_runs(store, "study", [tiny_study.title]) if "seed" not in record.tags]
     for parent in parents:
         mean = found.loc[found["row"] == parent.tags["row"], "energy_distance_final"].mean()
         assert math.isclose(parent.metrics["energy_distance_final_mean"], mean, rel_tol=1e-12)

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from mutations import counts, mutated, mutated_json
 from PIL import Image
 
-from trainers.cache import reading
-from trainers.data import Dataset
+from trainers.data.dataset import Dataset
+from trainers.data.decode import open_images
+from trainers.data.image_files import _formats, from_folder, from_zip
 from trainers.features import load_features
-from trainers.images import _formats, from_folder, from_zip, open_images
-from trainers.metrics import _read
+from trainers.files import reading
+from trainers.metrics.reference import _read
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow's, which are none of a user's business
 

@@ -18,12 +18,13 @@ from reports.table import as_text, to_csv, to_latex, to_markdown
 from reports.why import explain
 from search.importing import import_runs
 from search.plan import make_plan
-from search.records import Record
-from search.store import Store, _metrics, load_runs
+from search.store import Store, load_runs, queries
+from search.store.database import StoredRun
+from search.store.delivery import mlflow_metrics
 from spaces import Study
-from trainers.checkpoint import claim_provenance, open_run, read_run
 from trainers.config import Config
 from trainers.loop import train
+from trainers.run_folder import claim_provenance, open_run, read_run
 
 CONFIG = {
     "dataset": "ring8",
@@ -83,7 +84,7 @@ def test_run_folders(fuzz, n):
         for row in rows:  # as the command prints it and the store takes it
             seconds = row["seconds"] + row["eval_seconds"]
             print(f"{row['images']:>12,} images  {config.metric} {row[config.metric]:10.4f}  {seconds:8.1f} s")
-            assert all(-(2**63) <= metric.timestamp < 2**63 for metric in _metrics(row))
+            assert all(-(2**63) <= metric.timestamp < 2**63 for metric in mlflow_metrics(row))
         open_run(config, folder)
         claim_provenance(folder, {"data_digest": "0" * 16}, {"torch": "2.14.1", "device": "x86_64"})
 
@@ -215,7 +216,7 @@ def records(study):
             tags = {"cell_key": cell.config.cell_key, "study": "s", "row": cell.row, "column": "", "seed": str(seed)}
             tags |= {"state": "done", "protocol": "p", "code_version": "1", "data_digest": "d", "features_digest": "f"}
             metrics = {"images": 512.0, "seconds": 3.0, "eval_seconds": 1.0, "fid_final": 2.0, "evaluations": 3.0}
-            originals.append(Record(f"r{len(originals)}", "1", 5, 6, tags, metrics))
+            originals.append(StoredRun(f"r{len(originals)}", "1", 5, 6, tags, metrics))
 
     @st.composite
     def changed(draw):
@@ -242,7 +243,7 @@ def test_what_comes_back_from_a_store(fuzz, n, monkeypatch):
     store = Store(storage=Path("runs"))
 
     def attempt(held):
-        monkeypatch.setattr(Store, "_find", lambda self, tag, values: held)
+        monkeypatch.setattr(queries, "_from_database", lambda store, read, tag, values: held)
         json.dumps(make_plan(study, store).to_json())
         explain(study, store, "GAN")
         runs = load_runs(study, store=store)
@@ -258,7 +259,7 @@ def test_what_comes_back_from_a_store(fuzz, n, monkeypatch):
 
 @pytest.mark.parametrize("width", [10**12, 2**62])
 def test_networks_that_fit_in_no_memory(width, tiny_points):
-    from trainers.data import load_dataset
+    from trainers.data.load import load_dataset
     from trainers.state import build_networks
 
     config = tiny_points.replace(backbone_options={"width": width})

@@ -17,7 +17,8 @@ from reports.report import write_report
 from search.store import load_runs
 from spaces import CLAIMS, STUDIES
 from spaces.claims import EQUIVALENT, HIGHER, LESS, LOWER, MORE, NOT_WORSE
-from trainers.config import METRICS, Config
+from trainers.config import Config
+from trainers.names import METRICS
 
 IDS = [f"C{i}" for i in range(1, 27)] + [f"A{i}" for i in range(1, 13)]
 RATES = ("lr=0.0020", "lr=0.0025", "lr=0.0030")

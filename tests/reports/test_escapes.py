@@ -18,9 +18,10 @@ from reports.curves import draw_curves
 from reports.report import show
 from reports.table import as_text, escape_latex, spreadsheet_safe, to_latex, to_markdown, write_csv
 from search.plan import Job
-from search.progress import Display
+from search.progress import SweepProgress
 from spaces import Study
-from trainers.config import Config, printable
+from trainers.config import Config
+from trainers.messages import printable
 
 NASTY = [
     "50% & $x_1$ {a}~^\\ #",
@@ -85,8 +86,8 @@ def test_no_label_ends_a_sweep(monkeypatch):
     for terminal in (True, False):
         console = Console(file=io.StringIO(), width=1_000, force_terminal=terminal)
         for cell in study_of(NASTY).cells():
-            with Display(1, 96_000, console) as display:
-                display.row(Job(cell, 0, "running", "r"), 10, 1.0)
+            with SweepProgress(1, 96_000, console) as display:
+                display.update(Job(cell, 0, "running", "r"), 10, 1.0)
                 display.end(Job(cell, 0, "running", "r"), "failed: [/] [red]", 1.0)
         shown = console.file.getvalue()
         assert terminal or all(printable(row) in shown for row in NASTY)

@@ -16,9 +16,10 @@ from reports.report import write_report
 from reports.style import save
 from reports.sweeps import draw_sweeps, sweep_data, sweep_metric, sweeps
 from search.store import Store, load_runs
+from search.store.queries import pictures
 from spaces import STUDIES, Study
 from spaces.recipes import RECIPES
-from trainers.config import METRICS
+from trainers.names import METRICS
 
 pytestmark = pytest.mark.filterwarnings("ignore:Glyph")
 
@@ -183,8 +184,8 @@ def test_strips_show_the_scores_of_each_mode(store, make_runs, tiny_points, tmp_
 def test_the_last_grid_is_the_default(store, make_runs, tiny_study, tmp_path):
     make_runs(tiny_study, seeds=1)
     run_id = load_runs(tiny_study, store=store)["run_id"][0]
-    assert list(store.pictures(run_id, tmp_path)) == [512]
-    assert list(store.pictures(run_id, tmp_path, [0, 100, 200, 300])) == [0, 256]
+    assert list(pictures(store, run_id, tmp_path)) == [512]
+    assert list(pictures(store, run_id, tmp_path, [0, 100, 200, 300])) == [0, 256]
 
 
 def test_sources_stand_beside_their_translations(store, make_runs, tmp_path):
@@ -199,7 +200,7 @@ def test_sources_stand_beside_their_translations(store, make_runs, tmp_path):
     assert sources.shape == translations.shape == (32, 16, 16, 3)
     assert np.array_equal(sources, found["CUT + CoopInit"][0])  # the same images for all rows
     assert not np.array_equal(translations, found["CUT + CoopInit"][1])
-    from trainers.data import digits_outlines
+    from trainers.data.digits import digits_outlines
 
     data = digits_outlines()
     expected = data.pair.test_sources.scaled([0])[0, 0] / 2 + 0.5

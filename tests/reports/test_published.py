@@ -14,7 +14,7 @@ from reports.table import as_text, to_csv, to_latex, to_markdown
 from search.store import load_runs
 from spaces import STUDIES, Study, published
 from spaces.recipes import STYLEGAN2, STYLEGAN2_COOP
-from trainers.config import METRICS
+from trainers.names import METRICS
 
 
 @pytest.fixture

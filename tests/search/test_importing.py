@@ -7,8 +7,10 @@ import pytest
 from search.importing import import_runs
 from search.plan import make_plan
 from search.store import load_runs
-from trainers.checkpoint import read_rows
+from search.store.delivery import Delivery
+from search.store.queries import find_runs, histories
 from trainers.loop import train
+from trainers.run_folder import read_rows
 
 
 @pytest.fixture
@@ -37,14 +39,14 @@ def test_what_is_taken_in_counts_once(store, tiny_study, elsewhere):
     assert len(runs) == 3
     for path, run_id in zip(("a", "b/c"), runs["run_id"], strict=False):
         rows = read_rows(elsewhere / path)
-        assert [(images, value) for _, images, value in store.points(run_id, "fid")] == [
+        assert [(images, value) for _, images, value in histories(store, [run_id], "fid")[run_id]] == [
             (row["images"], row["fid"]) for row in rows
         ]
         assert runs.set_index("run_id").loc[run_id, "fid_best"] == min(row["fid"] for row in rows)
 
     again = list(import_runs([elsewhere, elsewhere / "a"], store))
     assert all("the store has this run" in line for line in again)
-    assert len(store.find("seed", ["0", "1"])) == 3
+    assert len(find_runs(store, "seed", ["0", "1"])) == 3
 
 
 def test_an_interrupted_run_goes_on(store, tiny_study, elsewhere):
@@ -55,13 +57,13 @@ def test_an_interrupted_run_goes_on(store, tiny_study, elsewhere):
     assert "as far" in next(iter(import_runs([elsewhere / "d"], store)))
     assert [row["fid"] for row in train(job.config, elsewhere / "d")] == whole
     assert "(done)" in next(iter(import_runs([elsewhere / "d"], store)))
-    assert [value for *_, value in store.points(job.run_id, "fid")] == whole
+    assert [value for *_, value in histories(store, [job.run_id], "fid")[job.run_id]] == whole
     assert states(tiny_study, store)[2] == "done"
 
 
 def test_a_run_that_the_store_began_itself_is_left_alone(store, tiny_study, elsewhere):
     cell = tiny_study.cells()[0]
-    begun = train(cell.config, store.folder(store.create(tiny_study, cell, 0)))
+    begun = train(cell.config, store.folder(Delivery(store).create(tiny_study, cell, 0)))
     next(begun)
     begun.close()
     assert "begun this run itself" in next(iter(import_runs([elsewhere / "a"], store)))
@@ -71,7 +73,7 @@ def test_a_crash_in_the_middle_takes_the_rest_in_later(store, tiny_study, elsewh
     def dies(*_, **__):
         raise RuntimeError
 
-    for place in ("pathlib.Path.rename", *(f"search.store.Store.{name}" for name in ("deliver", "_close"))):
+    for place in ("pathlib.Path.rename", *(f"search.store.delivery.Delivery.{name}" for name in ("deliver", "_close"))):
         with monkeypatch.context() as patch:
             patch.setattr(place, dies)
             with pytest.raises(RuntimeError):
@@ -79,7 +81,7 @@ def test_a_crash_in_the_middle_takes_the_rest_in_later(store, tiny_study, elsewh
         assert states(tiny_study, store)[0] == "missing"
     list(import_runs([elsewhere / "a"], store))
     assert states(tiny_study, store)[0] == "done"
-    assert len(store.find("seed", ["0"])) == 1
+    assert len(find_runs(store, "seed", ["0"])) == 1
 
 
 @pytest.mark.parametrize(
@@ -106,5 +108,5 @@ def test_folders_that_are_none_are_refused_before_any_is_copied(store, elsewhere
         list(import_runs([elsewhere / "b", target], store))
     with pytest.raises(ValueError, match="does not exist"):
         list(import_runs([elsewhere / "b", elsewhere / "nowhere"], store))
-    assert store.find("seed", ["0", "1"]) == []
+    assert find_runs(store, "seed", ["0", "1"]) == []
     assert json.loads((elsewhere / "b/c/config.json").read_text())["seed"] == 1

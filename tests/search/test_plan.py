@@ -2,10 +2,11 @@ import json
 import subprocess
 import sys
 
-from search.locks import Claims, is_claimed
+from search.locks import RunLocks, is_locked
 from search.plan import make_plan
+from search.store.delivery import Delivery
 from spaces import Study
-from trainers.checkpoint import write_rows
+from trainers.run_folder import write_rows
 
 
 def states(plan):
@@ -37,15 +38,15 @@ def test_what_is_done_is_not_missing(store, make_runs, tiny_study):
 
 def test_each_state_is_told(store, tiny_study):
     first, second = tiny_study.cells()
-    begun = store.create(tiny_study, first, 0)
-    failed = store.create(tiny_study, first, 1)
-    store.finish(failed, "failed")
-    diverged = store.create(tiny_study, second, 0)
+    begun = Delivery(store).create(tiny_study, first, 0)
+    failed = Delivery(store).create(tiny_study, first, 1)
+    Delivery(store).finish(failed, "failed")
+    diverged = Delivery(store).create(tiny_study, second, 0)
     store.folder(diverged).mkdir(parents=True)
     row = {"images": 64, "state": "diverged", "seconds": 1.0, "eval_seconds": 0.0, "logged_at": 1.0}
     write_rows(store.folder(diverged), [row])
-    store.deliver(diverged)
-    store.finish(store.create(tiny_study, second, 1), "stopped")
+    Delivery(store).deliver(diverged)
+    Delivery(store).finish(Delivery(store).create(tiny_study, second, 1), "stopped")
     plan = make_plan(tiny_study, store)
     assert states(plan) == {
         ("GAN", 0): "missing",
@@ -65,26 +66,26 @@ def test_each_state_is_told(store, tiny_study):
 HOLDER = """
 import sys
 from pathlib import Path
-from search.locks import Claims
-claims = Claims(Path(sys.argv[1]))
-print(claims.claim(sys.argv[2], 0), flush=True)
+from search.locks import RunLocks
+locks = RunLocks(Path(sys.argv[1]))
+print(locks.acquire(sys.argv[2], 0), flush=True)
 sys.stdin.read()
 """
 
 
 def test_a_claim_lasts_as_long_as_its_process(store, tiny_study):
     key = tiny_study.cells()[0].config.cell_key
-    store.create(tiny_study, tiny_study.cells()[0], 0)
+    Delivery(store).create(tiny_study, tiny_study.cells()[0], 0)
     command = [sys.executable, "-c", HOLDER, str(store.storage), key]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "True\n"
-        assert is_claimed(store.storage, key, 0)
-        assert not Claims(store.storage).claim(key, 0)
+        assert is_locked(store.storage, key, 0)
+        assert not RunLocks(store.storage).acquire(key, 0)
         plan = make_plan(tiny_study, store)
         assert states(plan)["GAN", 0] == "running"
         assert len(plan.missing) == 3
         holder.kill()
-    assert Claims(store.storage).claim(key, 0)
+    assert RunLocks(store.storage).acquire(key, 0)
 
 
 def test_cells_that_share_a_config_share_their_runs(store, tiny_points):

@@ -7,6 +7,7 @@ import pytest
 
 from search.plan import make_plan
 from search.store import Store, load_runs
+from search.store.delivery import Delivery
 from spaces import Study
 from trainers.loop import train
 
@@ -30,7 +31,7 @@ def run(study, store, *cluster, **options):
 
 
 def cluster_of(**amounts):
-    from search.cluster import Cluster
+    from search.tune.cluster import Cluster
 
     return Cluster(**amounts)
 
@@ -85,7 +86,7 @@ def test_a_cell_that_diverges_harms_no_other(store, make_runs, tiny_study):
 
 def test_a_begun_run_goes_on_in_its_own_mlflow_run(store, tiny_study):
     cell = tiny_study.cells()[0]
-    run_id = store.create(tiny_study, cell, 0)
+    run_id = Delivery(store).create(tiny_study, cell, 0)
     rows = train(cell.config, store.folder(run_id))
     first = [next(rows), next(rows)]
     rows.close()
@@ -101,7 +102,7 @@ def test_a_begun_run_goes_on_in_its_own_mlflow_run(store, tiny_study):
 def test_a_failed_run_is_told_and_made_again_on_demand(store, tiny_study):
     """The folder of a run is a file: the trial fails with its reason, and the rest goes on."""
     cell = tiny_study.cells()[0]
-    run_id = store.create(tiny_study, cell, 0)
+    run_id = Delivery(store).create(tiny_study, cell, 0)
     store.folder(run_id).parent.mkdir(parents=True)
     store.folder(run_id).write_text("")
     study = tiny_study.varied(seeds=1)

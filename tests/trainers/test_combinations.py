@@ -6,8 +6,9 @@ import random
 
 import pytest
 
-from trainers.config import DATASETS, LOSSES, PAIRS, POINT_DATASETS, TORCHVISION, Config
+from trainers.config import Config
 from trainers.loop import train
+from trainers.names import DATASETS, LOSSES, PAIRS, POINT_DATASETS, TORCHVISION
 from trainers.networks import BACKBONES, CONDITIONAL, NARROW, TRANSLATORS
 from trainers.regularizers import REGULARIZERS
 

@@ -7,20 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces import RECIPES
-from trainers.config import (
-    DATASETS,
-    EMBEDDED,
-    FEATURES,
-    LOSSES,
-    METRICS,
-    PAIRS,
-    REFERENCES,
-    TORCHVISION,
-    Config,
-    resolve,
-)
-from trainers.data import load_dataset
+from trainers.config import Config
+from trainers.data.load import load_dataset
+from trainers.names import DATASETS, EMBEDDED, FEATURES, LOSSES, METRICS, PAIRS, REFERENCES, TORCHVISION
 from trainers.networks import BACKBONES
+from trainers.user_code import resolve
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import morphological_gradient
 
-from trainers.config import EMBEDDED, PAIRS, Config
-from trainers.data import Dataset, Pair, Sampler, digits, digits_outlines, grid25, load_dataset, ring8
+from trainers.config import Config
+from trainers.data.dataset import Dataset, Pair
+from trainers.data.digits import digits, digits_outlines
+from trainers.data.load import load_dataset
+from trainers.data.points import grid25, ring8
+from trainers.data.sampler import Sampler
+from trainers.names import EMBEDDED, PAIRS
 
 CPU = torch.device("cpu")
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from trainers.config import FEATURES
-from trainers.data import Sampler, digits
+from trainers.data.digits import digits
+from trainers.data.sampler import Sampler
 from trainers.features import DigitNet, _eight_bits, load_features
+from trainers.names import FEATURES
 
 
 def test_every_feature_net_has_a_digest():

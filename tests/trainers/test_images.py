@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import trainers.images as images
+import trainers.data.decode as decode_module
 from trainers.config import Config
-from trainers.data import Dataset, load_dataset
-from trainers.images import from_folder, from_zip, open_images
+from trainers.data.dataset import Dataset
+from trainers.data.decode import open_images
+from trainers.data.image_files import from_folder, from_zip
+from trainers.data.load import load_dataset
 
 ORIENTATION = 0x0112  # the EXIF tag
 
@@ -156,7 +158,7 @@ def test_resize_is_lanczos_of_the_centre_or_of_all(folder, picture):
 def test_any_size_becomes_a_square(width, height, resolution, center_crop, mode):
     """And a constant image stays constant, edges included."""
     image = Image.new(mode, (width, height), 77 if mode == "L" else (77, 77, 77))
-    pixels = images._pixels(image, mode, resolution, center_crop)
+    pixels = decode_module._pixels(image, mode, resolution, center_crop)
     assert pixels.shape == (len(mode), resolution, resolution)
     assert pixels.dtype == np.uint8
     assert (pixels == 77).all()
@@ -192,7 +194,7 @@ def test_the_digest_is_that_of_data_in_memory(photos):
 
 
 def test_a_second_start_decodes_nothing(photos, monkeypatch, caplog):
-    caplog.set_level(logging.INFO, "trainers.images")
+    caplog.set_level(logging.INFO, "trainers.data.decode")
     first = decode(photos)
     assert [record.getMessage() for record in caplog.records if "decoding" in record.getMessage()] == [
         f"decoding 12 images of folder:{photos} once, into {os.environ['GANABLATE_CACHE']}/images/"

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from trainers.config import Config
-from trainers.data import load_dataset
+from trainers.data.load import load_dataset
 from trainers.loop import check, train
 from trainers.networks import NARROW
 
@@ -244,7 +244,7 @@ def test_statistics_forget_the_stage_that_is_over(tiny_points, tmp_path, monkeyp
 
 def test_code_versions_that_go_on_are_added(tiny_points, tmp_path, monkeypatch):
     next(iter(train(tiny_points, tmp_path)))
-    monkeypatch.setattr("trainers.checkpoint.code_version", lambda: "later")
+    monkeypatch.setattr("trainers.run_folder.code_version", lambda: "later")
     list(train(tiny_points, tmp_path))
     list(train(tiny_points, tmp_path))
     version = json.loads((tmp_path / "provenance.json").read_text())["code_version"]
@@ -252,7 +252,7 @@ def test_code_versions_that_go_on_are_added(tiny_points, tmp_path, monkeypatch):
 
 
 def test_a_second_process_waits_for_the_first(tiny_points, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainers.checkpoint.LOCK_WAIT", 0.5)
+    monkeypatch.setattr("trainers.run_folder.LOCK_WAIT", 0.5)
     first = train(tiny_points, tmp_path)
     next(first)
     with pytest.raises(ValueError, match="another process"):
@@ -458,7 +458,7 @@ def test_the_grid_of_a_pair_shows_each_source_beside_its_translation(tmp_path):
 
 def test_check_refuses_networks_that_translate_nothing_on_a_pair(user_module):
     """A user's own data set and networks, of which Config knows nothing."""
-    data = user_module("from trainers.data import digits_outlines as pair\n")
+    data = user_module("from trainers.data.digits import digits_outlines as pair\n")
     nets = user_module("from trainers.networks.dcgan import build\n")
     config = Config(dataset=f"{data}:pair", backbone=f"{nets}:build", features="digits")
     with pytest.raises(ValueError, match=r"is a pair, .* not \(2, 100\)"):

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from trainers.config import LOSSES, resolve
+from trainers.names import LOSSES
+from trainers.user_code import resolve
 
 LOGITS = torch.linspace(-4, 4, 41, dtype=torch.float64)
 

@@ -12,19 +12,16 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from trainers.config import FEATURE_METRICS, Config
-from trainers.data import grid25, load_dataset, ring8
+from trainers.config import Config
+from trainers.data.load import load_dataset
+from trainers.data.points import grid25, ring8
 from trainers.features import FeatureNet, load_features
-from trainers.metrics import (
-    Moments,
-    energy_distance,
-    evaluate,
-    frechet_distance,
-    generate,
-    inception_metrics,
-    mode_shares,
-    symmetric_root,
-)
+from trainers.metrics.evaluate import evaluate, generate
+from trainers.metrics.frechet import Moments, frechet_distance, symmetric_root
+from trainers.metrics.inception import inception_metrics
+from trainers.metrics.points import energy_distance, mode_shares
+from trainers.metrics.reference import reference as real_reference
+from trainers.names import FEATURE_METRICS
 from trainers.state import State
 
 CPU = torch.device("cpu")
@@ -197,7 +194,7 @@ def test_large_images_are_generated_in_parts_of_a_batch(tiny_images, monkeypatch
     whole = torch.cat(list(generate(state.config, state.data, state.generator, CPU, 520)))
     sizes = []
     state.generator.register_forward_hook(lambda net, inputs, samples: sizes.append(len(samples)))
-    monkeypatch.setattr("trainers.metrics.PIXELS", 300 * 16 * 16)
+    monkeypatch.setattr("trainers.metrics.evaluate.PIXELS", 300 * 16 * 16)
     parts = list(generate(state.config, state.data, state.generator, CPU, 520))
     assert [len(batch) for batch in parts] == [500, 20]
     assert sizes == [300, 200, 20]
@@ -217,8 +214,8 @@ def cubic_mmd(x, y):
 @pytest.fixture
 def few_subsets(monkeypatch):
     """A thousandth of the work of a KID."""
-    monkeypatch.setattr("trainers.metrics.KID_SUBSETS", 10)
-    monkeypatch.setattr("trainers.metrics.KID_SUBSET", 100)
+    monkeypatch.setattr("trainers.metrics.inception.KID_SUBSETS", 10)
+    monkeypatch.setattr("trainers.metrics.inception.KID_SUBSET", 100)
 
 
 def sure(features):
@@ -336,10 +333,9 @@ def slow_net(user_module):
 
 def reference(config):
     """The real statistics as a fresh process would have them."""
-    from trainers import metrics
 
-    metrics._reference.cache_clear()
-    return metrics._reference(load_dataset(config), config.feature_net, CPU, torch.get_num_threads())
+    real_reference.cache_clear()
+    return real_reference(load_dataset(config), config.feature_net, CPU, torch.get_num_threads())
 
 
 def test_statistics_of_a_slow_net_are_taken_once(photos, slow_net, cache):
@@ -361,7 +357,7 @@ def test_statistics_of_a_slow_net_are_taken_once(photos, slow_net, cache):
 def test_real_features_of_a_kid_are_kept_with_the_moments(photos, slow_net, cache, monkeypatch):
     """Those of the same few examples for all runs, in a file of plain arrays."""
     name, calls = slow_net()
-    monkeypatch.setattr("trainers.metrics.KID_REAL", 5)
+    monkeypatch.setattr("trainers.metrics.reference.KID_REAL", 5)
     monkeypatch.setitem(FEATURE_METRICS, name, ("fid", "kid"))
     config = Config(dataset=f"folder:{photos}", features=name)
     first, second = reference(config), reference(config.replace(seed=3))
@@ -415,14 +411,15 @@ TWO = """
 import sys, torch
 sys.path.append(sys.argv[3])
 torch.set_num_threads(1)
-from trainers import metrics
-from trainers.config import FEATURE_METRICS, Config
+from trainers.config import Config
 from trainers.data import load_dataset
+from trainers.metrics.reference import reference
+from trainers.names import FEATURE_METRICS
 config = Config(dataset=sys.argv[1], features=sys.argv[2])
 data = load_dataset(config)
 print("ready", flush=True)
 sys.stdin.readline()
-print(metrics._reference(data, config.feature_net, torch.device("cpu"), 1).mean.tolist())
+print(reference(data, config.feature_net, torch.device("cpu"), 1).mean.tolist())
 """
 
 
@@ -444,7 +441,7 @@ def test_two_processes_at_once_take_the_statistics_once(photos, slow_net):
 MEMORY = """
 import threading, time
 import psutil, torch
-from trainers import metrics
+from trainers.metrics import reference as module
 from trainers.data import Dataset
 from trainers.features import FeatureNet
 torch.set_num_threads(1)
@@ -452,7 +449,7 @@ pixels = torch.randint(0, 256, (50_000, 3, 4, 4), dtype=torch.uint8)
 data = Dataset(pixels, torch.zeros(50_000, dtype=torch.int64), 1, stored_digest="50,000 images")
 weights = torch.randn(48, 2048)
 net = FeatureNet(lambda x: (x.flatten(1) @ weights).relu(), "digest", slow=True)
-metrics.load_features = lambda name: net
+module.load_features = lambda name: net
 torch.linalg.eigh(torch.eye(50, dtype=torch.float64))  # loads its library
 process, seen = psutil.Process(), []
 start = process.memory_full_info().uss
@@ -462,7 +459,7 @@ def watch():
 done = threading.Event()
 watcher = threading.Thread(target=watch)
 watcher.start()
-metrics._reference(data, "inception", torch.device("cpu"), 1)
+module.reference(data, "inception", torch.device("cpu"), 1)
 done.set()
 watcher.join()
 print(max(seen))

@@ -9,8 +9,9 @@ from torch import nn
 import trainers.adversarial as adversarial
 from trainers.adversarial import adversarial_step, discriminator_update
 from trainers.awloss import aw_weights
-from trainers.config import METRICS, Config
+from trainers.config import Config
 from trainers.loop import train
+from trainers.names import METRICS
 from trainers.probes import angles, class_logits
 from trainers.state import Averages, State
 

@@ -6,7 +6,7 @@ import torch
 from trainers.adversarial import adversarial_step
 from trainers.config import Config
 from trainers.coopinit import cooperate, cooperative_step
-from trainers.data import load_dataset
+from trainers.data.load import load_dataset
 from trainers.regularizers import (
     REGULARIZERS,
     Batch,

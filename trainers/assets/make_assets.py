@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
-from trainers.data import Sampler, digits
+from trainers.data.digits import digits
+from trainers.data.sampler import Sampler
 from trainers.features import DigitNet
 from trainers.streams import seeded, stream
 

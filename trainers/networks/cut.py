@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from trainers.config import Config
-from trainers.data import Dataset, load_dataset
+from trainers.data.dataset import Dataset
+from trainers.data.load import load_dataset
 from trainers.networks.layers import image_side
 from trainers.resample import binomial, resample, upsample
 from trainers.streams import seeded

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from trainers.config import Config
-from trainers.data import load_dataset
+from trainers.data.load import load_dataset
 from trainers.networks.dcgan import build
 from trainers.state import build_networks
 

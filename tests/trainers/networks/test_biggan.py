@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from trainers.config import Config
-from trainers.data import load_dataset
+from trainers.data.load import load_dataset
 from trainers.networks.biggan import SelfAttention, build
 from trainers.networks.layers import ConditionalBatchNorm2d
 from trainers.state import build_networks

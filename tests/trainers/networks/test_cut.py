@@ -10,7 +10,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, pad
 
 from spaces import RECIPES
 from trainers.config import Config
-from trainers.data import load_dataset
+from trainers.data.load import load_dataset
 from trainers.loop import train
 from trainers.networks.cut import Down, PatchDiscriminator, ResidualBlock, ResnetGenerator, Up, build
 from trainers.state import State

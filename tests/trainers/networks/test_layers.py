@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import avg_pool2d, interpolate, one_hot
 
-from trainers.config import Config, resolve
+from trainers.config import Config
 from trainers.networks import BACKBONES, NARROW
 from trainers.networks.layers import (
     BatchNorm2d,
@@ -17,6 +17,7 @@ from trainers.networks.layers import (
     UpBlock,
     image_head,
 )
+from trainers.user_code import resolve
 
 RESIDUAL = {  # largest image of each backbone; whether it takes classes
     "sngan": (48, True),

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from trainers.config import Config
-from trainers.data import load_dataset
+from trainers.data.load import load_dataset
 from trainers.networks.layers import ConditionalBatchNorm2d, DownBlock, UpBlock
 from trainers.networks.sngan import build
 from trainers.state import build_networks

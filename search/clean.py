@@ -1,0 +1,197 @@
+"""What of a storage folder can go, what that frees, and its removal.
+
+Nothing goes that a living process holds, that an unfinished run needs, that waits to be brought to the store, or that
+lies outside the folder: links are not followed. A run folder goes only if its run was deleted in MLflow: one that the
+store has never heard of may be another store's.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from search.locks import RunLocks, is_file_locked, is_locked
+from search.store import Store
+from search.store.database import StoredRun
+from search.store.queries import all_runs
+from trainers.run_folder import end_of
+from trainers.run_state import IN_TABLE, RunState
+
+UNUSED = 30 * 86_400  # seconds after which a cache that nobody read counts as not used
+SHOWN = 3  # paths of a kind
+KINDS = {
+    "deleted": "folders of runs that were deleted in MLflow",
+    "checkpoints": "checkpoints and half-written files of runs that ended",
+    "generators": "generators of runs that were stopped or diverged, for which no number stands",
+    "scratch": "scratch of processes that died",
+    "locks": "lock files of processes that died",
+    "caches": "decoded images and statistics that no run used, or nobody for 30 days; they are made again when needed",
+}
+
+
+class Leftover(NamedTuple):
+    """Something removable, the bytes freed, and the run that must not be in progress."""
+
+    kind: str
+    path: Path
+    size: int
+    run: tuple[str, int] | None = None
+
+
+class Leftovers(NamedTuple):
+    """What can go, and the run folders that stay since the store knows nothing of their runs."""
+
+    items: list[Leftover]
+    unknown: list[Path]
+
+
+def find_leftovers(store: Store, locks: RunLocks | None = None) -> Leftovers:
+    """What can go under a store's storage folder, what `locks` holds included. Raises ValueError as the store does."""
+    locks = locks or RunLocks(store.storage)
+    busy = {key for key in _lock_keys(store.storage) if is_locked(store.storage, *key) and not locks.holds(*key)}
+    folders = [path for path in _inside(store.storage / "trials") if path.is_dir() and not _is_scratch(path)]
+    runs = all_runs(store) if folders else {}
+    items: list[Leftover] = []
+    for folder in folders:
+        run = runs.get(folder.name)
+        if run and _guard(run) not in busy and not is_file_locked(folder / "lock"):
+            items += _of_run(folder, run)
+    for key in _lock_keys(store.storage):
+        if key not in busy:
+            items.append(Leftover("locks", store.storage / "locks" / f"{key[0]}-{key[1]}", 0, key))
+    if not busy:  # whose they are is not known: a driver, or an import, that lives holds a run
+        items += [Leftover("scratch", path, _size(path)) for path in _scratch(store.storage)]
+        items += [
+            Leftover("caches", path, _size(path)) for path in _unused_caches(store.storage / "cache", runs.values())
+        ]
+    return Leftovers(items, [folder for folder in folders if folder.name not in runs])
+
+
+def describe(items: list[Leftover], unknown: list[Path]) -> list[str]:
+    """Lines on what can go, by kind with its MB and the first few paths, and on what is left alone."""
+    lines = []
+    for kind, meaning in KINDS.items():
+        some = [item for item in items if item.kind == kind]
+        if some:
+            lines.append(f"{kind}: {sum(item.size for item in some) / 1e6:,.1f} MB, {len(some):,} {meaning}")
+            lines += [f"    {item.path}" for item in some[:SHOWN]]
+            lines += [f"    ... and {len(some) - SHOWN:,} more"] if len(some) > SHOWN else []
+    if unknown:
+        lines.append(
+            f"Left alone: {sum(map(_size, unknown)) / 1e6:,.1f} MB, {len(unknown):,} run folders of which this "
+            f"store knows nothing (another --tracking-uri may), such as {unknown[0]}."
+        )
+    return lines if items else ["Nothing can go.", *lines]
+
+
+def remove(items: Iterable[Leftover], store: Store) -> Iterator[Leftover]:
+    """Remove items, as far as they can still go; yields each that went.
+
+    Their runs are locked first, so that no driver begins one of them meanwhile, and what can go is asked once more.
+    """
+    items, locks = list(items), RunLocks(store.storage)
+    try:
+        for item in items:
+            if item.run and item.kind != "locks":
+                locks.acquire(*item.run)
+        still = {item.path for item in find_leftovers(store, locks).items}
+        for item in items:
+            if item.kind != "locks" and item.path in still and (item.run is None or locks.holds(*item.run)):
+                _remove(item.path)
+                yield item
+    finally:
+        locks.release()
+    for item in items:
+        if item.kind == "locks" and item.run and locks.acquire(*item.run):
+            locks.release()  # which takes the file away
+            yield item
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _guard(run: StoredRun) -> tuple[str, int]:
+    """What a driver locks that makes the run: the run, or the search that it is a trial of."""
+    return (run.tags["search"], 0) if "search" in run.tags else (run.cell_key, run.seed)
+
+
+def _of_run(folder: Path, run: StoredRun) -> Iterator[Leftover]:
+    """What can go of a run's folder, which nobody holds."""
+    guard = _guard(run)
+    if run.is_deleted:
+        yield Leftover("deleted", folder, _size(folder), guard)
+        return
+    state = _end_of(folder)
+    if state != run.state or state not in {RunState.STOPPED, *IN_TABLE}:
+        return  # a failed run may be gone on with, and one of which the store lacks the end waits to be brought there
+    for path in _inside(folder):
+        if path.name.startswith("checkpoint") or path.suffix == ".tmp":
+            yield Leftover("checkpoints", path, _size(path), guard)
+        elif path.name.startswith("generator_") and state != RunState.DONE:
+            yield Leftover("generators", path, _size(path), guard)
+
+
+def _end_of(folder: Path) -> RunState:
+    """How a run ended, by its own folder; running if it does not say that it did."""
+    try:
+        return end_of(folder)[0]
+    except ValueError:
+        return RunState.RUNNING  # what cannot be read stays
+
+
+def _lock_keys(storage: Path) -> list[tuple[str, int]]:
+    """The runs (of a search, its key and 0) that have a lock file."""
+    parts = [path.name.rpartition("-") for path in _inside(storage / "locks")]
+    return [(key, int(seed)) for key, _, seed in parts if key and seed.isdigit()]
+
+
+def _is_scratch(path: Path) -> bool:
+    return path.name.startswith(("tune-", "import-"))
+
+
+def _scratch(storage: Path) -> list[Path]:
+    """Where Tune and imports write while they run, and parts of caches that nobody makes."""
+    caches = [path for folder in _inside(storage / "cache") for path in _inside(folder) if path.suffix == ".tmp"]
+    idle = [path for path in caches if not is_file_locked(path.with_suffix(".lock"))]
+    return [path for path in (*_inside(storage), *_inside(storage / "trials")) if _is_scratch(path)] + idle
+
+
+def _unused_caches(cache: Path, runs: Iterable[StoredRun]) -> Iterator[Path]:
+    """Decoded images and statistics that can be made again here; what was downloaded stays."""
+    digests = {run.tags.get("data_digest") for run in runs if not run.is_deleted}
+    for path in (*_inside(cache / "images"), *_inside(cache / "statistics")):
+        if path.suffix in (".tmp", ".lock"):
+            continue
+        arrays = [path] if path.is_file() else list(path.glob("*.npy"))
+        last = max((max(array.stat().st_atime, array.stat().st_mtime) for array in arrays), default=0.0)
+        if time.time() - last > UNUSED or _digest(path) not in (None, *digests):
+            yield path
+
+
+def _digest(path: Path) -> str | None:
+    """The digest of decoded images; None where the cache does not say."""
+    try:
+        return str(json.loads((path / "meta.json").read_text())["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What lies in a folder, links left out; nothing if it is a link itself, or not there."""
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if not path.is_symlink())
+
+
+def _size(path: Path) -> int:
+    """Bytes on the disk, of a folder with all in it; what has another name too is not freed."""
+    stats = [each.lstat() for each in (path, *path.rglob("*"))]
+    return sum(512 * stat.st_blocks for stat in stats if stat.st_nlink == 1)

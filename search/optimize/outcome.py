@@ -1,0 +1,149 @@
+"""What a search found: its trials as the store holds them, the winner, and the table of winners."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import TrialState
+
+from search.store import Store
+from search.store.database import StoredRun
+from search.store.parents import Parents
+from search.store.queries import trials_of
+from spaces import Search, Study
+from spaces.studies import POINT_METRICS
+from trainers.config import Config
+from trainers.names import POINT_DATASETS
+from trainers.run_state import RunState
+from trainers.user_code import told
+
+STATES = {
+    RunState.DONE: TrialState.COMPLETE,
+    RunState.STOPPED: TrialState.PRUNED,
+    RunState.DIVERGED: TrialState.FAIL,
+    RunState.FAILED: TrialState.FAIL,
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of a search: `value` is at the full budget, else NaN; `images` were shown to D."""
+
+    number: int
+    state: RunState
+    value: float
+    images: int
+    config: Config
+    params: dict[str, Any]
+    run_id: str
+    error: str
+
+
+def read_trials(search: Search, store: Store) -> list[StoredRun]:
+    """The trials of a search. Raises ValueError for one that cannot be read, since someone changed its tags."""
+    records = trials_of(store, search)
+    for record in records:
+        try:
+            as_trial(search, record)
+            json.loads(record.tags["ranges"])
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            place = f"run {record.run_id} of {search.title}"
+            raise ValueError(f"the tags of {place} cannot be read ({told(error)}); delete it in MLflow") from None
+    return records
+
+
+def as_trial(search: Search, record: StoredRun) -> Trial:
+    """A stored run as a trial. Raises KeyError, TypeError or ValueError if its tags say none."""
+    tags, metrics = record.tags, record.metrics
+    return Trial(
+        number=int(tags["trial"]),
+        state=record.state,
+        value=metrics.get(search.metric, math.nan),
+        images=int(metrics.get("images", 0)),
+        config=Config(**json.loads(tags["config"]), seed=record.seed),
+        params=json.loads(tags["params"]),
+        run_id=record.run_id,
+        error=tags.get("error", ""),
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search found."""
+
+    search: Search
+    trials: list[Trial]
+
+    @property
+    def winner(self) -> Trial:
+        """The best trial at the full budget. Raises ValueError if none got there."""
+        done = [trial for trial in self.trials if trial.state == RunState.DONE]
+        if not done:
+            raise ValueError(f"{self.search.title}: no trial reached its full budget, so there is no winner")
+        sign = 1 if self.search.lower_is_better else -1
+        return min(done, key=lambda trial: (sign * trial.value, trial.number))
+
+    def count(self, state: RunState) -> int:
+        """Trials in a state."""
+        return sum(trial.state == state for trial in self.trials)
+
+    @property
+    def images(self) -> int:
+        """Images shown in all trials."""
+        return sum(trial.images for trial in self.trials)
+
+    @property
+    def images_saved(self) -> int:
+        """Images that stopped trials did not take."""
+        return sum(trial.config.n_images - trial.images for trial in self.trials if trial.state == RunState.STOPPED)
+
+    def summary(self) -> dict[str, float]:
+        """What the search's parent run says."""
+        values = {"trials": float(len(self.trials))}
+        values |= {state: float(self.count(state)) for state in STATES}
+        values |= {
+            "images": float(sum(trial.images for trial in self.trials)),
+            "images_saved": float(self.images_saved),
+        }
+        return {**values, "best_value": self.winner.value} if self.count(RunState.DONE) else values
+
+
+def load_outcome(search: Search, store: Store, parents: Parents | None = None) -> Outcome:
+    """The trials of a search that the store holds, with the search's parent run brought up to date."""
+    records = read_trials(search, store)
+    outcome = Outcome(search, [as_trial(search, record) for record in records])
+    tags = {"winner": outcome.winner.run_id} if outcome.count(RunState.DONE) else {}
+    parents = parents or Parents(store)
+    parents.write(parents.parent(search, search.cell), outcome.summary(), tags)
+    return outcome
+
+
+def tuned_study(outcomes: list[Outcome], seeds: int) -> Study:
+    """The table of the winners: a row a search, trained on seeds that no trial had, its search value beside.
+
+    Raises ValueError if the searches were not scored alike.
+    """
+    return _table(
+        [outcome.search for outcome in outcomes],
+        [outcome.winner.config for outcome in outcomes],
+        seeds,
+        {outcome.search.recipe: outcome.winner.value for outcome in outcomes},
+    )
+
+
+def check_table(searches: list[Search], seeds: int) -> str:
+    """The title of the winners' table. Raises ValueError if they could not stand in one."""
+    return _table(searches, [search.base for search in searches], seeds, {}).title
+
+
+def _table(searches: list[Search], configs: list[Config], seeds: int, searched: dict[str, float]) -> Study:
+    metrics = POINT_METRICS if searches[0].base.dataset in POINT_DATASETS else ("fid_final", "fid_best")
+    rows = {search.recipe: config.changed() for search, config in zip(searches, configs, strict=True)}
+    recipes = ", ".join(search.recipe for search in searches)
+    if len(rows) < len(searches):
+        raise ValueError(f"a recipe is named twice: {recipes}")
+    name = f"tuned {recipes}{searches[0].variant}"
+    return Study(name, Config(), rows, seeds=seeds, metrics=metrics, searched=searched)

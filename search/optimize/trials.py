@@ -1,0 +1,220 @@
+"""The trials of a search: Optuna proposes, a stopping rule ends what falls behind, and the store remembers.
+
+Each proposal comes from a sampler seeded by the trial's number, so that a search that was killed proposes what it would
+have proposed. Neither Optuna's study nor the rule is saved: both are rebuilt from the trials' runs, by going through
+what happened in the order in which it did.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Set
+from functools import partial
+
+import optuna
+from optuna.distributions import distribution_to_json
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
+
+from search.optimize.outcome import STATES, read_trials
+from search.optimize.searches import load_outcome
+from search.optimize.stopping import Stopper
+from search.plan import Job
+from search.store import Store
+from search.store.database import StoredRun
+from search.store.delivery import Delivery
+from search.store.queries import histories
+from search.tune.driver import DONE, WAIT, RunQueue
+from spaces import Cell, Search
+from spaces.search_spaces import COOP_SHARE
+from trainers.config import Config
+from trainers.run_state import RunState
+from trainers.user_code import told
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+SILENCE = 300.0  # seconds for which a search that has nothing to do waits for a store that is away
+SAMPLERS = ("tpe", "random", "gp", "cmaes")
+
+
+def ended_states(retry_failed: bool) -> Set[RunState]:
+    """The states of trials that are not made again."""
+    return STATES.keys() - ({RunState.FAILED} if retry_failed else set())
+
+
+def propose(search: Search, trial: optuna.Trial) -> Config:
+    """The Config of a trial that can be compared with others. Raises ValueError if the space gives none such."""
+    base, place = search.base, f"space {search.space_name!r} on {search.recipe}"
+    try:
+        config = search.propose(trial)
+    except Exception as error:
+        raise ValueError(f"{place}, {trial.params}: {told(error).removeprefix('ValueError: ')}") from None
+    if not trial.params:
+        raise ValueError(f"space {search.space_name!r} varies nothing of {search.recipe}")
+    if json.loads(json.dumps(trial.params, default=str)) != trial.params:
+        raise ValueError(f"{place}: choices should be numbers, texts, true or false, not {trial.params}")
+    for name in ("protocol", "n_images", "eval_every", "seed"):
+        if getattr(config, name) != getattr(base, name):
+            raise ValueError(f"{place} varies the {name}: trials could not be compared")
+    bound = base.n_images // COOP_SHARE
+    if search.scheduler != "none" and config.n_coop != base.n_coop and config.n_coop > bound:
+        raise ValueError(
+            f"{place} gives n_coop = {config.n_coop}, more than a quarter of n_images = {base.n_images}: "
+            f"{search.scheduler} could not compare trials soon enough; use --scheduler none"
+        )
+    return config
+
+
+def sampler(search: Search, number: int) -> BaseSampler:
+    """The sampler of one proposal, without memory of its own.
+
+    Its options are written out: a default of Optuna's that changes must not change a search that goes on.
+    """
+    seed = zlib.crc32(f"{search.title} {number}".encode())
+    if search.sampler == "tpe":
+        # constant_liar: a running trial is taken for a bad one, so that others go elsewhere
+        return TPESampler(
+            seed=seed, n_startup_trials=10, n_ei_candidates=24, multivariate=True, group=False, constant_liar=True
+        )
+    if search.sampler == "gp":
+        return GPSampler(seed=seed, n_startup_trials=10, deterministic_objective=False)
+    if search.sampler == "cmaes":
+        return CmaEsSampler(seed=seed, n_startup_trials=1, with_margin=False, warn_independent_sampling=False)
+    return RandomSampler(seed=seed)
+
+
+def _ranges(trial: optuna.Trial) -> str:
+    """What the values of a trial were drawn from, as JSON."""
+    return json.dumps({name: distribution_to_json(found) for name, found in sorted(trial.distributions.items())})
+
+
+class TrialQueue(RunQueue):
+    """The trials of a search: those that were interrupted, then new ones, never more at a time than there are slots.
+
+    A proposal is made when a slot is free and not before, so that it knows all trials that ended.
+    """
+
+    def __init__(self, search: Search, store: Store, samples: int, retry_failed: bool = False, slots: int = 1) -> None:
+        self.search, self.store, self.samples, self.slots = search, store, samples, slots
+        self.delivery = Delivery(store)
+        self.running = 0
+        self.proposed: int | None = None  # a trial that the store does not know yet
+        self.silent_since = math.inf
+        self.stopper = Stopper(search)
+        self.study = optuna.create_study(direction="minimize" if search.lower_is_better else "maximize")
+        self.asked: dict[int, optuna.Trial] = {}
+        self.configs: dict[int, Config] = {}
+        self.values: dict[int, float] = {}  # of the latest row
+        records = read_trials(search, store)
+        ended = ended_states(retry_failed)
+        self.interrupted = [record for record in records if record.state not in ended]
+        self._rebuild(records, ended)
+
+    def _rebuild(self, records: list[StoredRun], ended: Set[RunState]) -> None:
+        """Go through what happened, proposals, rows and ends, in the order of its times.
+
+        Within a trial the order is certain, whatever the clocks of the workers said; between trials an end comes
+        before a proposal of the same millisecond, since it is what freed the slot.
+        """
+        events: list[tuple[float, int, int, Callable[[], object]]] = []
+        points_of = histories(self.store, (record.run_id for record in records), self.search.base.metric)
+        for record in records:
+            number, time = int(record.tags["trial"]), float(record.start)
+            events.append((time, 2, number, partial(self._ask, number, record)))
+            points = points_of[record.run_id]
+            for stamp, images, value in points:
+                time = max(stamp, time + 1e-3)
+                went_on = images < points[-1][1] or record.state == RunState.DONE
+                events.append((time, 1, number, partial(self._row, number, images, value, went_on)))
+            if record.state in ended:
+                time = max(record.end or 0, time + 1e-3)
+                events.append((time, 0, number, partial(self._tell, number, record.state)))
+        for *_, happen in sorted(events, key=lambda event: event[:3]):
+            happen()
+
+    def _ask(self, number: int, record: StoredRun | None = None) -> Config:
+        """Propose trial `number`, or take the stored proposal as Optuna's. Raises ValueError if the space changed."""
+        # what is stored needs no sampler, but CMA-ES, which keeps its state in the trials that it proposes
+        remembers = self.search.sampler == "cmaes"
+        self.study.sampler = RandomSampler(0) if record and not remembers else sampler(self.search, number)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of samplers that Optuna calls experimental
+            if record:
+                self.study.enqueue_trial(json.loads(record.tags["params"]))
+            trial = self.study.ask()
+            _ = trial.relative_params  # what it proposes, even where the stored values are taken
+            config = propose(self.search, trial)
+        if record and (config.cell_key, _ranges(trial)) != (record.cell_key, record.tags["ranges"]):
+            raise ValueError(
+                f"space {self.search.space_name!r} is not the one that trial {number} was drawn from: the space "
+                f"changed; undo that, or give the new space another name"
+            )
+        self.asked[number], self.configs[number] = trial, config
+        return config
+
+    def _row(self, number: int, images: int, value: float, went_on: bool = False) -> bool:
+        """Take a row in; whether the rule stops the trial there."""
+        if not math.isfinite(value):
+            return False
+        if (number, images) not in self.stopper.decided:
+            self.asked[number].report(value, images)
+        self.values[number] = value
+        return self.stopper.stops(number, images, value, self.configs[number], went_on=went_on)
+
+    def _tell(self, number: int, state: RunState) -> None:
+        self.study.tell(self.asked[number], self.values[number] if state == RunState.DONE else None, STATES[state])
+
+    def next(self) -> Job | str:
+        if self.running >= self.slots:
+            return WAIT
+        if self.interrupted:
+            record = self.interrupted.pop(0)
+            job = self._job(int(record.tags["trial"]), record.run_id)
+        elif self.proposed is not None or len(self.asked) < self.samples:
+            if self.proposed is None:
+                self.proposed = next(n for n in range(self.samples) if n not in self.asked)
+                self._ask(self.proposed)
+            try:
+                job = self._job(self.proposed, self._create(self.proposed))
+            except Exception:  # the store is away: the proposal stands until it is back
+                return WAIT if self._hopes() else DONE
+            self.proposed, self.silent_since = None, math.inf
+        else:
+            return DONE
+        self.running += 1
+        return job
+
+    def _create(self, number: int) -> str:
+        """The run of a proposal, which lives in the store alone until it has begun."""
+        tags = {
+            "search": self.search.key,
+            "trial": str(number),
+            "params": json.dumps(self.asked[number].params),
+            "ranges": _ranges(self.asked[number]),
+            "config": json.dumps(self.configs[number].changed()),
+        }
+        job = self._job(number, None)
+        return self.delivery.create(self.search, job.cell, job.seed, parent=self.search.cell, tags=tags)
+
+    def _hopes(self) -> bool:
+        """Whether to wait longer for a store that does not answer."""
+        self.silent_since = min(self.silent_since, time.monotonic())
+        return self.running > 0 or time.monotonic() - self.silent_since < SILENCE
+
+    def _job(self, number: int, run_id: str | None) -> Job:
+        return Job(
+            Cell(f"trial {number}", "", self.configs[number]), self.search.seed(number), RunState.RUNNING, run_id
+        )
+
+    def stops(self, job: Job, images: int, value: float) -> bool:
+        return self._row(job.seed - self.search.seed(0), images, value)
+
+    def ended(self, job: Job, state: RunState) -> None:
+        self.running -= 1
+        self._tell(job.seed - self.search.seed(0), state)
+
+    def update_parent(self, job: Job, delivery: Delivery) -> None:
+        load_outcome(self.search, self.store, delivery.parents)

@@ -1,0 +1,106 @@
+"""Where a store is: its address without a password, a first answer in time, and a sentence where there is none."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Thread
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+T = TypeVar("T")
+
+
+def redacted(uri: str) -> str:
+    """An address to show: without its login, and without its parameters, which may be passwords too."""
+    return uri if uri.startswith("sqlite:") else re.sub(r"://.*@", "://", uri).partition("?")[0]
+
+
+def strip_login(uri: str) -> str:
+    """A server's address without its login, which goes where MLflow looks for one: into the environment.
+
+    Whatever shows the address later, MLflow's messages included, cannot show the password then. The address of a
+    database stays as it is. Raises ValueError for one that cannot be read.
+    """
+    if not uri.startswith("http"):
+        return uri
+    try:
+        parts = urlsplit(uri)
+        if not parts.hostname or parts.port == 0:  # reading a port that is none raises too
+            raise ValueError
+    except ValueError as error:
+        raise ValueError(f"the MLflow store {redacted(uri)} {describe_error(error, uri)}") from None
+    login, at, place = parts.netloc.rpartition("@")
+    if at:
+        user, _, password = login.partition(":")
+        os.environ.update(MLFLOW_TRACKING_USERNAME=unquote(user), MLFLOW_TRACKING_PASSWORD=unquote(password))
+    return parts._replace(netloc=place).geturl()
+
+
+def with_timeout(ask: Callable[[], T], seconds: float) -> T:
+    """What ask returns or raises; TimeoutError if it takes longer. A thread that still waits dies with the process.
+
+    A limit of our own, since those of drivers and of HTTP count from byte to byte, or are not there.
+    """
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(ask())
+        except Exception as error:
+            answer.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return answer.result(seconds)
+
+
+def ping_server(server: str) -> None:
+    """Get any answer of a server; MLflow, two seconds away, will make sense of it. Raises OSError if there is none."""
+    try:
+        urllib.request.urlopen(f"{server}/health").close()
+    except (urllib.error.HTTPError, http.client.HTTPException):
+        pass
+    except urllib.error.URLError as error:
+        if not isinstance(error.reason, ssl.SSLError):  # MLflow has certificates of its own
+            raise
+
+
+def describe_error(error: Exception, uri: str) -> str:
+    """What is wrong with a store, in words that hold nothing of its login."""
+    text = str(error)
+    if isinstance(error, TimeoutError):
+        return "does not answer in time"
+    if isinstance(error, ValueError):
+        return "is no address that can be read"
+    if isinstance(error, ImportError):
+        return f"needs the Python package {error.name}, which is not installed"
+    if "error code 401" in text or "UNAUTHENTICATED" in text:
+        return "refuses this login; MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD should hold a valid one"
+    if "error code 403" in text or "PERMISSION_DENIED" in text:
+        return "denies this user the permission that is needed"
+    if "out-of-date database schema" in text:
+        return "was made by another version of MLflow; back it up, then run `mlflow db upgrade` on it"
+    if "valid JSON" in text:
+        return "answers, but not as MLflow does"
+    status = re.search(r"(?:error code|too many) (\d{3})\b", text)  # MLflow's words at once, or after its retries
+    if status:
+        return f"answers with HTTP status {status[1]}"
+    said = getattr(error, "orig", None)  # by the driver of a database
+    if said:
+        return f"does not answer: {_without_password(str(said).strip().splitlines()[0], uri)}"
+    cause = error.__context__ if "failed with exception" in text else getattr(error, "reason", error)
+    return f"does not answer: {type(cause).__name__}"
+
+
+def _without_password(text: str, uri: str) -> str:
+    """What a driver said, with stars in place of the password that stands in a database's address."""
+    from sqlalchemy import make_url
+
+    password = make_url(uri).password
+    return text.replace(str(password), "***") if password else text

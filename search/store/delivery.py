@@ -1,0 +1,167 @@
+"""Makes runs in the store and fills them from their run folders.
+
+Delivery is idempotent: evaluations and grids that MLflow already has are not stored twice, so repeated, reordered or
+concurrent deliveries of a folder, after a crash of either side, leave the store the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.store.connection import Store
+from search.store.database import StoredRun
+from search.store.frames import final_metrics
+from search.store.parents import Parents, cell_tags, log_params
+from search.store.queries import stored_grids
+from spaces import Cell, Search, Study
+from trainers.config import Config
+from trainers.run_folder import end_of, mark_end, read_provenance, read_rows, read_run
+from trainers.run_state import IN_TABLE, RunState
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+    from PIL.Image import Image
+
+logger = logging.getLogger(__name__)
+
+
+class Delivery:
+    """What writes runs into a store. Methods raise ValueError if the store does not answer."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.parents = store, Parents(store)
+        self._opened: set[str] = set()  # runs whose provenance this process has stored
+        self._steps: dict[str, set[int]] = {}  # images at which the store has a run's evaluation
+        self._grids: dict[str, set[int]] = {}  # steps of a run that have their grid
+
+    def create(
+        self,
+        study: Study | Search,
+        cell: Cell,
+        seed: int,
+        *,
+        parent: Cell | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """A new run of one seed of a cell, below the cell's parent or another's; returns its id."""
+        all_tags = {
+            **cell_tags(study, cell),
+            **(tags or {}),
+            "seed": str(seed),
+            "state": RunState.MISSING,
+            "mlflow.parentRunId": self.parents.parent(study, parent or cell),
+        }
+        client, experiment = self.store.client, self.parents.experiment(study)
+        run_id = str(client.create_run(experiment, tags=all_tags, run_name=f"{cell.label}, seed {seed}").info.run_id)
+        client.update_run(run_id, status=RunState.MISSING.mlflow_status)
+        self._steps[run_id] = set()
+        return run_id
+
+    def begin(self, run_id: str, config: Config) -> None:
+        """Mark a run as running, again if it was interrupted or failed, and complete what a crash may have left out."""
+        self.store.client.update_run(run_id, status=RunState.RUNNING.mlflow_status)
+        self.store.client.set_tag(run_id, "state", RunState.RUNNING)
+        self._log_config(run_id, config)
+
+    def recover(self, runs: Iterable[StoredRun]) -> list[str]:
+        """Store what earlier processes left in the folders of runs that the store holds as not ended; their ids."""
+        left = [run.run_id for run in runs if not run.state.has_ended and self._has_begun(run.run_id)]
+        for run_id in left:
+            self.complete(run_id)
+        return left
+
+    def _has_begun(self, run_id: str) -> bool:
+        self.store.folders.download(run_id)
+        return (self.store.folder(run_id) / "config.json").exists()
+
+    def complete(self, run_id: str) -> None:
+        """Store all that a run folder holds and the store does not, its config included."""
+        config, _ = read_run(self.store.folder(run_id))
+        self._log_config(run_id, config)
+        self.deliver(run_id)
+
+    def _log_config(self, run_id: str, config: Config) -> None:
+        log_params(self.store, run_id, config)
+        self.store.client.log_dict(run_id, config.model_dump(mode="json"), "config.json")
+
+    def deliver(self, run_id: str, end: tuple[RunState, str] | None = None) -> None:
+        """Store what the run folder holds and the store does not: evaluations with their time, grids, provenance, end.
+
+        `end`, a state and an error, is for a folder that cannot be written to.
+        """
+        folder, client = self.store.folder(run_id), self.store.client
+        self.store.folders.download(run_id)
+        rows = read_rows(folder)
+        if run_id not in self._opened and (provenance := read_provenance(folder)):
+            for name, value in provenance.items():
+                client.set_tag(run_id, name, value)
+            self._opened.add(run_id)
+        if run_id not in self._steps:
+            self._steps[run_id] = {point.step for point in client.get_metric_history(run_id, "images")}
+        for row in rows:
+            if row["images"] not in self._steps[run_id]:
+                client.log_batch(run_id, metrics=mlflow_metrics(row))
+                self._steps[run_id].add(row["images"])
+            self._deliver_grid(run_id, row["images"])
+        state, error = end or end_of(folder)
+        if state in IN_TABLE and end_of(folder)[0] != state:
+            raise OSError(f"{folder} does not show its last row yet")  # a file system over a network takes its time
+        if state.has_ended:
+            self._close(run_id, rows, state, error)
+
+    def _deliver_grid(self, run_id: str, images: int) -> None:
+        """Store an evaluation's grid as the image of its step, unless it is there: MLflow would keep both."""
+        if run_id not in self._grids:
+            self._grids[run_id] = set(stored_grids(self.store, run_id))
+        path = self.store.folder(run_id) / "samples" / f"{images:012d}.png"
+        if path.exists() and images not in self._grids[run_id]:
+            if picture := _png(path):
+                self.store.client.log_image(run_id, picture, key="samples", step=images)
+            self._grids[run_id].add(images)
+
+    def finish(self, run_id: str, state: RunState, error: str = "") -> None:
+        """Close a run, in its folder and in the store."""
+        mark_end(self.store.folder(run_id), state, error)
+        self.deliver(run_id)
+
+    def _close(self, run_id: str, rows: list[dict[str, Any]], state: RunState, error: str) -> None:
+        """Finals and bests of a run's evaluations, its MLflow status, and last its state, by which it counts."""
+        from mlflow.entities import Metric, RunTag
+
+        client = self.store.client
+        if rows and state in IN_TABLE:
+            stamp = int(rows[-1]["logged_at"] * 1000)
+            values = {**final_metrics(rows), "evaluations": len(rows)}
+            client.log_batch(
+                run_id, metrics=[Metric(k, value, stamp, rows[-1]["images"]) for k, value in values.items()]
+            )
+        client.set_terminated(run_id, state.mlflow_status)
+        client.log_batch(run_id, tags=[RunTag("error", error), RunTag("state", state)])
+
+
+def mlflow_metrics(row: dict[str, Any]) -> list[Metric]:
+    """An evaluation's numbers as MLflow metrics against images, at the time they were made."""
+    from mlflow.entities import Metric
+
+    stamp = int(row["logged_at"] * 1000)
+    names = [name for name in row if name not in ("state", "logged_at")]
+    # MLflow would store infinity as 1.8e308
+    values = {name: row[name] if math.isfinite(row[name]) else math.nan for name in names}
+    return [Metric(name, value, stamp, row["images"]) for name, value in values.items()]
+
+
+def _png(path: Path) -> Image | None:
+    """A picture of a run folder; None, with a warning, for what is none, since a run counts without its pictures."""
+    import PIL.Image
+
+    try:
+        picture = PIL.Image.open(path, formats=["PNG"])
+        picture.load()
+    except Exception as error:  # a damaged one raises anything
+        logger.warning("%s is left out: %s", path, error)
+        return None
+    return picture

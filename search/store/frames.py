@@ -1,0 +1,91 @@
+"""Runs as data frames: one row a run, and what its evaluations come to; the aggregates of a cell over its seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from search.store.connection import Store
+from search.store.database import StoredRun
+from search.store.queries import seed_runs
+from spaces import STUDIES, Cell, Study
+from trainers.messages import choose
+from trainers.names import METRICS
+from trainers.run_state import RunState
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LARGEST = 1e150  # of a metric that counts: its square is finite; MLflow keeps infinity as 1.8e308
+TAGS = ("protocol", "code_version", "data_digest", "features_digest", "own_code_digest", "device", "torch")
+
+
+def load_runs(study: Study | str, tracking_uri: str | None = None, *, store: Store | None = None) -> pd.DataFrame:
+    """All runs of a study's cells and seeds that the store holds, one a row, in the study's order.
+
+    Columns: row, column, seed, state, run_id, cell_key; the tags protocol, code_version, data_digest, features_digest,
+    own_code_digest, device, torch; finals and bests by the names of METRICS, evaluations and seconds (NaN where a run
+    has none). Raises ValueError for a study that is not known.
+    """
+    if isinstance(study, str):
+        if study not in STUDIES:
+            raise ValueError(f"study {study!r} is unknown; {choose(study, STUDIES)}")
+        study = STUDIES[study]
+    cells = study.cells()
+    return runs_frame(study, cells, seed_runs(store or Store(tracking_uri), (cell.config for cell in cells)))
+
+
+def runs_frame(study: Study, cells: Iterable[Cell], runs: Mapping[tuple[str, int], StoredRun]) -> pd.DataFrame:
+    """The frame of load_runs of some cells, of what the store holds of them by (cell_key, seed)."""
+    import pandas as pd
+
+    lines = []
+    for cell in cells:
+        for seed in range(study.seeds):
+            run = runs.get((cell.config.cell_key, seed))
+            if run:
+                lines.append({"row": cell.row, "column": cell.column, **_line(run)})
+    columns = ["row", "column", "seed", "state", "run_id", "cell_key", *TAGS, *METRICS, "evaluations", "seconds"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def _line(run: StoredRun) -> dict[str, Any]:
+    names = ("run_id", "cell_key", "seed", "state")
+    metrics = {name: value for name, value in run.metrics.items() if abs(value) < LARGEST}
+    values = {name: metrics.get(name, math.nan) for name in (*METRICS, "evaluations")}
+    seconds = metrics.get("seconds", math.nan) + metrics.get("eval_seconds", 0.0)
+    tags = {name: run.tags.get(name, "") for name in TAGS}
+    return {**{name: getattr(run, name) for name in names}, **tags, **values, "seconds": seconds}
+
+
+def final_metrics(evaluations: list[dict[str, Any]]) -> dict[str, float]:
+    """Finals and bests of a finished run's evaluations, by the names of METRICS; NaN for a diverged run."""
+    values = {}
+    last = evaluations[-1]
+    for name, metric in METRICS.items():
+        if metric.row not in last:
+            continue
+        series = [each[metric.row] for each in evaluations if metric.row in each]  # D has no step before the first
+        best = min(series) if metric.lower_is_better else max(series)
+        diverged = last["state"] == RunState.DIVERGED
+        values[name] = math.nan if diverged else series[-1] if metric.when == "final" else best
+    return values
+
+
+class Aggregate(NamedTuple):
+    """Mean and sample standard deviation (NaN below two) over the n finished seeds, and how many others diverged."""
+
+    mean: float
+    std: float
+    n: int
+    diverged: int
+
+
+def aggregate(runs: pd.DataFrame, metric: str) -> Aggregate:
+    """Aggregate of one metric over the runs of one cell; only done runs enter, diverged ones are counted."""
+    states, values = runs["state"].to_numpy(), runs[metric].to_numpy(float)  # arrays: pandas takes ten times as long
+    done = values[(states == RunState.DONE) & (values == values)]  # not NaN
+    mean = float(done.mean()) if len(done) else math.nan
+    std = float(done.std(ddof=1)) if len(done) > 1 else math.nan
+    return Aggregate(mean, std, len(done), int((states == RunState.DIVERGED).sum()))

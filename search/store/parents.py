@@ -1,0 +1,137 @@
+"""Experiments, and the parent runs that stand for cells in them: one closed run a cell, with its seeds' aggregates."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterable, Mapping
+
+from search.store.connection import Store
+from search.store.database import StoredRun
+from search.store.frames import aggregate, runs_frame
+from search.store.queries import VIEW, StoredCells, find_runs, stored_cells
+from spaces import Cell, Search, Study
+from trainers.config import Config
+from trainers.run_state import RunState
+
+
+class Parents:
+    """The experiments and parent runs of a store. Methods raise ValueError if the store does not answer."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._experiments: dict[str, str] = {}  # ids by title
+        self._ids: dict[tuple[str, str, str, str], str] = {}  # by experiment, cell_key, row and column
+
+    def experiment(self, study: Study | Search) -> str:
+        """Id of the experiment of a study or search, made if there is none. Raises ValueError if it was deleted."""
+        if study.title not in self._experiments:
+            experiment = self.store.client.get_experiment_by_name(study.title)
+            if experiment and experiment.lifecycle_stage != "active":
+                raise ValueError(
+                    f"experiment {study.title!r} is deleted in MLflow; restore it there, or remove it for good"
+                )
+            self._experiments[study.title] = str(experiment.experiment_id) if experiment else self._create(study)
+        return self._experiments[study.title]
+
+    def _create(self, study: Study | Search) -> str:
+        # a server knows where its artifacts lie
+        local = None if self.store.server else (self.store.storage / "artifacts").as_uri()
+        tags = {"mlflow.experimentKind": "custom_model_development", f"mlflow.sharedViewState.{VIEW}": _view(study)}
+        return str(self.store.client.create_experiment(study.title, artifact_location=local, tags=tags))
+
+    def remember(self, runs: Iterable[StoredRun]) -> None:
+        """Take parents in that the store was asked for, so that it is not asked for them again."""
+        for run in runs:
+            self._ids.setdefault((run.experiment_id, run.cell_key, run.tags["row"], run.tags["column"]), run.run_id)
+
+    def parent(self, study: Study | Search, cell: Cell) -> str:
+        """Id of the cell's closed parent run in the study's experiment, made if there is none."""
+        client = self.store.client
+        with self.store.exclusive():  # two drivers must not make two
+            experiment = self.experiment(study)
+            key = experiment, cell.config.cell_key, cell.row, cell.column
+            if key not in self._ids:
+                self.remember(stored_cells(self.store, [cell.config]).parents)
+            run_id = self._ids.get(key)
+            if run_id is None:
+                self._rename_former(experiment, study, cell)
+                run = client.create_run(experiment, tags=cell_tags(study, cell), run_name=cell.label)
+                run_id = str(run.info.run_id)
+                log_params(self.store, run_id, cell.config)
+                client.set_terminated(run_id, "FINISHED")
+            self._ids[key] = run_id
+        return run_id
+
+    def _rename_former(self, experiment: str, study: Study | Search, cell: Cell) -> None:
+        """Tell the parent of what a row was before it changed from the new one, which has the same label."""
+        for run in find_runs(self.store, "study", [study.title]):
+            place = run.experiment_id, run.tags["row"], run.tags["column"]
+            if "seed" not in run.tags and place == (experiment, cell.row, cell.column):
+                self.store.client.update_run(run.run_id, name=f"{cell.label} (before)")
+
+    def update(self, study: Study, cells: Iterable[Cell], stored: StoredCells | None = None) -> None:
+        """Write the aggregates of these cells over the study's seeds into their parents, in place of older ones.
+
+        `stored` is what the store holds of the cells, if it was just asked.
+        """
+        cells = list(cells)
+        stored = stored or stored_cells(self.store, (cell.config for cell in cells))
+        self.remember(stored.parents)
+        runs = runs_frame(study, cells, stored.seeds)
+        for cell in cells:
+            of_cell = runs[(runs["row"] == cell.row) & (runs["column"] == cell.column)]
+            values: dict[str, float] = {}
+            for metric in study.metrics:
+                mean, std, n, diverged = aggregate(of_cell, metric)
+                values |= {f"{metric}_mean": mean, f"{metric}_std": std, f"{metric}_n": n, "diverged": diverged}
+            ids = ",".join(of_cell.loc[of_cell["state"] == RunState.DONE, "run_id"])
+            parent = self.parent(study, cell)
+            self.write(parent, values, {"run_ids": ids})
+            log_params(self.store, parent, cell.config)
+            self.store.client.set_terminated(parent, "FINISHED")
+
+    def write(self, parent: str, values: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Write what a parent says of the runs below it, in place of what it said before.
+
+        To MLflow the latest value of a metric is that of the highest step, so each change is a step further, whatever
+        the clock says.
+        """
+        from mlflow.entities import Metric, RunTag
+
+        client, stamp = self.store.client, time.time_ns() // 1_000_000
+        with self.store.exclusive():
+            before = client.get_run(parent).data.metrics
+            metrics = []
+            for name, value in values.items():
+                if name in before and (before[name] == value or (math.isnan(before[name]) and math.isnan(value))):
+                    continue
+                steps = [point.step for point in client.get_metric_history(parent, name)] if name in before else []
+                metrics.append(Metric(name, value, stamp, max(steps, default=-1) + 1))
+            client.log_batch(parent, metrics=metrics, tags=[RunTag(name, value) for name, value in tags.items()])
+
+
+def cell_tags(study: Study | Search, cell: Cell) -> dict[str, str]:
+    """The tags of a cell's parent and of its seeds."""
+    return {
+        "cell_key": cell.config.cell_key,
+        "study": study.title,
+        "row": cell.row,
+        "column": cell.column,
+        "protocol": cell.config.protocol,
+    }
+
+
+def log_params(store: Store, run_id: str, config: Config) -> None:
+    """Log the fields of a Config that differ from their defaults."""
+    from mlflow.entities import Param
+
+    params = [Param(name, str(value)) for name, value in config.changed().items()]
+    store.client.log_batch(run_id, params=params)
+
+
+def _view(study: Study | Search) -> str:
+    """A shared view of the MLflow UI whose columns are what the parents say, so that its table is the study's."""
+    columns = [f"metrics.`{name}`" for name in study.summary]
+    return json.dumps({"selectedColumns": columns, "orderByKey": "attributes.start_time", "orderByAsc": True})

@@ -1,0 +1,186 @@
+"""What the store holds: seed runs, trials, metric histories, sample grids, links.
+
+Every function takes the Store and raises ValueError if it does not answer. Runs are found by their tags: a database is
+read directly, a server is asked through MLflow's client.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from search.store.connection import Store
+from search.store.database import StoredRun, is_database, points_from_database, runs_from_database
+from spaces import Search
+from trainers.config import Config
+from trainers.run_state import RunState
+
+if TYPE_CHECKING:
+    from mlflow.entities import RunData, RunInfo
+
+T = TypeVar("T")
+QUESTIONS_AT_ONCE = 8  # to a tracking server
+VIEW = "table"  # key of the experiments' shared view in the MLflow UI
+
+
+def find_runs(store: Store, tag: str, values: Iterable[str]) -> list[StoredRun]:
+    """The active runs of ours whose tag has one of the values, oldest first."""
+    if is_database(store.uri):
+        runs = _from_database(store, runs_from_database, tag, values)
+    else:
+        runs = _from_server(store, tag, values)
+    return [run for run in runs if run.is_ours]
+
+
+class StoredCells(NamedTuple):
+    """What the store holds of some cells: their seed runs, of any study, by (cell_key, seed), and their parents."""
+
+    seeds: dict[tuple[str, int], StoredRun]
+    parents: list[StoredRun]
+
+
+def stored_cells(store: Store, configs: Iterable[Config]) -> StoredCells:
+    """The runs of these cells, by one question; of several of one (cell_key, seed) a done one, then the oldest."""
+    seeds: dict[tuple[str, int], StoredRun] = {}
+    parents = []
+    for run in find_runs(store, "cell_key", {config.cell_key for config in configs}):
+        if "seed" not in run.tags:
+            parents.append(run)
+            continue
+        key = run.cell_key, run.seed
+        if key not in seeds or (seeds[key].state != RunState.DONE and run.state == RunState.DONE):
+            seeds[key] = run
+    return StoredCells(seeds, parents)
+
+
+def seed_runs(store: Store, configs: Iterable[Config]) -> dict[tuple[str, int], StoredRun]:
+    """The seed runs of these cells, of any study, by (cell_key, seed)."""
+    return stored_cells(store, configs).seeds
+
+
+def trials_of(store: Store, search: Search) -> list[StoredRun]:
+    """The trials of a search in the order of their numbers."""
+    return sorted(find_runs(store, "search", [search.key]), key=lambda run: int(run.tags["trial"]))
+
+
+def all_runs(store: Store) -> dict[str, StoredRun]:
+    """All seed runs by their ids, those that were deleted in MLflow too."""
+    from mlflow.entities import ViewType
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    runs: dict[str, StoredRun] = {}
+    try:
+        experiments = {e.experiment_id: e for e in _pages(partial(store.client.search_experiments, ViewType.ALL))}
+        ask = partial(store.client.search_runs, list(experiments), "tags.seed LIKE '%'", ViewType.ALL)
+        for info, data in ((run.info, run.data) for run in _pages(ask)):
+            is_deleted = {info.lifecycle_stage, experiments[info.experiment_id].lifecycle_stage} != {"active"}
+            runs[info.run_id] = _stored(info, data, is_deleted)
+    except (MlflowException, SQLAlchemyError) as error:
+        raise store.unusable(error) from None
+    return runs
+
+
+def histories(store: Store, run_ids: Iterable[str], metric: str) -> dict[str, list[tuple[int, int, float]]]:
+    """Each run's values of one metric as (milliseconds since 1970, images, value), by images, then by time."""
+    points: dict[str, list[tuple[int, int, float]]] = {run_id: [] for run_id in run_ids}
+    if is_database(store.uri):  # one question instead of one a run
+        for run_id, stamp, images, value in _from_database(store, points_from_database, points, metric):
+            points[run_id].append((stamp, images, value))
+    else:
+        for run_id, series in points.items():
+            series += [(m.timestamp, m.step, m.value) for m in store.client.get_metric_history(run_id, metric)]
+    return {run_id: sorted(series, key=lambda point: (point[1], point[0])) for run_id, series in points.items()}
+
+
+def pictures(store: Store, run_id: str, target: Path, nearest: Iterable[float] = (math.inf,)) -> dict[int, Path]:
+    """The run's grids of samples nearest to these images, by default its last, by images.
+
+    They are those of its run folder, else MLflow's, copied into `target`; none where neither can be had here.
+    """
+    made = {int(path.stem): path for path in (store.folder(run_id) / "samples").glob("*.png")}
+    if made:
+        return {images: made[images] for images in _nearest(made, nearest)}
+    from mlflow.exceptions import MlflowException  # takes a second
+
+    try:
+        grids = stored_grids(store, run_id)
+    except MlflowException:  # a server keeps it, and the store is the server's database
+        return {}
+    chosen = _nearest(grids, nearest)
+    return {n: Path(store.client.download_artifacts(run_id, grids[n], str(target))) for n in chosen}
+
+
+def stored_grids(store: Store, run_id: str) -> dict[int, str]:
+    """Artifact paths of a run's grids by step, which MLflow writes into their names."""
+    paths = [item.path for item in store.client.list_artifacts(run_id, "images")]
+    matches = [re.search(r"samples[+%]step[+%](\d+)[+%].*\.png$", path) for path in paths]
+    return {int(match[1]): match.string for match in matches if match}
+
+
+def links(store: Store, address: str) -> dict[str, str]:
+    """Where the MLflow UI at an address shows each study as its ablation table, by title."""
+    from mlflow.entities import ViewType
+
+    page = f"runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+    return {
+        e.name: f"{address}/#/experiments/{e.experiment_id}/{page}"
+        for e in store.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+        if f"mlflow.sharedViewState.{VIEW}" in e.tags
+    }
+
+
+def _from_database(store: Store, read: Callable[..., T], *arguments: Any) -> T:
+    """What read(uri, ...) gives. Raises ValueError if the database does not answer."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        return read(store.uri, *arguments)
+    except (SQLAlchemyError, ImportError) as error:  # a database's driver may be missing
+        raise store.unusable(error) from None
+
+
+def _from_server(store: Store, tag: str, values: Iterable[str]) -> list[StoredRun]:
+    """The same by MLflow's client: a question a value, since its filters know no IN for tags, some at a time."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        experiments = [str(e.experiment_id) for e in _pages(store.client.search_experiments)]
+        with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
+            answers = pool.map(lambda value: _tagged(store, experiments, tag, value), values)
+            runs = [run for some in answers for run in some]
+    except MlflowException as error:
+        raise store.unusable(error) from None
+    return sorted(runs, key=lambda run: (run.start, run.run_id))
+
+
+def _tagged(store: Store, experiments: list[str], tag: str, value: str) -> list[StoredRun]:
+    """The active runs of some experiments whose tag has a value."""
+    ask = partial(store.client.search_runs, experiments, f"tags.`{tag}` = '{value}'")
+    return [_stored(run.info, run.data) for run in _pages(ask)]
+
+
+def _stored(info: RunInfo, data: RunData, is_deleted: bool = False) -> StoredRun:
+    times = info.start_time, info.end_time
+    return StoredRun(info.run_id, info.experiment_id, *times, data.tags, data.metrics, is_deleted)
+
+
+def _pages(ask: Callable[..., Any]) -> Iterator[Any]:
+    """All that a search of MLflow gives, page by page."""
+    token: str | None = None
+    while True:
+        page = ask(page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _nearest(steps: Collection[int], wanted: Iterable[float]) -> list[int]:
+    """The steps that are nearest to those wanted, in ascending order; infinity asks for the largest."""
+    return sorted({min(steps, key=lambda n: (abs(n - want), -n)) for want in wanted}) if steps else []

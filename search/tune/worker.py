@@ -1,0 +1,80 @@
+"""What runs in a Ray worker: one training run. Knows nothing of MLflow; the driver reads the run folder."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from trainers.run_state import RunState
+
+HALTED = "halted"  # in place of a run's state: no trial can be made here, the sweep ends
+UNBEGUN = "unbegun"  # the trial did not begin, since the sweep is ending
+
+
+def train_trial(trial: dict[str, Any]) -> None:
+    """Train trial["config"] (the fields of a Config) in the run folder of trial["run_id"], reporting each row's numbers
+    to Ray Tune.
+
+    `folder`, `path` and `cache` are the driver's working directory, module path and cache: a user's files and modules
+    mean the same here as there. Their modules come last, so that none hides ours. `digests` are those of data and
+    feature weights there: a node that lacks them, or has others, halts the sweep.
+    """
+    from ray import tune
+
+    from search.store.folders import ObjectStore, RunFolders, scratch
+
+    _settle(trial, scratch())
+    from trainers.config import Config
+    from trainers.files import FULL, disk_full
+    from trainers.loop import digests, train
+
+    config, run_id = Config(**trial["config"]), trial["run_id"]
+    last: dict[str, Any] = {"images": 0}
+    folders, expects = RunFolders(Path(trial["folders"])), "data"
+    try:
+        folders = ObjectStore.of_worker(trial["object_store"]) if trial["object_store"] else folders
+        if folders.is_asked_to_stop(run_id):  # it waited for a worker when the driver was told to stop
+            tune.report({**last, "state": UNBEGUN})  # Tune wants to hear something
+            return
+        _require_equal(digests(config), trial["digests"])
+        folders.download(run_id, all_of_it=True)
+        expects = ""
+        for row in train(config, folders[run_id], stop=lambda: folders.is_asked_to_stop(run_id)):
+            last = {"images": row["images"], "state": row["state"], config.metric: row[config.metric]}
+            folders.upload(run_id, retry=row["state"] != RunState.RUNNING)
+            tune.report(last)
+        folders.upload(run_id, retry=True)
+        folders.discard_local(run_id)
+    except Exception as error:  # told as a result: what Tune sees raised is then a worker's or a machine's death
+        if any(isinstance(e, OSError) and e.errno in FULL for e in (error, error.__cause__)):
+            state, text = HALTED, f"{disk_full(folders[run_id])}; make room"
+        elif isinstance(error, ConnectionError):
+            state, text = HALTED, str(error)
+        elif expects:
+            state, text = HALTED, f"node {socket.gethostname()}: {error}; mend it, or take the node out"
+        else:
+            state, text = RunState.FAILED, f"{type(error).__name__}: {error}"[:500]
+            traceback.print_exc()
+        tune.report({"images": last["images"], config.metric: math.nan, "state": state, "error": text})
+
+
+def _settle(trial: dict[str, Any], scratch: Path) -> None:
+    """Take over the driver's working directory, cache and module path, as far as they are here."""
+    has_cache = Path(trial["cache"]).parent.is_dir()
+    os.environ["GANABLATE_CACHE"] = trial["cache"] if has_cache else str(scratch / "cache")
+    os.environ["GANABLATE_CODE_VERSION"] = trial["code_version"]
+    if Path(trial["folder"]).is_dir():
+        os.chdir(trial["folder"])
+    sys.path += [entry for entry in trial["path"] if entry not in sys.path]
+
+
+def _require_equal(found: dict[str, str], expected: dict[str, str]) -> None:
+    """Raise ValueError for data or feature weights that are not the driver's."""
+    for name, digest in expected.items():
+        if found.get(name) != digest:
+            raise ValueError(f"{name} is {found.get(name)} there, and {digest} where the sweep was started")

@@ -1,0 +1,96 @@
+"""What a user types for a study, a recipe or a space: a name of ours, or a file of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from spaces.recipes import RECIPES
+from spaces.search_spaces import SPACES, Space
+from spaces.studies import STUDIES
+from spaces.study import Study
+from trainers.config import Config
+from trainers.messages import choose
+from trainers.user_code import told
+
+
+def find_study(name: str) -> Study:
+    """The study of that name, or of `file.py` or `file.py:NAME`. Raises ValueError."""
+    study: Study = _find("study", name, STUDIES, Study)
+    return study
+
+
+def find_recipe(name: str) -> tuple[str, Config]:
+    """The recipe of that name, or of `file.py` or `file.py:NAME`, and what to call it. Raises ValueError."""
+    recipe: Config = _find("recipe", name, RECIPES, Config)
+    path, attribute = _split(name)
+    return attribute or (path.stem if path else name), recipe
+
+
+def find_space(name: str) -> Space:
+    """The space of that name, or the function NAME of `file.py:NAME`. Raises ValueError."""
+    path, attribute = _split(name)
+    if path is None or not attribute:
+        if name not in SPACES:
+            raise ValueError(f"space {name!r} is unknown; {choose(name, SPACES)}, or file.py:NAME")
+        return SPACES[name]
+    space: Space = _member(_load(path), attribute, object)
+    if not callable(space):
+        raise ValueError(f"{name} should be a function space(trial, base), not a {type(space).__name__}")
+    return space
+
+
+def _split(name: str) -> tuple[Path | None, str]:
+    """File and NAME of `file.py` or `file.py:NAME`; no file in other names."""
+    match = re.fullmatch(r"(.+\.py)(?::(\w+))?", name)
+    return (Path(match[1]), match[2] or "") if match else (None, "")
+
+
+def _find(kind: str, name: str, table: Mapping[str, Any], wanted: type) -> Any:
+    path, attribute = _split(name)
+    if path is None:
+        if name not in table:
+            raise ValueError(f"{kind} {name!r} is unknown; {choose(name, table)}, or a file.py of your own")
+        return table[name]
+    module = _load(path)
+    if attribute:
+        return _member(module, attribute, wanted)
+    found = {key: value for key, value in vars(module).items() if isinstance(value, wanted)}
+    if len(found) != 1:
+        names = f"; name one of them: {', '.join(f'{path}:{key}' for key in found)}" if found else ""
+        raise ValueError(f"{name} holds {len(found)} of what should be one {wanted.__name__}{names}")
+    return next(iter(found.values()))
+
+
+def _member(module: ModuleType, name: str, wanted: type) -> Any:
+    held = {key for key, value in vars(module).items() if isinstance(value, wanted) and not key.startswith("_")}
+    if name not in held:
+        raise ValueError(f"{module.__file__} has no {wanted.__name__} {name!r}; {choose(name, held)}")
+    return vars(module)[name]
+
+
+def _load(path: Path) -> ModuleType:
+    """Run a user's file. Its folder is where it finds modules of its own, after ours.
+
+    Raises ValueError, with the line, for whatever goes wrong in it.
+    """
+    if not path.is_file():
+        raise ValueError(f"file {path} does not exist")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    spec = importlib.util.spec_from_file_location(f"ganablate_user_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses and the like look for it
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{path}: {told(error).removeprefix('ValueError: ')}") from None
+    return module

@@ -1,0 +1,346 @@
+"""Searches: what Optuna is told, what stops, and that a search which was killed goes on as if it had not been."""
+
+import math
+import random
+import time
+from collections import Counter
+
+import optuna
+import pytest
+from rich.console import Console
+
+from reports.searches import show_outcome, write_study, write_trials
+from search.optimize.outcome import check_table, load_outcome, tuned_study
+from search.optimize.searches import check_search, load_study, run_search
+from search.optimize.trials import SAMPLERS, TrialQueue, sampler
+from search.plan import Job
+from search.store import Store
+from search.store.delivery import Delivery
+from search.store.parents import Parents
+from search.store.queries import histories, trials_of
+from search.tune.driver import DONE
+from spaces import RECIPES, SPACES, Search, find_study
+from trainers.config import Config
+from trainers.run_folder import read_rows, write_rows
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+FAIL, COMPLETE = optuna.trial.TrialState.FAIL, optuna.trial.TrialState.COMPLETE
+BASE = Config(n_images=800, eval_every=100, n_coop=100, eta=0.1)
+
+
+def search(by="tpe", scheduler="asha", base=BASE, space=SPACES["all"]):
+    return Search("r", base, "all", space, by, scheduler)
+
+
+class Killed(Exception):
+    """What ends a simulated driver."""
+
+
+def objective(config, images):
+    """A stand-in for training: smooth in what the space varies, falling with images; some trials diverge."""
+    if config.lr > 6e-4:
+        return math.nan
+    best = math.log(config.lr / 3e-4) ** 2 + math.log(config.eta / 0.05) ** 2 + (config.langevin_steps / 10 - 1) ** 2
+    return best + 10 * (1 - images / 1_000)
+
+
+def train(config, folder):
+    """As trainers.loop.train: rows that are on disk first, then the others, each on disk before it is yielded."""
+    rows = read_rows(folder)
+    yield from rows
+    while not rows or rows[-1]["state"] == "running":
+        images = 100 * len(rows)
+        value = objective(config, images)
+        state = "diverged" if math.isnan(value) else "done" if images == config.n_images else "running"
+        rows.append({"images": images, "state": state, "fid": value, "seconds": 1.0, "eval_seconds": 0.0})
+        rows[-1]["logged_at"] = time.time()
+        folder.mkdir(parents=True, exist_ok=True)
+        write_rows(folder, rows)
+        yield rows[-1]
+
+
+def simulate(wanted, store, samples, *, slots=1, events=10**9):
+    """Drive a search as Tune and its workers would, without either; die after so many events."""
+    work = TrialQueue(wanted, store, samples, slots=slots)
+    live = []
+
+    def happens():
+        nonlocal events
+        time.sleep(0.002)  # so that no two events share a millisecond
+        events -= 1
+        if events < 0:
+            raise Killed
+
+    while True:
+        found = work.next()
+        if isinstance(found, Job):
+            happens()
+            Delivery(store).begin(found.run_id, found.config)
+            live.append((found, train(found.config, store.folder(found.run_id))))
+            continue
+        if found == DONE and not live:
+            return load_outcome(wanted, store)
+        for entry in list(live):
+            job, rows = entry
+            row = next(rows)
+            happens()
+            stops = math.isfinite(row["fid"]) and work.stops(job, row["images"], row["fid"])
+            Delivery(store).deliver(job.run_id)
+            happens()
+            ended = "stopped" if stops and row["state"] == "running" else row["state"]
+            if ended != "running":
+                Delivery(store).finish(job.run_id, ended)
+                work.ended(job, ended)
+                live.remove(entry)
+
+
+def told(outcome):
+    return [(t.number, t.state, t.value, t.images, t.params, t.config) for t in outcome.trials]
+
+
+@pytest.mark.parametrize(
+    ("by", "scheduler"), [("tpe", "asha"), ("random", "median"), ("gp", "hyperband"), ("cmaes", "none")]
+)
+def test_a_search_that_was_killed_is_the_search_that_was_not(tmp_path, empty_database, by, scheduler):
+    """One slot: the same proposals, rows, decisions and winner, wherever the driver died; more samples extend it."""
+    outcomes = []
+    for deaths in ([], [9, 57, 22]):
+        storage = tmp_path / f"runs{len(deaths)}"
+        storage.mkdir()
+        (storage / "mlflow.db").write_bytes(empty_database.read_bytes())
+        wanted = search(by, scheduler)
+        for events in deaths:
+            with pytest.raises(Killed):
+                simulate(wanted, Store(storage=storage), 14, events=events)
+        outcomes.append(simulate(wanted, Store(storage=storage), 14))
+    first, second = map(told, outcomes)
+    assert second == first
+    assert len({str(trial.params) for trial in outcomes[0].trials}) == 14
+    more = simulate(wanted, Store(storage=storage), 16)
+    assert told(more)[:14] == first
+    assert [trial.number for trial in more.trials] == list(range(16))
+
+
+def test_two_slots_repeat_no_trial_and_keep_every_stop(store):
+    wanted = search()
+    ends = {}
+    for events in (15, 30, 20, 10**9):
+        try:
+            outcome = simulate(wanted, store, 14, slots=2, events=events)
+        except Killed:
+            outcome = load_outcome(wanted, store)
+        now = {trial.number: trial for trial in outcome.trials if trial.state != "running"}
+        assert ends.items() <= now.items()
+        ends = now
+    assert sorted(ends) == list(range(14))
+    assert len({trial.run_id for trial in outcome.trials}) == 14
+    assert Counter(trial.state for trial in outcome.trials)["stopped"] > 0
+
+
+def test_a_clock_that_jumps_repeats_no_trial(store, monkeypatch):
+    """By up to 30 days at every look, through three deaths."""
+    rng, true = random.Random(0), time.time
+    monkeypatch.setattr(time, "time", lambda: true() + rng.uniform(-30, 30) * 86_400)
+    wanted = search()
+    ids = {}
+    for events in (15, 30, 20, 10**9):
+        try:
+            outcome = simulate(wanted, store, 14, slots=2, events=events)
+        except Killed:
+            outcome = load_outcome(wanted, store)
+        now = {trial.number: trial.run_id for trial in outcome.trials}
+        assert ids.items() <= now.items()
+        ids = now
+    assert len(set(ids.values())) == 14
+    assert {trial.state for trial in outcome.trials} <= {"done", "stopped", "diverged"}
+    for trial in outcome.trials:
+        images = [images for _, images, _ in histories(store, [trial.run_id], "images")[trial.run_id]]
+        assert images == list(range(0, trial.images + 1, 100))
+
+
+def test_optuna_is_told_what_became_of_each_trial(store):
+    wanted = search()
+    outcome = simulate(wanted, store, 14)
+    states = Counter(trial.state for trial in outcome.trials)
+    assert min(states["done"], states["stopped"], states["diverged"]) > 0
+    study = load_study(wanted, store)
+    counts = Counter(trial.state.name for trial in study.trials)
+    assert counts == {"COMPLETE": states["done"], "PRUNED": states["stopped"], "FAIL": states["diverged"]}
+    for trial, held in zip(outcome.trials, study.trials, strict=True):
+        assert held.params == trial.params
+        if trial.state == "done":
+            assert held.value == trial.value == objective(trial.config, 800)
+        if trial.state == "stopped":  # at the only rung, with its value there
+            assert trial.images == held.last_step == 300
+            assert held.intermediate_values[300] == objective(trial.config, 300)
+        if trial.state == "diverged":
+            assert math.isnan(trial.value)
+            assert trial.images == 0
+    done = [trial for trial in outcome.trials if trial.state == "done"]
+    assert outcome.winner == min(done, key=lambda trial: trial.value)
+    assert outcome.images_saved == states["stopped"] * 500
+    parent = store.client.get_run(Parents(store).parent(wanted, wanted.cell))
+    assert parent.data.metrics["stopped"] == states["stopped"]
+    assert parent.data.metrics["best_value"] == outcome.winner.value
+    assert parent.data.tags["winner"] == outcome.winner.run_id
+    statuses = {t.state: store.client.get_run(t.run_id).info.status for t in outcome.trials}
+    assert statuses == {"done": "FINISHED", "stopped": "KILLED", "diverged": "FINISHED"}
+
+
+def test_tpe_finds_better_values_than_random():
+    """On a smooth objective, 40 proposals; the median of three searches."""
+    best = {}
+    for name in ("random", "tpe"):
+        found = []
+        for recipe in "abc":
+            study = optuna.create_study()
+            wanted = Search(recipe, BASE, "all", SPACES["all"], name)
+            for number in range(40):
+                study.sampler = sampler(wanted, number)
+                trial = study.ask()
+                value = objective(wanted.propose(trial), 800)
+                failed = math.isnan(value)
+                study.tell(trial, None if failed else value, FAIL if failed else COMPLETE)
+            found.append(study.best_value)
+        best[name] = sorted(found)[1]
+    assert best["tpe"] < best["random"]
+
+
+def test_a_space_that_changed_is_refused(store):
+    simulate(search(), store, 2)
+
+    def other(trial, base):
+        return {"lr": trial.suggest_float("lr", 1e-9, 1e-8)}
+
+    def wider(trial, base):
+        return SPACES["all"](trial, base.replace(lr=base.lr * 1.1))
+
+    for space in (other, wider):
+        with pytest.raises(ValueError, match="the space changed"):
+            TrialQueue(search(space=space), store, 3)
+
+
+def test_trials_of_other_data_are_refused(store):
+    simulate(search(), store, 2)
+    check_search(search(), 3, store)
+    store.client.set_tag(trials_of(store, search())[1].run_id, "data_digest", "0" * 16)
+    with pytest.raises(ValueError, match="data_digest of search"):
+        check_search(search(), 3, store)
+
+
+def test_a_deleted_trial_is_made_again(store):
+    wanted = search()
+    outcome = simulate(wanted, store, 4)
+    store.client.delete_run(outcome.trials[1].run_id)
+    again = simulate(wanted, store, 4)
+    assert [trial.number for trial in again.trials] == [0, 1, 2, 3]
+    assert told(again)[2:] == told(outcome)[2:]
+
+
+def test_a_failed_trial_is_told_and_made_again_on_demand(store):
+    wanted = search()
+    with pytest.raises(Killed):
+        simulate(wanted, store, 1, events=3)
+    (record,) = trials_of(store, wanted)
+    Delivery(store).finish(record.run_id, "failed", "out of memory")
+    assert [t.state.name for t in load_study(wanted, store).trials] == ["FAIL"]
+    assert TrialQueue(wanted, store, 1).interrupted == []
+    assert [r.run_id for r in TrialQueue(wanted, store, 1, retry_failed=True).interrupted] == [record.run_id]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "samples", "words"),
+    [
+        (search(by="tbe"), 3, "sampler 'tbe' is unknown; did you mean 'tpe'"),
+        (search(scheduler="ahsa"), 3, "did you mean 'asha'"),
+        (search(), 0, "samples = 0"),
+        (search(base=Config(), space=SPACES["coopinit"]), 3, "varies nothing of r"),
+        (search(space=lambda trial, base: {"lrr": trial.suggest_float("lr", 0.1, 1)}), 3, "unknown field 'lrr'"),
+        (search(space=lambda trial, base: {"lr": trial.suggest_float("lr", -2, -1)}), 3, "greater than 0"),
+        (search(space=lambda trial, base: {"lr": trial.nonsense}), 3, "AttributeError"),
+        (search(space=lambda t, b: {"n_coop": t.suggest_int("share", 7, 8) * 90}), 3, "more than a quarter"),
+        (search(space=lambda t, b: {"eval_samples": t.suggest_int("n", 10, 100)}), 3, "varies the protocol"),
+        (search(space=lambda t, b: {"n_images": t.suggest_int("n", 900, 999)}), 3, "varies the n_images"),
+        (search(space=lambda t, b: {"lr": t.suggest_categorical("lr", [(1e-3, 1)])[0]}), 3, "choices should be"),
+        (search(space=lambda t, b: {"aw_alpha2": t.suggest_float("a", 0.5, 1.02)}), 60, "aw_alpha2 = 1.0"),
+    ],
+)
+def test_searches_that_cannot_be_made_are_refused(store, wanted, samples, words):
+    with pytest.raises(ValueError, match=words):
+        check_search(wanted, samples, store)
+
+
+def test_each_sampler_has_a_name(store):
+    for name in SAMPLERS:
+        check_search(search(name), 1, store)
+        assert sampler(search(name), 0)
+
+
+def test_searches_that_make_no_table_are_refused():
+    ring, digits = (Search(name, RECIPES[name], "all", SPACES["all"]) for name in ("ring8_gan", "digits_gan"))
+    with pytest.raises(ValueError, match="digits_gan"):
+        check_table([ring, digits], 3)
+    with pytest.raises(ValueError, match="named twice"):
+        check_table([ring, ring], 3)
+    with pytest.raises(ValueError, match="seeds = 0"):
+        check_table([ring], 0)
+
+
+def test_the_winners_table_has_its_fresh_seeds(store, tmp_path):
+    outcome = simulate(search(), store, 5)
+    study = tuned_study([outcome], seeds=3)
+    (cell,) = study.cells()
+    assert cell.config == outcome.winner.config.replace(seed=0)
+    assert study.seeds == 3
+    assert study.searched == {"r": outcome.winner.value}
+    assert all(trial.config.seed >= 10_000 for trial in outcome.trials)
+    assert find_study(str(write_study(study, tmp_path))) == study
+    lines = write_trials(outcome, tmp_path).read_text().splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == ["0", "1", "2", "3", "4"]
+
+
+def test_an_outcome_is_shown_whatever_the_space_varies(store):
+    def space(trial, base):
+        loss = trial.suggest_categorical("loss", ["hinge", "least_squares"])
+        return {"loss": loss, "backbone_options": {"width": trial.suggest_int("width", 4, 8)}, "lr_g": 1e-4}
+
+    outcome = simulate(search("random", "none", space=space), store, 2)
+    console = Console(record=True, width=300)
+    show_outcome(outcome, console)
+    text = console.export_text()
+    assert f"loss {outcome.winner.config.loss}" in text
+    assert f"backbone_options {outcome.winner.config.backbone_options}" in text
+    assert "2 trials, 2 done" in text
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    import ray
+
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def test_a_search_on_ray(store, tiny_points, cluster):
+    """Real training: trials are stopped, diverge and end; none is stopped in its cooperative stage."""
+
+    def space(trial, base):
+        power = trial.suggest_categorical("power", [-4, -3, 30])
+        return {"lr": 10.0**power, "n_coop": trial.suggest_int("n_coop", 32, 128)}
+
+    base = tiny_points.replace(n_coop=64, eta=0.1, eval_every=64, loss="wasserstein")
+    wanted = Search("tiny", base, "own", space, "random")
+    outcome = run_search(wanted, store, samples=8)
+    states = Counter(trial.state for trial in outcome.trials)
+    assert states["diverged"] == sum(trial.params["power"] == 30 for trial in outcome.trials) > 0
+    assert states["stopped"] > 0
+    assert states["done"] > 0
+    for trial in outcome.trials:
+        assert trial.images >= trial.config.n_coop or trial.state == "diverged"
+        steps = [point[1] for point in histories(store, [trial.run_id], "energy_distance")[trial.run_id]]
+        assert len(set(steps)) == len(steps)
+    assert outcome.images < 8 * base.n_images
+    again = run_search(wanted, Store(storage=store.storage), samples=8)
+    assert told(again) == told(outcome)
+    assert len(run_search(wanted, store, samples=10).trials) == 10

@@ -1,0 +1,172 @@
+"""Run folders in an object store: a server of Amazon's protocol, on this machine."""
+
+import pytest
+
+from search.store import Store
+from search.store.delivery import Delivery
+from search.store.folders import ObjectStore, RunFolders
+from search.store.queries import seed_runs
+from trainers.loop import train
+from trainers.run_folder import end_of, read_rows
+
+RUN = "0123abcd"
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """The URI of an empty bucket, and its client."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    names = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in names.items():
+            patch.setenv(name, value)
+        server.start()
+        host, port = server.get_host_and_port()
+        client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
+        client.create_bucket(Bucket="gans")
+        yield f"s3://gans/sweeps?endpoint_override={host}:{port}&scheme=http&region=us-east-1", client
+        server.stop()
+
+
+@pytest.fixture
+def stores(bucket, tmp_path):
+    """The object store as the driver and as two nodes have it."""
+    uri, client = bucket
+    for item in client.list_objects_v2(Bucket="gans").get("Contents", []):
+        client.delete_object(Bucket="gans", Key=item["Key"])
+    return [ObjectStore(uri, tmp_path / name) for name in ("driver", "one", "two")]
+
+
+def names(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def without_times(rows):
+    return [{k: v for k, v in row.items() if k not in ("seconds", "eval_seconds", "logged_at")} for row in rows]
+
+
+def test_a_run_goes_on_at_another_node(stores, tiny_points, tmp_path):
+    """The first node dies after two rows; the driver has rows and grids of what was brought, and no weights."""
+    driver, one, two = stores
+    run = train(tiny_points, one[RUN])
+    for _ in range(2):
+        next(run)
+        one.upload(RUN)
+    next(run)  # this row dies with its node
+    run.close()
+    driver.download(RUN)
+    assert [row["images"] for row in read_rows(driver[RUN])] == [0, 256]
+    assert {name.partition("/")[0] for name in names(driver[RUN])} == {
+        "config.json",
+        "provenance.json",
+        "rows.jsonl",
+        "samples",
+    }
+    two.download(RUN, all_of_it=True)
+    for _ in train(tiny_points, two[RUN]):
+        two.upload(RUN, retry=True)
+    driver.download(RUN)
+    expected = list(train(tiny_points, tmp_path / "whole"))
+    assert without_times(read_rows(driver[RUN])) == without_times(expected)
+    assert end_of(driver[RUN])[0] == "done"
+    one.download(RUN, all_of_it=True)  # what the first node had is forgotten, checkpoints are gone
+    assert names(one[RUN]) == names(two[RUN]) - {"lock"}
+    assert not any(name.startswith("checkpoint") for name in names(one[RUN]))
+    two.discard_local(RUN)
+    assert not two[RUN].exists()
+
+
+def test_a_worker_is_asked_to_stop(stores, monkeypatch):
+    monkeypatch.setattr("search.store.folders.LOOK_EVERY", 0.0)
+    driver, worker, later = stores
+    assert not worker.is_asked_to_stop(RUN)
+    driver.ask_to_stop(RUN)
+    assert worker.is_asked_to_stop(RUN)
+    driver.clear_stop(RUN)
+    assert not later.is_asked_to_stop(RUN)
+
+
+def test_checkpoints_of_a_stopped_run_go(stores, tiny_points):
+    driver, worker, _ = stores
+    run = train(tiny_points, worker[RUN])
+    next(run)
+    run.close()
+    worker.upload(RUN)
+    assert f"{RUN}/checkpoint.pt" in {f"{RUN}/{name}" for name in driver._there(RUN)}
+    driver.drop_checkpoints(RUN)
+    assert not any(name.startswith("checkpoint") for name in driver._there(RUN))
+
+
+def test_a_store_that_is_away_costs_no_row_and_is_told_in_the_end(stores, tiny_points, monkeypatch):
+    monkeypatch.setattr("search.store.folders.PAUSE", 0.0)
+    driver, worker, _ = stores
+
+    def away(*_):
+        raise OSError("the network is down")
+
+    run = train(tiny_points, worker[RUN])
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "_put", away)
+        next(run)
+        worker.upload(RUN)
+        with pytest.raises(ConnectionError, match=f"{RUN}.* cannot be written: the network is down"):
+            worker.upload(RUN, retry=True)
+    next(run)
+    worker.upload(RUN)
+    driver.download(RUN)
+    assert [row["images"] for row in read_rows(driver[RUN])] == [0, 256]
+
+
+def test_a_store_delivers_what_lies_there(bucket, stores, tiny_study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, worker, _ = stores
+    store = Store(storage=bucket[0])
+    assert store.storage == tmp_path / "runs"
+    assert store.shared is None
+    cell = tiny_study.cells()[0]
+    run_id = Delivery(store).create(tiny_study, cell, 0)
+    for _ in train(cell.config, worker[run_id]):
+        worker.upload(run_id)
+    Delivery(store).begin(run_id, cell.config)
+    Delivery(store).deliver(run_id)
+    (record,) = seed_runs(store, [cell.config]).values()
+    assert record.state == "done"
+    assert store.folders.place(run_id).startswith(f"s3://gans/sweeps/trials/{run_id}?")
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("s3://key:word@gans/sweeps", "should hold no password"),
+        ("ftp://gans/sweeps", "cannot be opened"),
+        ("s3:///sweeps", "names no bucket"),
+    ],
+)
+def test_uris_that_cannot_be_used(uri, told, tmp_path):
+    with pytest.raises(ValueError, match=told) as error:
+        ObjectStore(uri, tmp_path)
+    assert "word@" not in str(error.value)
+
+
+def test_a_name_that_leads_elsewhere_is_left_there(bucket, stores, tmp_path):
+    """Whoever can write to the bucket cannot write to the machine."""
+    bucket[1].put_object(Bucket="gans", Key=f"sweeps/trials/{RUN}/../../out", Body=b"x")
+    driver, _, _ = stores
+    driver.download(RUN, all_of_it=True)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_on_a_shared_disk_nothing_is_copied(tmp_path):
+    folders = RunFolders(tmp_path)
+    folders.ask_to_stop(RUN)
+    assert folders.is_asked_to_stop(RUN)
+    folders.download(RUN, all_of_it=True)
+    folders.upload(RUN, retry=True)
+    folders.discard_local(RUN)
+    folders.clear_stop(RUN)
+    assert not folders.is_asked_to_stop(RUN)
+    assert folders.place(RUN) == str(tmp_path / RUN)
+    assert [path.name for path in tmp_path.iterdir()] == [RUN]

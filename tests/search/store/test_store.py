@@ -1,0 +1,248 @@
+"""The MLflow store holds each run once, whatever is delivered how often."""
+
+import contextlib
+import json
+import math
+from collections import Counter
+
+import pytest
+
+from search.plan import make_plan
+from search.store import Store, load_runs, queries
+from search.store.delivery import Delivery
+from search.store.frames import final_metrics
+from search.store.parents import Parents
+from search.store.queries import histories, links
+from spaces import Study
+from trainers.loop import train
+
+
+def children_of(store):
+    """All active seed runs of the whole store."""
+    experiments = [e.experiment_id for e in store.client.search_experiments()]
+    return [run for run in store.client.search_runs(experiments) if "seed" in run.data.tags]
+
+
+def parents(store):
+    experiments = [e.experiment_id for e in store.client.search_experiments()]
+    return [run for run in store.client.search_runs(experiments) if "seed" not in run.data.tags]
+
+
+def test_a_study_in_mlflow(store, make_runs, tiny_study):
+    make_runs(tiny_study)
+    children, above = children_of(store), parents(store)
+    assert len(children) == 4
+    assert len(above) == 2
+    for run in children:
+        assert {
+            "cell_key",
+            "seed",
+            "state",
+            "protocol",
+            "code_version",
+            "study",
+            "row",
+            "column",
+        } <= run.data.tags.keys()
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["mlflow.parentRunId"] in {p.info.run_id for p in above}
+        changed = {**tiny_study.base.changed(), **tiny_study.rows[run.data.tags["row"]]}
+        assert run.data.params == {name: str(value) for name, value in changed.items()}
+        assert [m.step for m in store.client.get_metric_history(run.info.run_id, "energy_distance")] == [0, 256, 512]
+        grids = [a.path for a in store.client.list_artifacts(run.info.run_id, "images") if a.path.endswith(".png")]
+        assert len(grids) == 3
+        assert "config.json" in {a.path for a in store.client.list_artifacts(run.info.run_id)}
+
+
+def test_parents_hold_the_aggregates(store, make_runs, tiny_study):
+    make_runs(tiny_study)
+    runs = load_runs(tiny_study, store=store)
+    for parent in parents(store):
+        values = runs.loc[runs["row"] == parent.data.tags["row"], "energy_distance_final"]
+        assert parent.data.metrics["energy_distance_final_mean"] == pytest.approx(values.mean())
+        assert parent.data.metrics["energy_distance_final_std"] == pytest.approx(values.std(ddof=1))
+        assert parent.data.metrics["energy_distance_final_n"] == 2
+        assert parent.data.metrics["diverged"] == 0
+        assert parent.info.status == "FINISHED"
+        assert parent.data.tags["run_ids"].split(",") == list(runs.loc[values.index, "run_id"])
+
+
+def test_the_uis_table_is_the_studys(store, tiny_study):
+    """The shared view of the experiment names the metrics that the parents carry."""
+    experiment = store.client.get_experiment(Parents(store).experiment(tiny_study))
+    columns = json.loads(experiment.tags["mlflow.sharedViewState.table"])["selectedColumns"]
+    Parents(store).update(tiny_study, tiny_study.cells())
+    assert {f"metrics.`{name}`" for name in parents(store)[0].data.metrics} == set(columns)
+    assert links(store, "http://a:1") == {
+        "tiny": "http://a:1/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=table"
+    }
+
+
+def test_parents_are_updated_in_place(store, make_runs, tiny_study):
+    make_runs(tiny_study)
+    store.client.delete_run(children_of(store)[0].info.run_id)
+    Parents(store).update(tiny_study, tiny_study.cells())
+    assert Counter(p.data.metrics["energy_distance_final_n"] for p in parents(store)) == {1: 1, 2: 1}
+    assert len(parents(store)) == 2
+
+
+def test_delivering_again_changes_nothing(store, tiny_study):
+    """A driver that dies loses its memory: a new one delivers every row from the first on."""
+    cell = tiny_study.cells()[0]
+    run_id = Delivery(store).create(tiny_study, cell, 0)
+    for _row in train(cell.config, store.folder(run_id)):
+        Delivery(store).deliver(run_id)
+    Delivery(store).finish(run_id, "done")
+
+    def content():
+        run = store.client.get_run(run_id)
+        names = run.data.metrics
+        history = {
+            n: [(m.step, m.timestamp, m.value) for m in store.client.get_metric_history(run_id, n)] for n in names
+        }
+        return history, sorted(a.path for a in store.client.list_artifacts(run_id, "images"))
+
+    before = content()
+    again = Store(storage=store.storage)
+    Delivery(again).deliver(run_id)
+    Delivery(again).finish(run_id, "done")
+    assert content() == before
+
+
+@pytest.mark.parametrize("call", ["log_batch", "log_dict", "set_terminated"])
+def test_a_crash_while_a_run_is_opened_leaves_nothing_out(store, tiny_study, monkeypatch, call):
+    """Whichever call to MLflow is the last one, the next driver completes run and parent."""
+    cell = tiny_study.cells()[0]
+
+    def dies(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.client, call, dies)
+        with contextlib.suppress(KeyboardInterrupt):
+            Delivery(store).finish(Delivery(store).create(tiny_study, cell, 0), "failed")
+    held = queries.seed_runs(store, [cell.config]).get((cell.config.cell_key, 0))
+    run_id = held.run_id if held else Delivery(store).create(tiny_study, cell, 0)
+    Delivery(store).begin(run_id, cell.config)
+    list(train(cell.config, store.folder(run_id)))
+    Delivery(store).deliver(run_id)
+    Delivery(store).finish(run_id, "done")
+    Parents(store).update(tiny_study, [cell])
+    (run,), (parent,) = children_of(store), parents(store)
+    expected = {name: str(value) for name, value in cell.config.changed().items()}
+    assert run.data.params == parent.data.params == expected
+    assert run.info.status == parent.info.status == "FINISHED"
+    assert "config.json" in {a.path for a in store.client.list_artifacts(run_id)}
+
+
+def test_a_crash_between_checkpoint_and_rows_repeats_no_step(store, tiny_study):
+    """Two drivers die around it; every step stays once."""
+    cell = tiny_study.cells()[0]
+    run_id = Delivery(store).create(tiny_study, cell, 0)
+    run = train(cell.config, store.folder(run_id))
+    next(run)
+    held = (store.folder(run_id) / "rows.jsonl").read_bytes()
+    next(run)
+    run.close()
+    Delivery(store).deliver(run_id)
+    (store.folder(run_id) / "rows.jsonl").write_bytes(held)
+    for _ in range(2):
+        again = Store(storage=store.storage)
+        for _row in train(cell.config, store.folder(run_id)):
+            Delivery(again).deliver(run_id)
+    assert [m.step for m in store.client.get_metric_history(run_id, "fid")] == [0, 256, 512]
+
+
+def test_rows_carry_their_own_time(store, tiny_study):
+    cell = tiny_study.cells()[0]
+    run_id = Delivery(store).create(tiny_study, cell, 0)
+    rows = list(train(cell.config, store.folder(run_id)))
+    Delivery(store).deliver(run_id)
+    history = store.client.get_metric_history(run_id, "fid")
+    assert [m.timestamp for m in history] == [int(row["logged_at"] * 1000) for row in rows]
+
+
+def test_a_run_is_found_whatever_study_made_it(store, make_runs, tiny_study):
+    make_runs(tiny_study)
+    other = Study("other", tiny_study.base, rows={"base": {}, "hinge": {"loss": "hinge"}}, seeds=3)
+    runs = load_runs(other, store=store)
+    assert list(zip(runs["row"], runs["seed"], strict=True)) == [("base", 0), ("base", 1)]
+
+
+def test_a_deleted_run_is_gone(store, make_runs, tiny_study):
+    make_runs(tiny_study)
+    gone = children_of(store)[0]
+    store.client.delete_run(gone.info.run_id)
+    assert gone.info.run_id not in set(load_runs(tiny_study, store=store)["run_id"])
+    assert len(load_runs(tiny_study, store=store)) == 3
+
+
+def test_a_deleted_experiment_is_named(store, make_runs, tiny_study):
+    make_runs(tiny_study, seeds=1)
+    store.client.delete_experiment(Parents(store).experiment(tiny_study))
+    with pytest.raises(ValueError, match="'tiny' is deleted"):
+        Parents(store).experiment(tiny_study)
+
+
+def test_of_two_runs_of_one_seed_the_done_one_counts(store, make_runs, tiny_study):
+    """Restoring a deleted run in MLflow can leave two."""
+    Delivery(store).create(tiny_study, tiny_study.cells()[0], 0)
+    make_runs(tiny_study)
+    assert set(load_runs(tiny_study, store=store)["state"]) == {"done"}
+
+
+def test_load_runs_refuses_an_unknown_study():
+    with pytest.raises(ValueError, match="did you mean 'quick'"):
+        load_runs("quik")
+
+
+@pytest.fixture
+def questions():
+    """The statements that this process sends to databases."""
+    from sqlalchemy import Engine, event
+
+    asked = []
+
+    def note(connection, cursor, statement, *_):
+        asked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+def test_questions_to_the_store_do_not_grow_with_its_runs(store, tiny_points, questions):
+    counts = []
+    for rows in (2, 40):
+        study = Study("s", tiny_points, rows={str(i): {"lr": 1e-4 * (1 + i)} for i in range(rows)}, seeds=1)
+        for cell in study.cells()[len(counts) :: 10]:
+            Delivery(store).create(study, cell, 0)
+        questions.clear()
+        make_plan(study, store)
+        runs = load_runs(study, store=store)
+        assert len(histories(store, runs["run_id"], "fid")) == len(runs)
+        counts.append(len(questions))
+    assert counts[0] == counts[1] <= 10
+
+
+def test_histories_are_what_mlflow_says(store, make_runs, tiny_study):
+    make_runs(tiny_study, seeds=1)
+    ids = list(load_runs(tiny_study, store=store)["run_id"])
+    store.client.log_metric(ids[0], "fid", float("nan"), step=1024)
+    for run_id, points in histories(store, ids, "fid").items():
+        held = store.client.get_metric_history(run_id, "fid")
+        assert str(points) == str([(m.timestamp, m.step, m.value) for m in held])
+
+
+def test_summary_of_rows():
+    rows = [{"fid": value, "modes": 3.0, "state": "running"} for value in (9.0, 2.0, 4.0)]
+    rows[-1]["state"] = "done"
+    assert final_metrics(rows) == {"fid_final": 4.0, "fid_best": 2.0, "modes_final": 3.0}
+    rows[-1]["state"] = "diverged"
+    assert all(math.isnan(value) for value in final_metrics(rows).values())
+
+
+def test_an_empty_store_gives_an_empty_frame(store, tiny_study):
+    runs = load_runs(tiny_study, store=store)
+    assert runs.empty
+    assert {"row", "column", "seed", "state", "run_id", "fid_final", "fid_best"} <= set(runs.columns)

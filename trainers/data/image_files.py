@@ -1,0 +1,146 @@
+"""Image files of a user's own: a folder, or a zip."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+from trainers.data.decode import Images, Source
+
+UNREADABLE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # formats that Pillow cannot decode by itself
+MAX_BYTES = 2**28  # of an image file in a zip: a few bytes there can claim to be gigabytes
+
+
+def from_folder(name: str) -> Source:
+    """`folder:PATH`: the images below PATH; folders at its top are classes. Raises ValueError if there are none.
+
+    So ImageNet is given by the folder of its training split, whose folders are its classes. FFHQ's folders of a
+    thousand images (00000/, 01000/, ...) count as classes too, harmless where networks are not conditional.
+    """
+    root = _path(name)
+    try:
+        found = sorted(_below(root))
+        key = [str(root), *((image, *_stamp(f"{root}/{image}")) for image in found)]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"dataset = {name!r}: cannot read the folder: {error}") from None
+    _require_some(name, found)
+    return Source(name, key, lambda: _labelled(name, found, lambda index: _open(f"{root}/{found[index]}")))
+
+
+def from_zip(name: str) -> Source:
+    """`zip:PATH`: the images in an archive; folders at its top are classes, but for a single one around everything, as
+    `zip -r photos.zip photos` makes it, which counts as the top. Raises ValueError if there are none."""
+    path = _path(name)
+    try:
+        _stamp(str(path))
+        archive = zipfile.ZipFile(path)
+    except Exception as error:  # a damaged one raises anything
+        raise ValueError(f"dataset = {name!r}: cannot read the zip: {error}") from None
+    entries = {entry.filename: entry for entry in archive.infolist() if _is_image(entry.filename)}
+    _require_some(name, entries)
+    found = sorted(entries)
+    key = [(image, entries[image].file_size, entries[image].CRC) for image in found]
+    around = _folder_around(found)
+
+    def opened(index: int) -> Image.Image:
+        entry = entries[found[index]]
+        if entry.file_size > MAX_BYTES:  # more than that is never unpacked
+            raise ValueError(f"it has {entry.file_size:,} bytes; at most {MAX_BYTES:,} are read")
+        return _open(io.BytesIO(archive.read(entry)))
+
+    return Source(name, key, lambda: _labelled(name, [image.removeprefix(around) for image in found], opened))
+
+
+def _path(name: str) -> Path:
+    """PATH of `folder:PATH` or `zip:PATH`. Raises ValueError for the home of a user that does not exist."""
+    try:
+        return Path(name.partition(":")[2]).expanduser().absolute()
+    except RuntimeError as error:
+        raise ValueError(f"dataset = {name!r}: {error}") from None
+
+
+def _open(file: str | io.BytesIO) -> Image.Image:
+    """An image, whatever its name says, of a format that Pillow decodes by itself: it runs Ghostscript for others."""
+    return Image.open(file, formats=_formats())
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(sorted(set(Image.OPEN) - UNREADABLE))
+
+
+@cache
+def _extensions() -> frozenset[str]:
+    kinds = Image.registered_extensions().items()
+    return frozenset(extension for extension, kind in kinds if kind in _formats())
+
+
+def _is_image(name: str) -> bool:
+    """Whether a path with slashes names an image, and no part of it is hidden."""
+    parts = name.split("/")
+    hidden = any((part.startswith(".") and part != ".") or part == "__MACOSX" for part in parts)
+    return not hidden and os.path.splitext(name)[1].lower() in _extensions()  # noqa: PTH122 - half the time of a Path
+
+
+def _below(root: Path) -> Iterator[str]:
+    """Paths of the images below a folder, relative to it, with slashes. Raises OSError."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    seen: set[str] = set()  # a link may lead back up
+    for folder, inner, files in os.walk(root, onerror=stop, followlinks=True):
+        if os.path.realpath(folder) in seen:
+            inner.clear()
+            continue
+        seen.add(os.path.realpath(folder))
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        prefix = "" if folder == str(root) else Path(folder).relative_to(root).as_posix() + "/"
+        yield from (image for image in (prefix + name for name in files) if _is_image(image))
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """Size in bytes and time of change in ns of a file. Raises OSError for pipes and devices, which have no end."""
+    held = os.stat(path)  # noqa: PTH116 - a Path for each of 60,000 files takes as long as all else
+    if not stat.S_ISREG(held.st_mode):
+        raise OSError(errno.EINVAL, "this is no regular file", path)
+    return held.st_size, held.st_mtime_ns
+
+
+def _require_some(name: str, found: Iterable[str]) -> None:
+    if not found:
+        raise ValueError(
+            f"dataset = {name!r}: there is no image in it; .png, .jpg, .webp, .gif, .bmp and other files that Pillow "
+            f"reads are images"
+        )
+
+
+def _folder_around(names: list[str]) -> str:
+    """The one top folder, with its slash, that holds all of the paths; "" if there is none."""
+    top = {name.partition("/")[0] + "/" for name in names}
+    return top.pop() if len(top) == 1 and all("/" in name for name in names) else ""
+
+
+def _labelled(name: str, names: list[str], opened: Callable[[int], Image.Image]) -> Images:
+    """Images with the labels that their folders give. Raises ValueError if only some of them have one."""
+    outside = [image for image in names if "/" not in image]
+    if len(outside) == len(names):
+        return Images(names, [0] * len(names), [], opened)
+    if outside:
+        lie = "1 image lies" if len(outside) == 1 else f"{len(outside):,} images lie"
+        raise ValueError(
+            f"dataset = {name!r}: labels missing: {lie} outside the class folders, the first is {outside[0]}"
+        )
+    folders = [image.partition("/")[0] for image in names]
+    classes = sorted(set(folders))
+    numbers = {folder: number for number, folder in enumerate(classes)}
+    return Images(names, [numbers[folder] for folder in folders], classes, opened)

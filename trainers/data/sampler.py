@@ -1,0 +1,46 @@
+"""The endless sampler that batches come from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from trainers.data.dataset import Dataset
+from trainers.streams import stream
+
+
+class Sampler:
+    """Endless batches without replacement, epoch after epoch; where a batch starts tells what is in it.
+
+    `n_train` takes the first so many of a permutation by the seed: subsets of one seed are nested. Raises ValueError if
+    the data set holds fewer.
+    """
+
+    def __init__(self, data: Dataset, n_train: int | None, seed: int, device: torch.device) -> None:
+        size = len(data.examples)
+        if n_train is not None and n_train > size:
+            raise ValueError(f"n_train = {n_train} is more than the {size} training examples of the data set")
+        self.data = data
+        self.seed = seed
+        self.device = device
+        chosen = torch.randperm(size, generator=stream(seed, "subset"))[:n_train]
+        self.indices = torch.arange(size) if n_train is None else chosen
+        self._epoch = -1
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def batch(self, start: int, n: int) -> tuple[Tensor, Tensor]:
+        """Examples start, start + 1, ... of the endless sequence: data [n, *shape] float32 and labels [n]."""
+        parts = []
+        while n > 0:
+            epoch, position = divmod(start, len(self.indices))
+            part = self._shuffled(epoch)[position : position + n]
+            parts.append(part)
+            start, n = start + len(part), n - len(part)
+        indices = torch.cat(parts)
+        return self.data.scaled(indices).to(self.device), self.data.labels[indices].to(self.device)
+
+    def _shuffled(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            order = torch.randperm(len(self.indices), generator=stream(self.seed, "data", epoch))
+            self._epoch, self._order = epoch, self.indices[order]
+        return self._order

@@ -1,0 +1,157 @@
+"""How files are written: whole or not at all, once for all processes, and what to say of a full disk."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, SoftFileLock
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # errors of a disk that is full
+
+
+def write_atomically(path: Path, write: Any) -> None:
+    """Call write(file) on a binary file beside path, flush it to disk and rename it to path."""
+    aside = path.with_name(path.name + ".tmp")
+    try:
+        with aside.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        aside.unlink(missing_ok=True)  # a full disk has better uses for it
+        raise
+    aside.replace(path)
+
+
+def save_tensors(path: Path, content: Any) -> None:
+    """torch.save, atomically; loaded with weights_only=True."""
+    held = tensor_bytes(content)
+    write_atomically(path, lambda file: file.write(held))
+
+
+def tensor_bytes(content: Any) -> memoryview:
+    """The bytes of torch.save, which tells nothing of a full disk when it writes a file itself."""
+    import torch
+
+    held = io.BytesIO()
+    torch.save(content, held)
+    return held.getbuffer()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, atomically."""
+    write_atomically(path, lambda file: file.write(json.dumps(content, indent=2).encode() + b"\n"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds. Raises ValueError, naming the file, if it holds none."""
+    try:
+        held = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} holds no JSON: {error}") from None
+    if not isinstance(held, dict):
+        raise ValueError(f"{path} should hold an object, not {type(held).__name__}")
+    return held
+
+
+def disk_full(path: Path) -> str:
+    """A sentence that names the disk of a path that need not exist yet, and how full it is."""
+    place = next(folder for folder in (path, *path.parents) if folder.exists())
+    while not place.is_mount():
+        place = place.parent
+    usage = shutil.disk_usage(place)
+    size, free = f"{usage.total / 1e9:.3g} GB", f"{usage.free / 1e6:.3g} MB"
+    return f"the disk at {place}, of {size}, is full ({free} free): {path} cannot be written"
+
+
+def cache_folder() -> Path:
+    """The environment variable GANABLATE_CACHE, else `runs/cache` below the working directory."""
+    return Path(os.environ.get("GANABLATE_CACHE") or Path("runs", "cache")).absolute()
+
+
+def key_of(*parts: Any) -> str:
+    """16 hex digits of SHA-256 over plain values: the name of what depends on these alone."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def made_once(path: Path, make: Callable[[Path], None]) -> Path:
+    """The path, a file or folder of the cache, made by make(aside) and renamed, unless it is there.
+
+    Of processes that ask at once, on one machine or file system, one makes it and the others wait. Nothing is left
+    behind if `make` raises. Raises ValueError if the cache folder cannot be written.
+    """
+    if path.exists():
+        return path
+    aside = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with waiting_lock(path.with_name(path.name + ".lock")):
+            if not path.exists():
+                _remove(aside)  # of a process that was killed
+                try:
+                    make(aside)
+                    aside.rename(path)
+                finally:
+                    _remove(aside)
+    except OSError as error:
+        raise ValueError(
+            f"cannot write to the cache folder {path.parent}: {error}; the environment variable GANABLATE_CACHE "
+            f"names another"
+        ) from error
+    return path
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Within it whatever a damaged file or folder of the cache raises becomes a ValueError that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"{path} in the cache folder is damaged ({type(error).__name__}: {error}); remove it, and it is made anew"
+        ) from error
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+@contextmanager
+def waiting_lock(path: Path, timeout: float = -1) -> Iterator[None]:
+    """Hold a lock file, which the kernel frees when a process dies; whoever asks meanwhile waits.
+
+    Raises TimeoutError after `timeout` seconds (-1: never), and ValueError on a file system without locks: a file that
+    only stands for a lock would stay locked after a kill.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the soft lock, which is refused below
+            lock.acquire(timeout)
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, NotImplementedError) or error.errno == errno.ENOSYS:
+            raise _no_flock(path) from None
+        raise
+    try:
+        if isinstance(lock, SoftFileLock):
+            raise _no_flock(path)
+        yield
+    finally:
+        lock.release()
+
+
+def _no_flock(path: Path) -> ValueError:
+    return ValueError(f"the file system of {path.parent} has no file locks (flock), which keep two processes apart")

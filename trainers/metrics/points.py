@@ -1,0 +1,60 @@
+"""Metrics of 2-D points: energy distance, modes covered, high-quality share."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from trainers.data.dataset import Dataset
+from trainers.metrics import BATCH
+from trainers.names import MODE_RADIUS
+from trainers.streams import stream
+
+REAL_POINTS = 10_000  # fresh real points that 2-D samples are held against
+MODE_SHARE = 0.01  # of all samples that a mode needs near it to count as covered
+
+
+def mean_distance(x: Tensor, y: Tensor) -> float:
+    """Mean Euclidean distance over all pairs of x [n, d] and y [m, d], in float64."""
+    sums = [
+        torch.cdist(part, y.double(), compute_mode="donot_use_mm_for_euclid_dist").sum()
+        for part in x.double().split(BATCH)
+    ]
+    return float(torch.stack(sums).sum()) / (len(x) * len(y))
+
+
+def energy_distance(x: Tensor, y: Tensor, within_y: float | None = None) -> float:
+    """Energy distance sqrt(2 E|X - Y| - E|X - X'| - E|Y - Y'|) of two samples [n, d] and [m, d].
+
+    Szekely and Rizzo 2013, as a distance like scipy.stats.energy_distance; 0 only for equal distributions.
+    `within_y` is E|Y - Y'|, if at hand.
+    """
+    within = mean_distance(y, y) if within_y is None else within_y
+    return max(0.0, 2 * mean_distance(x, y) - mean_distance(x, x) - within) ** 0.5
+
+
+def mode_shares(points: Tensor, modes: Tensor, radius: float) -> Tensor:
+    """Share of the points [n, 2] that lie within the radius of each mode [k, 2]: [k]. No point may be near two."""
+    return (torch.cdist(points.double(), modes.double()) <= radius).double().mean(0)
+
+
+@cache
+def _real_points(data: Dataset, threads: int) -> tuple[Tensor, float]:
+    """Fresh real points of a 2-D data set and their mean distance to each other, drawn once a process."""
+    assert data.fresh is not None
+    points = data.fresh(REAL_POINTS, stream(0, "real points"))
+    return points, mean_distance(points, points)
+
+
+def point_metrics(data: Dataset, points: Tensor) -> dict[str, float]:
+    """Energy distance to fresh real points, modes covered and high-quality share of generated points [n, 2]."""
+    assert data.modes is not None
+    real, within = _real_points(data, torch.get_num_threads())
+    shares = mode_shares(points, data.modes, MODE_RADIUS * data.mode_std)
+    return {
+        "energy_distance": energy_distance(points, real, within),
+        "modes": float((shares >= MODE_SHARE).sum()),
+        "high_quality": float(shares.sum()),
+    }

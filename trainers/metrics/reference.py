@@ -1,0 +1,106 @@
+"""The real side of the metrics, taken once."""
+
+from __future__ import annotations
+
+import logging
+import os
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainers.data.dataset import Dataset
+from trainers.features import load_features
+from trainers.files import cache_folder, key_of, made_once, reading
+from trainers.metrics import BATCH
+from trainers.metrics.frechet import Moments, symmetric_root
+from trainers.names import FEATURE_METRICS, KID_REAL
+from trainers.streams import stream
+
+STATISTICS_FORMAT = 1  # of the files of real statistics; another number makes all of them anew
+log = logging.getLogger(__name__)
+
+
+class Reference(NamedTuple):
+    """The real side of a Frechet distance, and of a KID where the feature net has one."""
+
+    mean: Tensor
+    covariance: Tensor
+    root: Tensor
+    features: Tensor | None  # [at most KID_REAL, d], on the CPU
+
+
+@cache
+def reference(data: Dataset, features: str, device: torch.device, threads: int) -> Reference:
+    """Statistics of all training examples, taken once a process; sums depend on the number of threads.
+
+    Those of a slow feature net are taken once a machine: a file of the cache folder holds them.
+    """
+    net = load_features(features)
+    if not net.slow:
+        statistics = _real_statistics(data, features, device)
+    else:
+        on = (threads, device.type, torch.__version__)
+        key = key_of(STATISTICS_FORMAT, data.digest, features, net.digest, BATCH, *on)
+        path = cache_folder() / "statistics" / f"{key}.npz"
+        made_once(path, lambda aside: _save(aside, _real_statistics(data, features, device)))
+        with reading(path):
+            statistics = _read(path, _has_kid(features))
+    mean, covariance = statistics["mean"].to(device), statistics["covariance"].to(device)
+    return Reference(mean, covariance, symmetric_root(covariance), statistics.get("features"))
+
+
+def _real_statistics(data: Dataset, features: str, device: torch.device) -> dict[str, Tensor]:
+    """Mean and covariance of the features, and for a KID the features of at most KID_REAL examples, on the CPU."""
+    net, moments = load_features(features), Moments()
+    if net.slow:
+        log.info("taking %s features of %s training examples once", features, f"{len(data.examples):,}")
+    has_kid = _has_kid(features)
+    is_kept = _drawn_once(len(data.examples), KID_REAL)
+    kept, filled = torch.empty(0, 0), 0
+    for indices in torch.arange(len(data.examples)).split(BATCH):
+        batch = net.extract(data.scaled(indices).to(device))
+        moments.update(batch)
+        if has_kid:
+            chosen = batch.cpu()[is_kept[indices]]
+            if kept.numel() == 0:  # at once: pieces would be held twice while they are joined
+                kept = chosen.new_empty(int(is_kept.sum()), *chosen.shape[1:])
+            kept[filled : filled + len(chosen)] = chosen
+            filled += len(chosen)
+    statistics = {"mean": moments.mean, "covariance": moments.covariance}
+    return {**statistics, "features": kept} if has_kid else statistics
+
+
+def _drawn_once(n: int, size: int) -> Tensor:
+    """Which of n examples are in a random subset of the size, the same for all runs: [n] bool."""
+    drawn = torch.zeros(n, dtype=torch.bool)
+    drawn[torch.randperm(n, generator=stream(0, "kid reference"))[:size]] = True
+    return drawn
+
+
+def _has_kid(features: str) -> bool:
+    return "kid" in FEATURE_METRICS.get(features, ())
+
+
+def _read(path: Path, has_kid: bool) -> dict[str, Tensor]:
+    """What _save wrote; raises anything if it is damaged."""
+    with np.load(path, allow_pickle=False) as stored:
+        names = ("mean", "covariance", *(("features",) if has_kid else ()))
+        statistics = {name: torch.from_numpy(stored[name]) for name in names}
+    shapes = {name: tuple(value.shape) for name, value in statistics.items()}
+    n, d = shapes.get("features", (0,))[0], shapes["mean"][0]
+    if shapes != {"mean": (d,), "covariance": (d, d), **({"features": (n, d)} if has_kid else {})}:
+        raise ValueError(f"its arrays do not fit: {shapes}")
+    if not all(value.is_floating_point() for value in statistics.values()):
+        raise ValueError("its numbers are no floats")
+    return statistics
+
+
+def _save(path: Path, statistics: dict[str, Tensor]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **{name: value.cpu().numpy() for name, value in statistics.items()})  # type: ignore[arg-type]
+        file.flush()
+        os.fsync(file.fileno())

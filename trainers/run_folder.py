@@ -1,0 +1,184 @@
+"""A run folder: config, provenance, evaluations, sample grids, checkpoint, and the generators of the best and the last
+evaluation.
+
+It is self-contained: training goes on from it, and a store can be filled from it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trainers.config import Config
+from trainers.files import read_json, waiting_lock, write_atomically, write_json
+from trainers.messages import sentence
+from trainers.run_state import ENDED, IN_TABLE, RunState
+
+PROVENANCE = ("data_digest", "features_digest", "own_code_digest", "torch", "device", "code_version")
+LONGEST = 5_000  # characters of a text there: MLflow cuts longer tags
+STOP = "stop"  # a file of this name asks the process that trains in the folder for a checkpoint, and to end
+END = "end.json"  # how the run ended, where its rows do not say so: stopped by a scheduler, or failed
+LOCK_WAIT = 30  # seconds that a run waits for a process that still trains in its folder, one being killed, say
+
+
+class Row(BaseModel):
+    """What each row has beside the metrics, which are numbers, NaN in a diverged run; `logged_at` as milliseconds fits
+    64 bits."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, float] = Field(init=False)
+    images: int = Field(ge=0, lt=2**63)
+    state: Literal["running", "done", "diverged"]
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+    eval_seconds: float = Field(ge=0, allow_inf_nan=False)
+    logged_at: float = Field(ge=0, lt=2**40)
+
+
+def read_rows(run_dir: Path) -> list[dict[str, Any]]:
+    """The rows on disk. Raises ValueError for a line that is no row."""
+    path = run_dir / "rows.jsonl"
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    return [_read_row(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+
+
+def _read_row(line: bytes, place: str) -> dict[str, Any]:
+    try:
+        row: dict[str, Any] = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{place}: {error}") from None
+    check_row(row, place)
+    return row
+
+
+def check_row(row: dict[str, Any], place: str) -> None:
+    """Raise ValueError for what is no row."""
+    try:
+        Row.model_validate(row)
+    except ValidationError as error:
+        raise ValueError(f"{place}: {sentence(error)}") from None
+    names = [name for name in row if not re.fullmatch(r"\w{1,100}", name, re.ASCII)]
+    if names:
+        raise ValueError(f"{place}: {names[0]!r} is no name of a metric")
+
+
+def read_run(run_dir: Path) -> tuple[Config, list[dict[str, Any]]]:
+    """Config and rows of a run folder. Raises ValueError if one of its files cannot be read, or they do not fit."""
+    try:
+        config, rows = Config(**read_json(run_dir / "config.json")), read_rows(run_dir)
+        if not all(config.metric in row for row in rows):
+            raise ValueError(f"rows.jsonl has a row that lacks its {config.metric}")
+        read_provenance(run_dir)
+    except ValueError as error:
+        raise ValueError(f"{run_dir} is no run folder that can be read: {error}") from None
+    return config, rows
+
+
+def read_provenance(run_dir: Path) -> dict[str, str]:
+    """What the run was made with, by name in PROVENANCE; nothing if it has not begun. Raises ValueError."""
+    path = run_dir / "provenance.json"
+    held = read_json(path) if path.exists() else {}
+    for name, value in held.items():
+        if name not in PROVENANCE or not isinstance(value, str) or len(value) > LONGEST:
+            raise ValueError(f"{path} should hold texts by the names {', '.join(PROVENANCE)}, not {name!r}")
+    return held
+
+
+def write_rows(run_dir: Path, rows: list[dict[str, Any]]) -> None:
+    """All rows, atomically: a few hundred short lines at the most."""
+    content = "".join(json.dumps(row) + "\n" for row in rows)
+    write_atomically(run_dir / "rows.jsonl", lambda file: file.write(content.encode()))
+
+
+def mark_end(run_dir: Path, state: str, error: str = "") -> None:
+    """Write how a run ended, unless its rows say so."""
+    if state not in IN_TABLE:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        write_json(run_dir / END, {"state": state, "error": error})
+
+
+def end_of(run_dir: Path) -> tuple[RunState, str]:
+    """State and error of a run: running unless it ended, missing while it has no evaluation. Raises ValueError."""
+    path = run_dir / END
+    if path.exists():
+        end = read_json(path)
+        if end.get("state") not in ENDED or not isinstance(end.get("error"), str):
+            raise ValueError(f"{path} should hold an error and a state of {', '.join(sorted(ENDED))}")
+        return RunState(end["state"]), end["error"][:LONGEST]
+    rows = read_rows(run_dir)
+    return RunState(rows[-1]["state"]) if rows else RunState.MISSING, ""
+
+
+def open_run(config: Config, run_dir: Path) -> None:
+    """Make the folder a run of this config. Raises ValueError if it holds a run of another."""
+    (run_dir / "samples").mkdir(parents=True, exist_ok=True)
+    path = run_dir / "config.json"
+    if path.exists():
+        held, _ = read_run(run_dir)
+        if held != config:
+            raise ValueError(
+                f"{run_dir} holds a run of another config (cell {held.cell_key}, seed {held.seed}), not of this one "
+                f"(cell {config.cell_key}, seed {config.seed}); choose another folder"
+            )
+    write_json(path, config.model_dump(mode="json"))
+    (run_dir / END).unlink(missing_ok=True)  # it goes on
+
+
+def claim_provenance(run_dir: Path, digests: dict[str, str], made_with: dict[str, str]) -> None:
+    """Write what the run is made with; code versions and machines that go on with it are added.
+
+    Raises ValueError if the digest of data or feature weights changed since the run began.
+    """
+    held = read_provenance(run_dir)
+    for name, digest in digests.items():
+        if held.setdefault(name, digest) != digest:
+            raise ValueError(
+                f"{name} is {digest}, but {run_dir} began with {held[name]}: data, feature weights or own code "
+                f"changed; restore them, or start the run anew in another folder"
+            )
+    for name, value in {**made_with, "code_version": code_version()}.items():
+        before = held.get(name, value).split(", ")
+        held[name] = ", ".join([*before, *({value} - set(before))])
+    write_json(run_dir / "provenance.json", held)
+
+
+@contextmanager
+def locked(run_dir: Path) -> Iterator[None]:
+    """Hold the folder's lock, which the kernel frees when a process dies. Raises ValueError if another keeps it."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(waiting_lock(run_dir / "lock", LOCK_WAIT))
+        except TimeoutError:
+            raise ValueError(f"another process is training in {run_dir}; wait for it or end it") from None
+        yield
+
+
+@cache
+def code_version() -> str:
+    """Version of the package, and the commit where it runs from a git checkout; `+` marks uncommitted changes.
+
+    The environment variable GANABLATE_CODE_VERSION says it where the code was sent to another machine.
+    """
+    if told := os.environ.get("GANABLATE_CODE_VERSION"):
+        return told
+    home = Path(__file__).parent.parent
+    try:
+        number = version("ganablate")
+    except PackageNotFoundError:
+        number = "0"
+    if not (home / ".git").exists() or shutil.which("git") is None:
+        return number
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+"], cwd=home, capture_output=True, text=True, check=False
+    )
+    return f"{number}-{described.stdout.strip()}" if described.returncode == 0 else number

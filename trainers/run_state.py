@@ -1,0 +1,49 @@
+"""The states of a run: one enum that says which have ended, enter a table, and what MLflow shows."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class RunState(StrEnum):
+    """State of a run. Its value stands in evaluations, run folders, tags and tables; it compares equal to that text."""
+
+    MISSING = "missing"
+    """Not begun."""
+    RUNNING = "running"
+    """A process is making it now."""
+    INTERRUPTED = "interrupted"
+    """Begun, and held by nobody: it goes on from its checkpoint."""
+    DONE = "done"
+    """It reached its budget."""
+    DIVERGED = "diverged"
+    """A loss or a weight was not finite, or a logit too large."""
+    STOPPED = "stopped"
+    """A scheduler ended it."""
+    FAILED = "failed"
+    """An error ended it."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing goes on from it by itself."""
+        return self in (RunState.DONE, RunState.DIVERGED, RunState.STOPPED, RunState.FAILED)
+
+    @property
+    def enters_table(self) -> bool:
+        """Whether it counts in a table: with its numbers or, diverged, as a count."""
+        return self in (RunState.DONE, RunState.DIVERGED)
+
+    @property
+    def mlflow_status(self) -> str:
+        """The status that MLflow shows for it."""
+        return {
+            RunState.MISSING: "SCHEDULED",
+            RunState.RUNNING: "RUNNING",
+            RunState.INTERRUPTED: "RUNNING",
+            RunState.STOPPED: "KILLED",
+            RunState.FAILED: "FAILED",
+        }.get(self, "FINISHED")
+
+
+ENDED = frozenset(state for state in RunState if state.has_ended)
+IN_TABLE = frozenset(state for state in RunState if state.enters_table)
