@@ -95,14 +95,15 @@ def made_once(path: Path, make: Callable[[Path], None]) -> Path:
     aside = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with waiting_lock(path.with_name(path.name + ".lock")):
-            if not path.exists():
-                _remove(aside)  # of a process that was killed
-                try:
+        with waiting_lock(lock := path.with_name(path.name + ".lock")):
+            try:
+                if not path.exists():
+                    _remove(aside)  # of a process that was killed
                     make(aside)
                     aside.rename(path)
-                finally:
-                    _remove(aside)
+            finally:
+                _remove(aside)
+                lock.unlink()  # who waits for it locks another file then
     except OSError as error:
         raise ValueError(
             f"cannot write to the cache folder {path.parent}: {error}; the environment variable GANABLATE_CACHE "

@@ -407,15 +407,15 @@ def test_a_folder_of_images_trains_and_goes_on_bit_identically(photos, tmp_path)
 
 def test_a_changed_folder_is_refused_on_resume(photos, tmp_path):
     """By what the images hold, not by when they were written."""
-    from trainers import data
+    from trainers.data import load
 
     config = everything(dataset=f"folder:{photos}", features="raw")
     next(iter(train(config, tmp_path / "run")))
     (photos / "cat" / "01.png").touch()
-    data._load.cache_clear()
+    load._load.cache_clear()
     next(iter(train(config, tmp_path / "run")))
     (photos / "cat" / "01.png").unlink()
-    data._load.cache_clear()
+    load._load.cache_clear()
     with pytest.raises(ValueError, match="data_digest"):
         next(iter(train(config, tmp_path / "run")))
 
