@@ -19,8 +19,7 @@ import optuna
 from optuna.distributions import distribution_to_json
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 
-from search.optimize.outcome import STATES, read_trials
-from search.optimize.searches import load_outcome
+from search.optimize.outcome import STATES, load_outcome, read_trials
 from search.optimize.stopping import Stopper
 from search.plan import Job
 from search.store import Store
