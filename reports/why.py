@@ -47,5 +47,5 @@ def _run(study: Study, store: Store, job: Job, record: StoredRun | None) -> list
     shown = f"{int(record.metrics.get('images', 0)):,} images in {clock(seconds)}"
     made = [record.tags[name] for name in ("code_version", "torch", "device") if name in record.tags]
     lines = [f"  seed {job.seed}: {', '.join([job.state, *values, shown])}"]
-    lines += [f"    run {record.run_id}: {', '.join(made)}; {store.folders.place(record.run_id)}"]
+    lines += [f"    run {record.run_id}: {', '.join(made)}; {store.folders.location(record.run_id)}"]
     return lines + ([f"    {record.tags['error']}"] if record.tags.get("error") else [])

@@ -39,10 +39,10 @@ def _run_folders(folder: Path) -> list[Path]:
     """The run folders at or below a folder. Raises ValueError if there are none."""
     if not folder.is_dir():
         raise ValueError(f"folder {folder} does not exist")
-    found = sorted(path.parent for path in folder.rglob("config.json") if _are_files(path, path.parent / "rows.jsonl"))
-    if not found:
+    paths = sorted(path.parent for path in folder.rglob("config.json") if _are_files(path, path.parent / "rows.jsonl"))
+    if not paths:
         raise ValueError(f"{folder} holds no run folder, which has a config.json and a rows.jsonl")
-    return found
+    return paths
 
 
 def _are_files(*paths: Path) -> bool:

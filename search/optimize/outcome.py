@@ -44,28 +44,28 @@ class Trial:
 
 def read_trials(search: Search, store: Store) -> list[StoredRun]:
     """The trials of a search. Raises ValueError for one that cannot be read, since someone changed its tags."""
-    records = trials_of(store, search)
-    for record in records:
+    runs = trials_of(store, search)
+    for run in runs:
         try:
-            as_trial(search, record)
-            json.loads(record.tags["ranges"])
+            as_trial(search, run)
+            json.loads(run.tags["ranges"])
         except (KeyError, TypeError, ValueError, RecursionError) as error:
-            place = f"run {record.run_id} of {search.title}"
-            raise ValueError(f"the tags of {place} cannot be read ({told(error)}); delete it in MLflow") from None
-    return records
+            name = f"run {run.run_id} of {search.title}"
+            raise ValueError(f"the tags of {name} cannot be read ({told(error)}); delete it in MLflow") from None
+    return runs
 
 
-def as_trial(search: Search, record: StoredRun) -> Trial:
+def as_trial(search: Search, run: StoredRun) -> Trial:
     """A stored run as a trial. Raises KeyError, TypeError or ValueError if its tags say none."""
-    tags, metrics = record.tags, record.metrics
+    tags, metrics = run.tags, run.metrics
     return Trial(
         number=int(tags["trial"]),
-        state=record.state,
+        state=run.state,
         value=metrics.get(search.metric, math.nan),
         images=int(metrics.get("images", 0)),
-        config=Config(**json.loads(tags["config"]), seed=record.seed),
+        config=Config(**json.loads(tags["config"]), seed=run.seed),
         params=json.loads(tags["params"]),
-        run_id=record.run_id,
+        run_id=run.run_id,
         error=tags.get("error", ""),
     )
 
@@ -113,8 +113,8 @@ class Outcome:
 
 def load_outcome(search: Search, store: Store, parents: Parents | None = None) -> Outcome:
     """The trials of a search that the store holds, with the search's parent run brought up to date."""
-    records = read_trials(search, store)
-    outcome = Outcome(search, [as_trial(search, record) for record in records])
+    runs = read_trials(search, store)
+    outcome = Outcome(search, [as_trial(search, run) for run in runs])
     tags = {"winner": outcome.winner.run_id} if outcome.count(RunState.DONE) else {}
     parents = parents or Parents(store)
     parents.write(parents.parent(search, search.cell), outcome.summary(), tags)

@@ -52,17 +52,16 @@ def run_search(
         console.print(f"{search.title}: nothing to run.", highlight=False)
         return load_outcome(search, store)
     slots = cluster.start(store.shared, [search.base])
-    locks, delivery = RunLocks(store.storage), Delivery(store)
+    locks, delivery, progress = RunLocks(store.storage), Delivery(store), None
     if not locks.acquire(search.key, 0):
         raise ValueError(f"{search.title} is being made by another process; wait for it, or end it")
     try:
-        if delivery.recover(
-            trials_of(store, search)
-        ):  # rows that a driver before this one could not bring to the store
+        if delivery.recover(trials_of(store, search)):  # what an earlier driver could not store
             left = _left(search, store, samples, retry_failed)
         queue = TrialQueue(search, store, samples, retry_failed, slots)
         console.print(f"{search.title}: {left} trials to make.", highlight=False)
-        with SweepProgress(left, left * search.base.n_images, console) as progress:
+        progress = SweepProgress(left, left * search.base.n_images, console)
+        with progress:
             waiting = tune_runs(queue, store, progress, cluster)
         if waiting or progress.done < left:
             raise ConnectionError(
@@ -71,7 +70,8 @@ def run_search(
             )
         return load_outcome(search, store)
     except KeyboardInterrupt as interrupt:
-        told = f"{left - progress.done} trials are left, and the same command goes on with them"
+        done = progress.done if progress else 0
+        told = f"{left - done} trials are left, and the same command goes on with them"
         raise KeyboardInterrupt(told, *(interrupt.args or [signal.SIGINT])) from None
     finally:
         locks.release()
@@ -79,9 +79,9 @@ def run_search(
 
 def _left(search: Search, store: Store, samples: int, retry_failed: bool) -> int:
     """How many trials are to be made: interrupted ones and new ones."""
-    records = read_trials(search, store)
-    ended = [record for record in records if record.state in ended_states(retry_failed)]
-    return max(samples, len(records)) - len(ended)
+    runs = read_trials(search, store)
+    ended = [run for run in runs if run.state in ended_states(retry_failed)]
+    return max(samples, len(runs)) - len(ended)
 
 
 def check_search(search: Search, samples: int, store: Store) -> None:

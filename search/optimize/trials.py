@@ -19,8 +19,7 @@ import optuna
 from optuna.distributions import distribution_to_json
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 
-from search.optimize.outcome import STATES, read_trials
-from search.optimize.searches import load_outcome
+from search.optimize.outcome import STATES, load_outcome, read_trials
 from search.optimize.stopping import Stopper
 from search.plan import Job
 from search.store import Store
@@ -47,22 +46,22 @@ def ended_states(retry_failed: bool) -> Set[RunState]:
 
 def propose(search: Search, trial: optuna.Trial) -> Config:
     """The Config of a trial that can be compared with others. Raises ValueError if the space gives none such."""
-    base, place = search.base, f"space {search.space_name!r} on {search.recipe}"
+    base, subject = search.base, f"space {search.space_name!r} on {search.recipe}"
     try:
         config = search.propose(trial)
     except Exception as error:
-        raise ValueError(f"{place}, {trial.params}: {told(error).removeprefix('ValueError: ')}") from None
+        raise ValueError(f"{subject}, {trial.params}: {told(error).removeprefix('ValueError: ')}") from None
     if not trial.params:
         raise ValueError(f"space {search.space_name!r} varies nothing of {search.recipe}")
     if json.loads(json.dumps(trial.params, default=str)) != trial.params:
-        raise ValueError(f"{place}: choices should be numbers, texts, true or false, not {trial.params}")
+        raise ValueError(f"{subject}: choices should be numbers, texts, true or false, not {trial.params}")
     for name in ("protocol", "n_images", "eval_every", "seed"):
         if getattr(config, name) != getattr(base, name):
-            raise ValueError(f"{place} varies the {name}: trials could not be compared")
+            raise ValueError(f"{subject} varies the {name}: trials could not be compared")
     bound = base.n_images // COOP_SHARE
     if search.scheduler != "none" and config.n_coop != base.n_coop and config.n_coop > bound:
         raise ValueError(
-            f"{place} gives n_coop = {config.n_coop}, more than a quarter of n_images = {base.n_images}: "
+            f"{subject} gives n_coop = {config.n_coop}, more than a quarter of n_images = {base.n_images}: "
             f"{search.scheduler} could not compare trials soon enough; use --scheduler none"
         )
     return config
@@ -88,7 +87,9 @@ def sampler(search: Search, number: int) -> BaseSampler:
 
 def _ranges(trial: optuna.Trial) -> str:
     """What the values of a trial were drawn from, as JSON."""
-    return json.dumps({name: distribution_to_json(found) for name, found in sorted(trial.distributions.items())})
+    return json.dumps(
+        {name: distribution_to_json(distribution) for name, distribution in sorted(trial.distributions.items())}
+    )
 
 
 class TrialQueue(RunQueue):
@@ -108,46 +109,46 @@ class TrialQueue(RunQueue):
         self.asked: dict[int, optuna.Trial] = {}
         self.configs: dict[int, Config] = {}
         self.values: dict[int, float] = {}  # of the latest row
-        records = read_trials(search, store)
+        runs = read_trials(search, store)
         ended = ended_states(retry_failed)
-        self.interrupted = [record for record in records if record.state not in ended]
-        self._rebuild(records, ended)
+        self.interrupted = [run for run in runs if run.state not in ended]
+        self._rebuild(runs, ended)
 
-    def _rebuild(self, records: list[StoredRun], ended: Set[RunState]) -> None:
+    def _rebuild(self, runs: list[StoredRun], ended: Set[RunState]) -> None:
         """Go through what happened, proposals, rows and ends, in the order of its times.
 
         Within a trial the order is certain, whatever the clocks of the workers said; between trials an end comes
         before a proposal of the same millisecond, since it is what freed the slot.
         """
         events: list[tuple[float, int, int, Callable[[], object]]] = []
-        points_of = histories(self.store, (record.run_id for record in records), self.search.base.metric)
-        for record in records:
-            number, time = int(record.tags["trial"]), float(record.start)
-            events.append((time, 2, number, partial(self._ask, number, record)))
-            points = points_of[record.run_id]
+        points_of = histories(self.store, (run.run_id for run in runs), self.search.base.metric)
+        for run in runs:
+            number, time = int(run.tags["trial"]), float(run.start)
+            events.append((time, 2, number, partial(self._ask, number, run)))
+            points = points_of[run.run_id]
             for stamp, images, value in points:
                 time = max(stamp, time + 1e-3)
-                went_on = images < points[-1][1] or record.state == RunState.DONE
+                went_on = images < points[-1][1] or run.state == RunState.DONE
                 events.append((time, 1, number, partial(self._row, number, images, value, went_on)))
-            if record.state in ended:
-                time = max(record.end or 0, time + 1e-3)
-                events.append((time, 0, number, partial(self._tell, number, record.state)))
+            if run.state in ended:
+                time = max(run.end or 0, time + 1e-3)
+                events.append((time, 0, number, partial(self._tell, number, run.state)))
         for *_, happen in sorted(events, key=lambda event: event[:3]):
             happen()
 
-    def _ask(self, number: int, record: StoredRun | None = None) -> Config:
+    def _ask(self, number: int, run: StoredRun | None = None) -> Config:
         """Propose trial `number`, or take the stored proposal as Optuna's. Raises ValueError if the space changed."""
         # what is stored needs no sampler, but CMA-ES, which keeps its state in the trials that it proposes
         remembers = self.search.sampler == "cmaes"
-        self.study.sampler = RandomSampler(0) if record and not remembers else sampler(self.search, number)
+        self.study.sampler = RandomSampler(0) if run and not remembers else sampler(self.search, number)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of samplers that Optuna calls experimental
-            if record:
-                self.study.enqueue_trial(json.loads(record.tags["params"]))
+            if run:
+                self.study.enqueue_trial(json.loads(run.tags["params"]))
             trial = self.study.ask()
             _ = trial.relative_params  # what it proposes, even where the stored values are taken
             config = propose(self.search, trial)
-        if record and (config.cell_key, _ranges(trial)) != (record.cell_key, record.tags["ranges"]):
+        if run and (config.cell_key, _ranges(trial)) != (run.cell_key, run.tags["ranges"]):
             raise ValueError(
                 f"space {self.search.space_name!r} is not the one that trial {number} was drawn from: the space "
                 f"changed; undo that, or give the new space another name"
@@ -171,8 +172,8 @@ class TrialQueue(RunQueue):
         if self.running >= self.slots:
             return WAIT
         if self.interrupted:
-            record = self.interrupted.pop(0)
-            job = self._job(int(record.tags["trial"]), record.run_id)
+            run = self.interrupted.pop(0)
+            job = self._job(int(run.tags["trial"]), run.run_id)
         elif self.proposed is not None or len(self.asked) < self.samples:
             if self.proposed is None:
                 self.proposed = next(n for n in range(self.samples) if n not in self.asked)

@@ -36,11 +36,11 @@ def strip_login(uri: str) -> str:
             raise ValueError
     except ValueError as error:
         raise ValueError(f"the MLflow store {redacted(uri)} {describe_error(error, uri)}") from None
-    login, at, place = parts.netloc.rpartition("@")
+    login, at, host = parts.netloc.rpartition("@")
     if at:
         user, _, password = login.partition(":")
         os.environ.update(MLFLOW_TRACKING_USERNAME=unquote(user), MLFLOW_TRACKING_PASSWORD=unquote(password))
-    return parts._replace(netloc=place).geturl()
+    return parts._replace(netloc=host).geturl()
 
 
 def with_timeout(ask: Callable[[], T], seconds: float) -> T:

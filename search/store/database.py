@@ -80,7 +80,7 @@ def runs_from_database(uri: str, tag: str, values: Iterable[str]) -> list[Stored
 
     Raises sqlalchemy.exc.SQLAlchemyError if the database does not answer, or is none of MLflow's.
     """
-    found = (
+    chosen = (
         "SELECT r.run_uuid FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid JOIN experiments e "
         "ON e.experiment_id = r.experiment_id WHERE t.key = :tag AND t.value IN :wanted "
         "AND r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active'"
@@ -90,19 +90,19 @@ def runs_from_database(uri: str, tag: str, values: Iterable[str]) -> list[Stored
         "tags": "run_uuid, key, value",
         "latest_metrics": "run_uuid, key, value, is_nan",
     }
-    queries = [f"SELECT {columns[table]} FROM {table} WHERE run_uuid IN ({found})" for table in columns]
+    queries = [f"SELECT {columns[table]} FROM {table} WHERE run_uuid IN ({chosen})" for table in columns]
     runs, tags, metrics = _ask(uri, queries, values, tag=tag)
-    records = {
+    stored = {
         run_id: StoredRun(run_id, str(experiment), start, end, {}, {})
         for run_id, experiment, start, end in sorted(runs, key=lambda run: (run.start_time, run.run_uuid))
     }
     for run_id, key, value in tags:
-        if run_id in records:  # else it was made between the two questions
-            records[run_id].tags[key] = value
+        if run_id in stored:  # else it was made between the two questions
+            stored[run_id].tags[key] = value
     for run_id, key, value, is_nan in metrics:
-        if run_id in records:
-            records[run_id].metrics[key] = math.nan if is_nan else value
-    return list(records.values())
+        if run_id in stored:
+            stored[run_id].metrics[key] = math.nan if is_nan else value
+    return list(stored.values())
 
 
 def points_from_database(uri: str, run_ids: Iterable[str], metric: str) -> list[tuple[str, int, int, float]]:

@@ -34,7 +34,7 @@ class RunFolders:
     def __getitem__(self, run_id: str) -> Path:
         return self.root / run_id
 
-    def place(self, run_id: str) -> str:
+    def location(self, run_id: str) -> str:
         """Where a user finds a run folder."""
         return str(self[run_id])
 
@@ -76,10 +76,10 @@ class ObjectStore(RunFolders):
         from pyarrow import fs
 
         super().__init__(root)
-        place = urlsplit(uri)
-        if "@" in place.netloc and place.scheme != "abfs":
+        parts = urlsplit(uri)
+        if "@" in parts.netloc and parts.scheme != "abfs":
             raise ValueError("--storage should hold no password: nodes find it in their environment or their settings")
-        if not place.netloc and place.scheme in ("s3", "gs"):
+        if not parts.netloc and parts.scheme in ("s3", "gs"):
             raise ValueError(f"--storage {uri} names no bucket")
         try:
             self.files, self.top = fs.FileSystem.from_uri(uri)
@@ -94,7 +94,7 @@ class ObjectStore(RunFolders):
         """The store as a worker has it, with scratch folders on its node."""
         return cls(uri, scratch() / hashlib.sha256(uri.encode()).hexdigest()[:16])
 
-    def place(self, run_id: str) -> str:
+    def location(self, run_id: str) -> str:
         address, question, options = self.uri.partition("?")
         return f"{address.rstrip('/')}/trials/{run_id}{question}{options}"
 
@@ -106,8 +106,8 @@ class ObjectStore(RunFolders):
 
         folder = self._path(run_id, "")
         selector = fs.FileSelector(folder.rstrip("/"), allow_not_found=True, recursive=True)
-        found = self.files.get_file_info(selector)
-        return [info.path.removeprefix(folder) for info in found if info.type == fs.FileType.File]
+        infos = self.files.get_file_info(selector)
+        return [info.path.removeprefix(folder) for info in infos if info.type == fs.FileType.File]
 
     def ask_to_stop(self, run_id: str) -> None:
         self._put(self._path(run_id, STOP), b"")
@@ -150,7 +150,7 @@ class ObjectStore(RunFolders):
                 return
             except OSError as error:
                 if retry and not tries_left:
-                    raise ConnectionError(f"{self.place(run_id)} cannot be written: {error}") from None
+                    raise ConnectionError(f"{self.location(run_id)} cannot be written: {error}") from None
                 time.sleep(PAUSE if retry else 0)  # else the next row brings it
 
     def _upload(self, run_id: str) -> None:

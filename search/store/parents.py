@@ -23,6 +23,8 @@ class Parents:
         self.store = store
         self._experiments: dict[str, str] = {}  # ids by title
         self._ids: dict[tuple[str, str, str, str], str] = {}  # by experiment, cell_key, row and column
+        self._asked: set[str] = set()  # cell keys whose parents are known
+        self._former: dict[str, list[StoredRun]] = {}  # parents that a study had before, by its title
 
     def experiment(self, study: Study | Search) -> str:
         """Id of the experiment of a study or search, made if there is none. Raises ValueError if it was deleted."""
@@ -32,6 +34,8 @@ class Parents:
                 raise ValueError(
                     f"experiment {study.title!r} is deleted in MLflow; restore it there, or remove it for good"
                 )
+            if experiment is None:
+                self._former[study.title] = []
             self._experiments[study.title] = str(experiment.experiment_id) if experiment else self._create(study)
         return self._experiments[study.title]
 
@@ -41,9 +45,10 @@ class Parents:
         tags = {"mlflow.experimentKind": "custom_model_development", f"mlflow.sharedViewState.{VIEW}": _view(study)}
         return str(self.store.client.create_experiment(study.title, artifact_location=local, tags=tags))
 
-    def remember(self, runs: Iterable[StoredRun]) -> None:
-        """Take parents in that the store was asked for, so that it is not asked for them again."""
-        for run in runs:
+    def remember(self, cells: Iterable[Cell], stored: StoredCells) -> None:
+        """Take in what the store holds of these cells, so that it is not asked for their parents again."""
+        self._asked |= {cell.config.cell_key for cell in cells}
+        for run in stored.parents:
             self._ids.setdefault((run.experiment_id, run.cell_key, run.tags["row"], run.tags["column"]), run.run_id)
 
     def parent(self, study: Study | Search, cell: Cell) -> str:
@@ -52,8 +57,8 @@ class Parents:
         with self.store.exclusive():  # two drivers must not make two
             experiment = self.experiment(study)
             key = experiment, cell.config.cell_key, cell.row, cell.column
-            if key not in self._ids:
-                self.remember(stored_cells(self.store, [cell.config]).parents)
+            if cell.config.cell_key not in self._asked:
+                self.remember([cell], stored_cells(self.store, [cell.config]))
             run_id = self._ids.get(key)
             if run_id is None:
                 self._rename_former(experiment, study, cell)
@@ -66,9 +71,11 @@ class Parents:
 
     def _rename_former(self, experiment: str, study: Study | Search, cell: Cell) -> None:
         """Tell the parent of what a row was before it changed from the new one, which has the same label."""
-        for run in find_runs(self.store, "study", [study.title]):
-            place = run.experiment_id, run.tags["row"], run.tags["column"]
-            if "seed" not in run.tags and place == (experiment, cell.row, cell.column):
+        if study.title not in self._former:
+            self._former[study.title] = find_runs(self.store, "study", [study.title])
+        for run in self._former[study.title]:
+            labels = run.experiment_id, run.tags["row"], run.tags["column"]
+            if "seed" not in run.tags and labels == (experiment, cell.row, cell.column):
                 self.store.client.update_run(run.run_id, name=f"{cell.label} (before)")
 
     def update(self, study: Study, cells: Iterable[Cell], stored: StoredCells | None = None) -> None:
@@ -78,7 +85,7 @@ class Parents:
         """
         cells = list(cells)
         stored = stored or stored_cells(self.store, (cell.config for cell in cells))
-        self.remember(stored.parents)
+        self.remember(cells, stored)
         runs = runs_frame(study, cells, stored.seeds)
         for cell in cells:
             of_cell = runs[(runs["row"] == cell.row) & (runs["column"] == cell.column)]

@@ -110,7 +110,7 @@ class Cluster:
         code = {"py_modules": [*(str(home / part) for part in SHIPPED), *sorted(modules)], "excludes": ["__pycache__"]}
         self._init(str(self.address), runtime_env=code)
         features = {name for config in configs for name in OF_FEATURES.get(config.feature_net, ())}
-        wanted = {name: found for name in (*PACKAGES, *sorted(features)) if (found := _version(name))}
+        wanted = {name: here for name in (*PACKAGES, *sorted(features)) if (here := _version(name))}
         lacking = self._survey(wanted, shared, LOOK_WITHIN)
         if not lacking:
             return
@@ -150,7 +150,7 @@ class Cluster:
             asked = [node["NodeID"] for node in self._nodes()]
             places = [NodeAffinitySchedulingStrategy(node, soft=False) for node in asked]
             try:
-                found = ray.get([remote.options(scheduling_strategy=p).remote() for p in places], timeout=within)
+                answers = ray.get([remote.options(scheduling_strategy=p).remote() for p in places], timeout=within)
             except GetTimeoutError:
                 raise ValueError(f"not all nodes of {self.address} answered within {within} s") from None
             except RayError as error:
@@ -158,13 +158,13 @@ class Cluster:
                     return self._survey(wanted, shared, within)
                 lines = [line.strip() for line in str(error).splitlines() if line.strip()]
                 raise ValueError(f"a node of {self.address} cannot take part: {lines[-1][:500]}") from None
-        for host, _, sees in found:
+        for host, _, sees in answers:
             if not sees:
                 raise ValueError(
                     f"node {host} does not see the folder {shared}; --storage should be one that all nodes share, or "
                     f"an object store"
                 )
-        return [name for name in wanted if any(name in lacks for _, lacks, _ in found)]
+        return [name for name in wanted if any(name in lacks for _, lacks, _ in answers)]
 
 
 def is_alive() -> bool:

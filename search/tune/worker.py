@@ -73,8 +73,8 @@ def _settle(trial: dict[str, Any], scratch: Path) -> None:
     sys.path += [entry for entry in trial["path"] if entry not in sys.path]
 
 
-def _require_equal(found: dict[str, str], expected: dict[str, str]) -> None:
+def _require_equal(here: dict[str, str], expected: dict[str, str]) -> None:
     """Raise ValueError for data or feature weights that are not the driver's."""
     for name, digest in expected.items():
-        if found.get(name) != digest:
-            raise ValueError(f"{name} is {found.get(name)} there, and {digest} where the sweep was started")
+        if here.get(name) != digest:
+            raise ValueError(f"{name} is {here.get(name)} there, and {digest} where the sweep was started")

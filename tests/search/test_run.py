@@ -6,8 +6,10 @@ import math
 import pytest
 
 from search.plan import make_plan
+from search.run import run_study
 from search.store import Store, load_runs
 from search.store.delivery import Delivery
+from search.tune.cluster import Cluster
 from spaces import Study
 from trainers.loop import train
 
@@ -25,13 +27,11 @@ def cluster():
 
 
 def run(study, store, *cluster, **options):
-    from search.run import run_study
 
     return run_study(study, store, *cluster, **options)
 
 
 def cluster_of(**amounts):
-    from search.tune.cluster import Cluster
 
     return Cluster(**amounts)
 

@@ -134,7 +134,7 @@ def test_a_store_delivers_what_lies_there(bucket, stores, tiny_study, tmp_path, 
     Delivery(store).deliver(run_id)
     (record,) = seed_runs(store, [cell.config]).values()
     assert record.state == "done"
-    assert store.folders.place(run_id).startswith(f"s3://gans/sweeps/trials/{run_id}?")
+    assert store.folders.location(run_id).startswith(f"s3://gans/sweeps/trials/{run_id}?")
 
 
 @pytest.mark.parametrize(
@@ -168,5 +168,5 @@ def test_on_a_shared_disk_nothing_is_copied(tmp_path):
     folders.discard_local(RUN)
     folders.clear_stop(RUN)
     assert not folders.is_asked_to_stop(RUN)
-    assert folders.place(RUN) == str(tmp_path / RUN)
+    assert folders.location(RUN) == str(tmp_path / RUN)
     assert [path.name for path in tmp_path.iterdir()] == [RUN]

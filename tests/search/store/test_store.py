@@ -8,11 +8,13 @@ from collections import Counter
 import pytest
 
 from search.plan import make_plan
+from search.run import run_study
 from search.store import Store, load_runs, queries
 from search.store.delivery import Delivery
 from search.store.frames import final_metrics
 from search.store.parents import Parents
 from search.store.queries import histories, links
+from search.tune.cluster import Cluster
 from spaces import Study
 from trainers.loop import train
 
@@ -246,3 +248,15 @@ def test_an_empty_store_gives_an_empty_frame(store, tiny_study):
     runs = load_runs(tiny_study, store=store)
     assert runs.empty
     assert {"row", "column", "seed", "state", "run_id", "fid_final", "fid_best"} <= set(runs.columns)
+
+
+def test_run_asks_the_store_twice_before_it_starts(store, tiny_study, monkeypatch):
+    """Once for the checks and what is left, once under the lock where it reserves."""
+    happened, ask = [], queries.runs_from_database
+    monkeypatch.setattr(queries, "runs_from_database", lambda *question: happened.append("asked") or ask(*question))
+    monkeypatch.setattr(Cluster, "start", lambda *_: 2)
+    monkeypatch.setattr("search.run.tune_runs", lambda *_: happened.append("started") or [])
+    for _ in range(2):  # of a study that is new, and of one that has its runs
+        happened.clear()
+        run_study(tiny_study, store)
+        assert happened == ["asked", "asked", "started"]
