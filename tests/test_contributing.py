@@ -136,3 +136,26 @@ def test_the_commands_are_those_of_make():
     assert named <= targets
     for path in re.findall(r"`((?:tests|docs|spaces)/[\w/.-]+)`", TEXT):
         assert (HOME / path).exists() or path in [name for name, *_ in EXAMPLES], path
+
+
+def test_the_architecture_names_every_file():
+    """The tree of its last section: two spaces a level, folders end in a slash."""
+    text = (HOME / "docs" / "architecture.md").read_text().partition("## What each file is for")[2]
+    named, folders = set(), {}
+    for line in text.splitlines():
+        if match := re.match(r"    ( *)((?:[\w.]+/?(?: |$))+)", line):
+            level, words = len(match[1]) // 2, match[2].split()
+            above = "".join(folders[i] for i in range(level))
+            if words[0].endswith("/"):
+                folders[level] = words[0]
+            named |= {above + word for word in words if word.endswith(".py")}
+    there = [HOME / "ganablate.py", *(path for part in PARTS[2:] for path in (HOME / part).rglob("*.py"))]
+    assert named == {path.relative_to(HOME).as_posix() for path in there if path.name != "__init__.py"}
+
+
+def test_the_picture_is_that_of_the_readme():
+    pictures = [
+        re.search(r"^( +plan, run, search .*?\n)\n", (HOME / name).read_text(), re.DOTALL | re.MULTILINE)[1]
+        for name in ("README.md", "docs/architecture.md")
+    ]
+    assert pictures[0] == pictures[1]
