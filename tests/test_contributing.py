@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -34,15 +35,17 @@ def insert(path, name, lines):
     source = path.read_text()
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef) and node.name == name:
-            fields = [i for i, inner in enumerate(node.body) if isinstance(inner, ast.AnnAssign)]
-            end = node.body[fields[-1] + 1].end_lineno  # that of its docstring
+            last = [i for i, inner in enumerate(node.body) if isinstance(inner, ast.AnnAssign)][-1]
+            first, end, comma = node.body[0], node.body[last + 1].end_lineno, ""  # that of the last field's docstring
             break
         targets = getattr(node, "targets", [getattr(node, "target", None)])
         if name in [getattr(target, "id", None) for target in targets]:
-            end = next(inner for inner in ast.walk(node.value) if isinstance(inner, ast.List | ast.Dict)).end_lineno - 1
+            held = next(inner for inner in ast.walk(node.value) if isinstance(inner, ast.List | ast.Dict))
+            first, end, comma = next(ast.iter_child_nodes(held)), held.end_lineno - 1, ","
             break
-    held = source.splitlines(keepends=True)
-    path.write_text("".join([*held[:end], lines, *held[end:]]))
+    lines = textwrap.indent(lines.rstrip("\n,") + comma + "\n", " " * first.col_offset)
+    before = source.splitlines(keepends=True)
+    path.write_text("".join([*before[:end], lines, *before[end:]]))
 
 
 @pytest.fixture(scope="module")
