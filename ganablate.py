@@ -9,8 +9,10 @@ import shutil
 import signal
 import sys
 import textwrap
+import traceback
 from collections.abc import Callable, Iterable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -49,6 +51,9 @@ RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="also run what
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="show Ray's own log")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 STORAGE = "runs"
+EXTRA = (  # what the extra `all` installs, and `list` and `train` do without
+    "ray", "mlflow", "optuna", "cmaes", "sqlalchemy", "pandas", "pyarrow", "matplotlib", "rich",
+)  # fmt: skip
 
 
 @app.command("list")
@@ -458,8 +463,9 @@ def _store(tracking_uri: str | None, storage: str) -> Store:
 
 
 def main() -> None:
-    """Entry point: a user's mistake, or a file that cannot be used, is one sentence and exit code 2."""
+    """Entry point: a user's mistake, a file that cannot be used or a missing extra is one sentence and exit code 2."""
     from trainers.messages import printable
+    from trainers.user_code import is_users
 
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("trainers").setLevel(logging.INFO)
@@ -469,6 +475,12 @@ def main() -> None:
     except USAGE as error:
         if error.format_message():  # it has none where help was printed
             print(f"ganablate: {printable(error.format_message())}", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRA or any(is_users(file) for file, *_ in traceback.extract_tb(error.__traceback__)):
+            raise
+        missing = ", ".join(name for name in EXTRA if find_spec(name) is None)
+        told = f"`{sys.argv[1]}` needs the extra `all` (missing: {missing}); pip install 'ganablate[all]'"
+        print(f"ganablate: {told}", file=sys.stderr)
     except ValueError as error:
         print(f"ganablate: {printable(error)}", file=sys.stderr)
     except OSError as error:

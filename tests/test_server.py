@@ -146,7 +146,7 @@ def test_a_database_that_is_down():
 def test_a_database_without_its_driver(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg2", None)
     said = refusal(f"postgresql+psycopg2://ada:{SECRET}@127.0.0.1:9/mlflow")
-    assert said.endswith("needs the Python package psycopg2, which is not installed")
+    assert said.endswith("needs the Python package psycopg2, which is not installed; pip install 'ganablate[server]'")
 
 
 # the real ones

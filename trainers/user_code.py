@@ -59,11 +59,11 @@ def told(error: BaseException) -> str:
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
         frames.append((error.filename, error.lineno))
-    places = [f" ({_short(file)}, line {line})" for file, line in frames if _is_users(file)]
+    places = [f" ({_short(file)}, line {line})" for file, line in frames if is_users(file)]
     return type(error).__name__ + (f": {text}" if text else "") + (places[-1] if places else "")
 
 
-def _is_users(file: str) -> bool:
+def is_users(file: str) -> bool:
     """Whether a frame's file is neither Python's, nor an installed package's, nor ours."""
     homes = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     ours = Path(__file__).parent.parent

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 PARTS = ("trainers", "spaces", "search", "reports")
 SHIPPED = PARTS[:3]  # what a trial imports
 PACKAGES = (  # what that imports in its turn, and what feature nets do
-    "torch", "torchvision", "numpy", "scipy", "pillow", "pydantic", "pandas", "pyarrow", "tensorboardX",
+    "torch", "torchvision", "numpy", "scipy", "pillow", "filelock", "pydantic", "pyarrow", "pandas", "tensorboardX",
 )  # fmt: skip
 OF_FEATURES = {
     "inception": ("torch-fidelity",),
