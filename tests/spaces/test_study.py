@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from spaces import RECIPES, STUDIES, Study
@@ -22,6 +25,15 @@ def test_studies_are_sound(name):
     twins = {"coopinit-table12": 1}  # the defaults of eta and T stand in both of its rows
     assert len(keys) - len(set(keys)) == twins.get(name, 0)
     assert study.title == name
+
+
+def test_no_cell_gets_another_key():
+    """A run is found by it for ever: studies and cells may be added to cells.json, and none of it may change."""
+    golden = json.loads(Path(__file__).with_name("cells.json").read_text())
+    assert [name for name in STUDIES if name in golden] == list(golden)
+    for name, keys in golden.items():
+        found = {cell.label: cell.config.cell_key for cell in STUDIES[name].cells()}
+        assert {label: found.get(label) for label in keys} == keys, name
 
 
 def test_quick_is_the_recipes():
