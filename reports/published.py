@@ -8,18 +8,12 @@ from collections.abc import Iterable
 from string import ascii_lowercase
 from typing import NamedTuple
 
-from spaces import Published, Study, published
+from spaces import Paper, Published, Study, published
+from spaces.papers import find_paper
 from trainers.config import Config
+from trainers.names import METRICS
 
-PAPERS_METRICS = {  # FID and IS of a published table are the best of evaluations
-    "fid": "fid_best",
-    "is": "is_best",
-    "logit_real_after": "logit_real_after_final",
-    "gap_after": "gap_after_final",
-}
-SCORES, SCORING = ("fid", "is"), ("features", "eval_samples")  # values of generated images, and the fields they take
-PAPERS_FEATURES, PAPERS_SAMPLES = "inception", 50_000  # both papers score 50,000 samples on Inception features
-USERS_IMAGES = ("folder:ffhq", "folder:imagenet")  # whose published names end in the resolution
+SCORING = ("features", "eval_samples")  # fields that act on scores of generated images
 BUDGET_AND_DATA = ("n_train", "resolution", "center_crop", "n_images", "backbone_options")  # tiny changes these
 HARMLESS = ("threads", "channels_last", "compile")  # settings that change speed alone
 
@@ -39,18 +33,26 @@ class Beside(NamedTuple):
 
 def beside(study: Study) -> dict[tuple[str, str, str], Beside]:
     """What is published of the study's metrics, by (row, column, metric), in the order of the published table."""
-    if study.published is None:
+    paper = find_paper(study.published)
+    if paper is None:
         return {}
     ours, defined = ({(cell.row, cell.column): cell.config for cell in each.cells()} for each in (study, plain(study)))
     found = {}
     for value in published(study.published):
-        place = (value.row, value.column)
-        differs = differences(ours[place], defined[place], value, study.settings) if place in ours else ""
+        place, metric = (value.row, value.column), paper.metrics.get(value.metric)
+        if metric not in study.metrics:
+            continue
+        differs = differences(ours[place], defined[place], value, paper, study.settings) if place in ours else ""
         notes = tuple(filter(None, (differs and f"ours has {differs}", value.note)))
-        metric = PAPERS_METRICS.get(value.metric, value.metric)
         comparable = place in ours and not differs and value.comparable
         found[*place, metric] = Beside(value.value, value.std, comparable, notes)
-    return {key: each for key, each in found.items() if key[2] in study.metrics}
+    return found
+
+
+def published_metrics(study: Study) -> list[str]:
+    """Those of the study's metrics that its paper reports, of whatever cells."""
+    paper = find_paper(study.published)
+    return [metric for metric in study.metrics if paper and metric in paper.metrics.values()]
 
 
 def plain(study: Study) -> Study:
@@ -58,7 +60,7 @@ def plain(study: Study) -> Study:
     return dataclasses.replace(study, budget=1.0, settings={}, tiny=False)
 
 
-def differences(config: Config, defined: Config, value: Published, settings: Iterable[str]) -> str:
+def differences(config: Config, defined: Config, value: Published, paper: Paper, settings: Iterable[str]) -> str:
     """In what a cell differs from the published one: data set, protocol, samples, budget; empty if in nothing.
 
     Protocol and samples are those of a score of images. The paper's budget is that of the cell as it is defined. Other
@@ -66,19 +68,12 @@ def differences(config: Config, defined: Config, value: Published, settings: Ite
     """
     asked = [name for name in dict.fromkeys([*BUDGET_AND_DATA, *settings]) if name not in (*HARMLESS, *SCORING)]
     expected = {name: getattr(defined, name) for name in asked} | {"dataset": value.dataset}
-    if value.metric in SCORES:
-        expected["feature_net"] = PAPERS_FEATURES
-    if value.metric in SCORES and not config.holds_pair:  # of which all test images are translated, few as they are
-        expected["eval_samples"] = PAPERS_SAMPLES
-    held = {name: getattr(config, name) for name in expected} | {"dataset": papers_name(config)}
-    return "; ".join(_told(name, held[name], paper) for name, paper in expected.items() if held[name] != paper)
-
-
-def papers_name(config: Config) -> str:
-    """What published.csv calls a cell's data, or, of data that no paper has, what the cell does."""
-    if config.dataset in USERS_IMAGES:
-        return f"{config.dataset.removeprefix('folder:')}{config.resolution}"
-    return config.dataset.removeprefix("pair:")
+    if METRICS[paper.metrics[value.metric]].row in config.row_metrics:
+        expected["feature_net"] = paper.features
+        if not config.holds_pair:  # of which all test images are translated, few as they are
+            expected["eval_samples"] = paper.samples
+    held = {name: getattr(config, name) for name in expected} | {"dataset": paper.dataset_name(config)}
+    return "; ".join(_told(name, held[name], theirs) for name, theirs in expected.items() if held[name] != theirs)
 
 
 def _told(name: str, own: object, paper: object) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 from rich.cells import cell_len
 from scipy.stats import ttest_ind
 
-from reports.published import PAPERS_METRICS, Beside, beside, footnotes
+from reports.published import Beside, beside, footnotes, published_metrics
 from search.store.frames import Aggregate, aggregate
 from spaces import Study
 from trainers.messages import printable
@@ -189,7 +189,7 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
             name = f"{METRICS[metric].label} {'↓' if METRICS[metric].lower_is_better else '↑'}"
             texts = [_value(statistics, metric) for statistics in part[metric].to_dict("records")]
             put(column, name, texts, list(ranked[metric]))
-            if study.published and metric in PAPERS_METRICS.values():
+            if metric in published_metrics(study):
                 values = [stated.get((row, column, metric), Beside()) for row in rows]
                 put(column, f"published {name}", [_published(value, metric, letters) for value in values])
         if study.searched:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from spaces.paper_aw import AW_LOSS
-from spaces.paper_coopinit import COOPINIT
+from spaces.papers import PAPERS
 from spaces.recipes import (
     AUTOGAN,
     AW,
@@ -82,8 +81,7 @@ STUDIES: dict[str, Study] = {
             "StyleGAN2 does not decay under aw either; and n_coop is 15% of DCGAN's images, 3 to 5% elsewhere. "
             "About 1 (DCGAN), 2 (SN-GAN, AutoGAN), 8 (BigGAN) and 6 (StyleGAN2) GPU hours a run, estimated.",
         ),
-        *COOPINIT,
-        *AW_LOSS,
+        *(study for paper in PAPERS.values() for study in paper.studies),
         # The recipe's eta is a tenth of the paper's, and so are the values beside it.
         _digits(
             "eta", {f"eta={eta}": {**DIGITS_COOP, "eta": eta} for eta in (0.05, 0.1, 0.5)}, "eta of CoopInit's table 12"

@@ -1,5 +1,4 @@
-"""aw-loss's tables and figures as studies (Zadorozhnyy, Cheng, Ye, CVPR 2021, arXiv 2012.03149), by the labels of
-published.csv.
+"""aw-loss's tables and figures as studies, by the labels of published.csv.
 
 IS and FID are the best of an evaluation of 50,000 samples every 5 epochs, with the hinge loss (section 4). The learning
 rate decays linearly in all rows of the tables, since aw-loss takes that (section 3) and the rows should be fair; the
@@ -36,7 +35,7 @@ def _unconditional(table: str, base: Config, autogan: Overrides, hours: int) -> 
     )
 
 
-AW_LOSS = [
+STUDIES = [
     _unconditional("table1", SNGAN, TO_AUTOGAN, 2),
     _unconditional(
         "table2",

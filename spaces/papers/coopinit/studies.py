@@ -1,4 +1,4 @@
-"""CoopInit's tables and figures as studies, by the labels of published.csv: Zhao, Xie, Li, AAAI 2023, arXiv 2303.11649.
+"""CoopInit's tables and figures as studies, by the labels of published.csv.
 
 FID is the best of all evaluations, of 50,000 samples against the whole training set (section 5.1); the paper does not
 say of how many runs, except for tables 10 and 11 (the mean of three). Section 5.4, tables 5 and 7 to 12 that is, trains
@@ -18,6 +18,7 @@ SCALES = {"1/16": 1 / 16, "1/8": 1 / 8, "1/4": 1 / 4, "1/2": 1 / 2, "1/1": 1.0}
 LEARNING_RATES: dict[str, Overrides] = {f"lr={lr:.4f}": {"lr": lr} for lr in (0.002, 0.0025, 0.003)}
 NO_R1: Overrides = {"r1_gamma": 0.0}
 LAZY: Overrides = {"r1_interval": 16}  # of StyleGAN2-ADA
+JOINT = "joint cooperative + adversarial objective"
 WAS: Overrides = {"loss": "wasserstein", "lr": 0.003}
 WAS_GP: Overrides = {**WAS, "gp_weight": 10.0}
 
@@ -297,11 +298,11 @@ _STUDIES = [
         rows={
             "StyleGAN2": NO_R1,
             "StyleGAN2 + CoopInit": STYLEGAN2_COOP,
-            "joint cooperative + adversarial objective": {**STYLEGAN2_COOP, "coop": "joint"},
+            JOINT: {**STYLEGAN2_COOP, "coop": "joint"},
         },
         published="coopinit/section3.1",
         note="Paper: both objectives at once, FID about 35 on CIFAR-10; no setting told. Here their sum, each of "
         "weight 1, on the base of section 5.4. About 6 GPU hours a run, 25 for the joint one, estimated.",
     ),
 ]
-COOPINIT = [replace(study, note=f"{study.note} {COOP_NOTE}") for study in _STUDIES]
+STUDIES = [replace(study, note=f"{study.note} {COOP_NOTE}") for study in _STUDIES]
