@@ -55,22 +55,24 @@ class Claim:
     paper: str = ""
 
 
-def contrast(study: str, over: Label | str, under: Label | str = "", claimed: Range = LOWER, **fields: Any) -> Part:
-    """One cell against another, or alone; a text is a row of a study without columns. `fields` are others of Part."""
-    first, second = (((side, ""),) if isinstance(side, str) else (side,) for side in (over, under))
-    return Part(study, first, second if under else (), claimed, **fields)
+def contrasts(study: str, treatment: Label | str, *controls: Label | str, **fields: Any) -> tuple[Part, ...]:
+    """One cell against each of others, or alone; a text is a row of a study without columns. `fields` are of Part."""
+    cells = (treatment, *controls)
+    sides: list[tuple[Label, ...]] = [((cell, ""),) if isinstance(cell, str) else (cell,) for cell in cells]
+    return tuple(Part(study, sides[0], side, **fields) for side in sides[1:] or [()])
 
 
-def by_column(study: str, over: str, under: str, columns: Iterable[str], claimed: Range = LOWER) -> tuple[Part, ...]:
-    """One row against another in each of some columns."""
-    return tuple(contrast(study, (over, column), (under, column), claimed) for column in columns)
+def by_column(study: str, rows: tuple[str, str], columns: Iterable[str], **fields: Any) -> tuple[Part, ...]:
+    """The first row against the second in each of some columns."""
+    return tuple(Part(study, ((rows[0], column),), ((rows[1], column),), **fields) for column in columns)
 
 
-def gain(study: str, rows: tuple[str, str], here: str, there: str, claimed: Range = LOWER) -> Part:
-    """The ratio of the first row to the second in column `here` against that in column `there`."""
-    return Part(study, ((rows[0], here), (rows[1], there)), ((rows[1], here), (rows[0], there)), claimed)
+def gains(study: str, rows: tuple[str, str], columns: Iterable[str], other: str) -> tuple[Part, ...]:
+    """The ratio of the first row to the second in each of some columns, against that ratio in another column."""
+    a, b = rows
+    return tuple(Part(study, ((a, column), (b, other)), ((b, column), (a, other))) for column in columns)
 
 
-def covers(study: str, over: str, under: str) -> Part:
+def covers(study: str, treatment: str, control: str) -> tuple[Part, ...]:
     """All eight modes are likelier to be covered."""
-    return contrast(study, over, under, HIGHER, metric="modes_final", kind="share", reaches=8)
+    return contrasts(study, treatment, control, claimed=HIGHER, metric="modes_final", kind="share", reaches=8)

@@ -13,7 +13,7 @@ import pytest
 HOME = Path(__file__).parents[3]
 FILES = {
     "__init__.py": """
-from spaces.claims import Claim, contrast
+from spaces.claims import Claim, contrasts
 from spaces.paper import Paper, read_published
 from spaces.study import Study
 
@@ -29,7 +29,7 @@ PAPER = Paper(
             published="third/table1",
         )
     ],
-    claims=[Claim("T1", "R1 < plain", "table 1", (contrast("third-table1", "R1", "plain"),))],
+    claims=[Claim("T1", "R1 < plain", "table 1", contrasts("third-table1", "R1", "plain"))],
     published=read_published(__name__),
     metrics={"fid": "fid_final", "kid": "kid_final"},
     features="inception",
