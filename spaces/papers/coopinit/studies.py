@@ -230,10 +230,7 @@ _STUDIES = [
     Study(
         "coopinit-fig1",
         RING8,
-        rows={
-            "GAN": {},
-            "+ CoopInit": {**COOP, "eta": 1.0, "langevin_noise": 0.005},
-        },
+        rows={"GAN": {}, "+ CoopInit": {**COOP, "eta": 1.0, "langevin_noise": 0.005}},
         seeds=20,
         metrics=POINT_METRICS,
         note="Paper: 2-D data, not said which, nor the budget. Here the ring of Unrolled GAN's notebook and its 25,000 "
@@ -295,11 +292,7 @@ _STUDIES = [
     Study(
         "coopinit-joint",
         "stylegan2_cifar10",
-        rows={
-            "StyleGAN2": NO_R1,
-            "StyleGAN2 + CoopInit": STYLEGAN2_COOP,
-            JOINT: {**STYLEGAN2_COOP, "coop": "joint"},
-        },
+        rows={"StyleGAN2": NO_R1, "StyleGAN2 + CoopInit": STYLEGAN2_COOP, JOINT: {**STYLEGAN2_COOP, "coop": "joint"}},
         published="coopinit/section3.1",
         note="Paper: both objectives at once, FID about 35 on CIFAR-10; no setting told. Here their sum, each of "
         "weight 1, on the base of section 5.4. About 6 GPU hours a run, 25 for the joint one, estimated.",
