@@ -18,7 +18,7 @@ BUDGET_AND_DATA = ("n_train", "resolution", "center_crop", "n_images", "backbone
 HARMLESS = ("threads", "channels_last", "compile")  # settings that change speed alone
 
 
-class Beside(NamedTuple):
+class PublishedValue(NamedTuple):
     """A published value, its standard deviation (NaN where none is stated), and what a reader must know of it.
 
     `comparable` if data set, protocol, samples and budget of our cell are the paper's; never a value that is only
@@ -31,22 +31,26 @@ class Beside(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def beside(study: Study) -> dict[tuple[str, str, str], Beside]:
+def published_values(study: Study) -> dict[tuple[str, str, str], PublishedValue]:
     """What is published of the study's metrics, by (row, column, metric), in the order of the published table."""
     paper = find_paper(study.published)
     if paper is None:
         return {}
-    ours, defined = ({(cell.row, cell.column): cell.config for cell in each.cells()} for each in (study, plain(study)))
-    found = {}
+    ours, defined = (
+        {(cell.row, cell.column): cell.config for cell in each.cells()} for each in (study, as_defined(study))
+    )
+    stated = {}
     for value in published(study.published):
         place, metric = (value.row, value.column), paper.metrics.get(value.metric)
         if metric not in study.metrics:
             continue
-        differs = differences(ours[place], defined[place], value, paper, study.settings) if place in ours else ""
-        notes = tuple(filter(None, (differs and f"ours has {differs}", value.note)))
-        comparable = place in ours and not differs and value.comparable
-        found[*place, metric] = Beside(value.value, value.std, comparable, notes)
-    return found
+        run_here, deviations = place in ours, ""
+        if run_here:
+            deviations = deviations_from_paper(ours[place], defined[place], value, paper, study.settings)
+        notes = tuple(filter(None, (deviations and f"ours has {deviations}", value.note)))
+        comparable = run_here and not deviations and value.comparable
+        stated[*place, metric] = PublishedValue(value.value, value.std, comparable, notes)
+    return stated
 
 
 def published_metrics(study: Study) -> list[str]:
@@ -55,12 +59,14 @@ def published_metrics(study: Study) -> list[str]:
     return [metric for metric in study.metrics if paper and metric in paper.metrics.values()]
 
 
-def plain(study: Study) -> Study:
+def as_defined(study: Study) -> Study:
     """The study as it is defined: at full budget, without settings, not tiny."""
     return dataclasses.replace(study, budget=1.0, settings={}, tiny=False)
 
 
-def differences(config: Config, defined: Config, value: Published, paper: Paper, settings: Iterable[str]) -> str:
+def deviations_from_paper(
+    config: Config, defined: Config, value: Published, paper: Paper, settings: Iterable[str]
+) -> str:
     """In what a cell differs from the published one: data set, protocol, samples, budget; empty if in nothing.
 
     Protocol and samples are those of a score of images. The paper's budget is that of the cell as it is defined. Other
@@ -72,11 +78,11 @@ def differences(config: Config, defined: Config, value: Published, paper: Paper,
         expected["feature_net"] = paper.features
         if not config.holds_pair:  # of which all test images are translated, few as they are
             expected["eval_samples"] = paper.samples
-    held = {name: getattr(config, name) for name in expected} | {"dataset": paper.dataset_name(config)}
-    return "; ".join(_told(name, held[name], theirs) for name, theirs in expected.items() if held[name] != theirs)
+    own = {name: getattr(config, name) for name in expected} | {"dataset": paper.dataset_name(config)}
+    return "; ".join(_deviation(name, own[name], theirs) for name, theirs in expected.items() if own[name] != theirs)
 
 
-def _told(name: str, own: object, paper: object) -> str:
+def _deviation(name: str, own: object, paper: object) -> str:
     """A difference as a footnote has it."""
     if isinstance(own, dict):
         return f"other {name}"
@@ -86,5 +92,5 @@ def _told(name: str, own: object, paper: object) -> str:
 
 def footnotes(study: Study) -> dict[str, str]:
     """A letter for each note of the study's published values, in the order of the published table."""
-    texts = dict.fromkeys(note for each in beside(study).values() for note in each.notes)
+    texts = dict.fromkeys(note for each in published_values(study).values() for note in each.notes)
     return {text: ascii_lowercase[i % 26] * (1 + i // 26) for i, text in enumerate(texts)}

@@ -19,17 +19,17 @@ LESS, MORE = (-math.inf, 0.0), (0.0, math.inf)  # of a difference
 
 
 class Part(NamedTuple):
-    """A contrast: the cells of `over` against those of `under`, by a metric, and the range claimed of it.
+    """A contrast: the cells of `treatment` against those of `control`, by a metric, and the range claimed of it.
 
     `kind` is what is compared: ratio of geometric means (two cells a side: a ratio of ratios), difference of means, or
-    share of the runs whose metric is at least `reaches`, where `over` is claimed to have the larger one. `metric` is a
-    name in METRICS, a measure of reports.claims, a key of a run's rows (its last value: `seconds` are those of training
-    without the evaluations), or two keys with a minus between.
+    share of the runs whose metric is at least `reaches`, where `treatment` is claimed to have the larger one. `metric`
+    is a name in METRICS, a measure of reports.claims, a key of a run's evaluations (its last value: `seconds` are those
+    of training alone), or two keys with a minus between.
     """
 
     study: str
-    over: tuple[Label, ...]
-    under: tuple[Label, ...] = ()
+    treatment: tuple[Label, ...]
+    control: tuple[Label, ...] = ()
     claimed: Range = LOWER
     metric: str = "fid_final"
     kind: Literal["ratio", "difference", "share"] = "ratio"

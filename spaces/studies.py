@@ -16,7 +16,7 @@ from spaces.recipes import (
     STYLEGAN2,
     STYLEGAN2_COOP,
 )
-from spaces.study import POINT_METRICS, Overrides, Study, changes
+from spaces.study import POINT_METRICS, Overrides, Study, diff
 
 
 def _methods(coop: Overrides) -> dict[str, Overrides]:
@@ -47,10 +47,10 @@ STUDIES: dict[str, Study] = {
             "stylegan2_cifar10",
             rows=_methods(STYLEGAN2_COOP),
             columns={
-                "DCGAN": changes(STYLEGAN2, DCGAN),
-                "SN-GAN": changes(STYLEGAN2, SNGAN),
-                "AutoGAN": changes(STYLEGAN2, AUTOGAN),
-                "BigGAN": changes(STYLEGAN2, BIGGAN),
+                "DCGAN": diff(STYLEGAN2, DCGAN),
+                "SN-GAN": diff(STYLEGAN2, SNGAN),
+                "AutoGAN": diff(STYLEGAN2, AUTOGAN),
+                "BigGAN": diff(STYLEGAN2, BIGGAN),
                 "StyleGAN2": {},
             },
             note="Both methods crossed on each backbone, which neither paper does, by the protocol of both; these are "

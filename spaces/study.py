@@ -25,7 +25,7 @@ def _merged(by_row: Overrides, by_column: Overrides) -> dict[str, Any]:
     return {**merged, "backbone_options": {**parts[0], **parts[-1]}} if parts else merged
 
 
-def changes(base: Config, other: Config) -> dict[str, Any]:
+def diff(base: Config, other: Config) -> dict[str, Any]:
     """The overrides that make `other` of `base`; where both have one backbone, `other` gives all of base's options."""
     return {name: value for name, value in other.model_dump().items() if value != getattr(base, name)}
 
@@ -101,12 +101,12 @@ class Study:
     def _check_metrics(self) -> None:
         """Of a changed study, leave out metrics that cells lack. Raise ValueError if none is left, or for any other."""
         lacks = [(cell, m) for cell in self.cells() for m in self.metrics if METRICS[m].row not in cell.config.row_keys]
-        held = tuple(metric for metric in self.metrics if metric not in {lacked for _, lacked in lacks})
-        if lacks and not (held and (self.settings or self.tiny)):
+        kept = tuple(metric for metric in self.metrics if metric not in {lacked for _, lacked in lacks})
+        if lacks and not (kept and (self.settings or self.tiny)):
             cell, metric = lacks[0]
             on = f"dataset = {cell.config.dataset!r} and features = {cell.config.feature_net!r}"
             raise ValueError(f"study {self.name!r}, {cell.label}: there is no {metric} with {on}")
-        object.__setattr__(self, "metrics", held)
+        object.__setattr__(self, "metrics", kept)
 
     def _check_protocols(self) -> None:
         """Raise ValueError if a column would mix protocols."""
@@ -147,12 +147,12 @@ class Study:
 
     @property
     def title(self) -> str:
-        """The name, with what was varied in brackets: the name of its experiment."""
-        return f"{self.name} ({self.variant})" if self.variant else self.name
+        """The name, with the variant's label in brackets: the name of its experiment."""
+        return f"{self.name} ({self.variant_label})" if self.variant_label else self.name
 
     @property
-    def variant(self) -> str:
-        """What was varied: settings, budget, tiny."""
+    def variant_label(self) -> str:
+        """How it differs from the study as it is defined: settings, budget, tiny."""
         parts = [f"{name} {self.settings[name]}" for name in sorted(self.settings)]
         parts += [f"budget {self.budget}"] if self.budget != 1 else []
         return ", ".join([*parts, "tiny"] if self.tiny else parts)
@@ -162,7 +162,7 @@ class Study:
         """What the cells' parent runs say of their seeds."""
         return (*(f"{metric}_{name}" for metric in self.metrics for name in ("mean", "std", "n")), "diverged")
 
-    def varied(
+    def variant(
         self,
         *,
         seeds: int | None = None,

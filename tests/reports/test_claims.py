@@ -72,7 +72,7 @@ def seeds(mean, n=10, std=0.1, key=0):
 
 
 def ledger(store=None, **varied):
-    return Ledger(store or SyntheticStore(), lambda study: study.varied(**({"seeds": 10} | varied)))
+    return Ledger(store or SyntheticStore(), lambda study: study.variant(**({"seeds": 10} | varied)))
 
 
 def test_each_claim_says_what_it_compares():
@@ -81,8 +81,8 @@ def test_each_claim_says_what_it_compares():
         assert claim.text
         assert claim.place
         for part in (*claim.parts, *claim.small):
-            assert part.over
-            assert (part.under or part.kind == "difference" or part.metric == "jump") != ()
+            assert part.treatment
+            assert (part.control or part.kind == "difference" or part.metric == "jump") != ()
             assert part.claimed in (LOWER, HIGHER, EQUIVALENT, NOT_WORSE, LESS, MORE, (0.9, math.inf))
 
 
@@ -90,7 +90,7 @@ def test_each_claim_says_what_it_compares():
 def test_claims_name_cells_that_there_are(claim):
     for part in (*claim.parts, *claim.small):
         cells = {(cell.row, cell.column) for cell in STUDIES[part.study].cells()}
-        assert {*part.over, *part.under} <= cells
+        assert {*part.treatment, *part.control} <= cells
 
 
 def test_nothing_run_is_nothing_said(runs_of):
@@ -123,7 +123,7 @@ def test_one_part_that_fails_contradicts_the_whole(runs_of):
     runs_of("coopinit-table5", cells_of(TABLE5 | {(COOP, "WAS-GP"): 18}))
     found = ledger().verdict(CLAIMS["C1"])
     assert found.verdict == "contradicted"
-    assert found.weakest.part.over == ((COOP, "WAS-GP"),)
+    assert found.weakest.part.treatment == ((COOP, "WAS-GP"),)
 
 
 def test_one_part_that_fails_needs_no_other_run(runs_of, monkeypatch):
@@ -183,7 +183,7 @@ def test_a_small_study_of_one_case_speaks_against_a_claim_on_each_and_not_for_it
 def test_the_first_variant_that_was_run_counts(runs_of):
     cells = cells_of(TABLE5)
     runs_of("coopinit-table5", cells)
-    plain, small = (lambda study: study.varied(seeds=10)), (lambda study: study.varied(seeds=5, budget=0.1))
+    plain, small = (lambda study: study.variant(seeds=10)), (lambda study: study.variant(seeds=5, budget=0.1))
     both = Ledger(SyntheticStore(), plain, small)
     assert both.verdict(CLAIMS["C1"]).verdict == "supported"
     runs_of("coopinit-table5", {label: values[:5] for label, values in cells.items()})

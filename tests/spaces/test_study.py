@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from spaces import RECIPES, STUDIES, Study
-from spaces.study import changes
+from spaces.study import diff
 from trainers.config import Config
 
 
@@ -61,21 +61,21 @@ def test_a_row_may_lack_columns():
 def test_changes_make_one_config_of_another():
     for base in (RECIPES["sngan_cifar10"], RECIPES["stylegan2_ada_cifar10"]):
         for other in RECIPES.values():
-            assert base.replace(**changes(base, other)) == other
+            assert base.replace(**diff(base, other)) == other
 
 
 def test_a_changed_study_leaves_out_metrics_that_its_features_lack():
     study = Study("s", "sngan_cifar10", rows={"a": {}}, metrics=("is_best", "fid_final"))
-    assert study.varied(seeds=5, budget=0.5).metrics == ("is_best", "fid_final")
-    assert study.varied(settings={"features": "lite0"}).metrics == ("fid_final",)
-    assert study.varied(tiny=True).metrics == ("fid_final",)
+    assert study.variant(seeds=5, budget=0.5).metrics == ("is_best", "fid_final")
+    assert study.variant(settings={"features": "lite0"}).metrics == ("fid_final",)
+    assert study.variant(tiny=True).metrics == ("fid_final",)
 
 
 def test_a_varied_study_shows_its_variant():
     study = STUDIES["quick"]
-    assert study.varied(seeds=9).title == "quick"
-    assert study.varied(budget=0.2).title == "quick (budget 0.2)"
-    varied = study.varied(budget=0.2, settings={"batch_size": 32})
+    assert study.variant(seeds=9).title == "quick"
+    assert study.variant(budget=0.2).title == "quick (budget 0.2)"
+    varied = study.variant(budget=0.2, settings={"batch_size": 32})
     assert varied.title == "quick (batch_size 32, budget 0.2)"
     assert all(cell.config.batch_size == 32 and cell.config.n_images == 19_200 for cell in varied.cells())
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spaces.recipes import BIGGAN, CAT2DOG, COOP, CUT_COOP, RING8, STYLEGAN2, STYLEGAN2_ADA, STYLEGAN2_COOP
-from spaces.study import POINT_METRICS, Overrides, Study, changes
+from spaces.study import POINT_METRICS, Overrides, Study, diff
 
 SCALES = {"1/16": 1 / 16, "1/8": 1 / 8, "1/4": 1 / 4, "1/2": 1 / 2, "1/1": 1.0}
 LEARNING_RATES: dict[str, Overrides] = {f"lr={lr:.4f}": {"lr": lr} for lr in (0.002, 0.0025, 0.003)}
@@ -25,7 +25,7 @@ WAS_GP: Overrides = {**WAS, "gp_weight": 10.0}
 # Outside section 5.4: all channels, R1 lazy, and by the paragraph on limited data lr 0.003 (tables 1 and 6).
 FULL = STYLEGAN2.replace(backbone_options={"g_scale": 1.0, "d_scale": 1.0}, **LAZY)
 CIFAR = FULL.replace(lr=0.003)
-ADA = changes(CIFAR, STYLEGAN2_ADA.replace(lr=0.003, **LAZY))
+ADA = diff(CIFAR, STYLEGAN2_ADA.replace(lr=0.003, **LAZY))
 WIDE: Overrides = {"backbone_options": {"g_scale": 2.0, "d_scale": 2.0, "max_channels": 1024}}
 # StyleGAN2-ADA's setting for 256x256 (`paper256`), which CoopInit does not give.
 FFHQ = FULL.replace(
@@ -74,8 +74,8 @@ _STUDIES = [
         "coopinit-table1",
         CIFAR,
         rows={
-            "BigGAN": changes(CIFAR, BIGGAN),
-            "BigGAN + CoopInit": changes(CIFAR, BIGGAN.replace(**COOP)),
+            "BigGAN": diff(CIFAR, BIGGAN),
+            "BigGAN + CoopInit": diff(CIFAR, BIGGAN.replace(**COOP)),
             "CoopNets": {"n_coop": CIFAR.n_images, **NO_R1},
             "StyleGAN2 w/o ADA (gamma=0.01)": {},
             "StyleGAN2 w/o ADA + CoopInit (gamma=0.00)": STYLEGAN2_COOP,
@@ -115,8 +115,8 @@ _STUDIES = [
         rows={
             "StyleGAN2": {},
             "StyleGAN2 + CoopInit": STYLEGAN2_COOP,
-            "BigGAN": changes(IMAGENET, BIGGAN.replace(dataset="folder:imagenet", resolution=64)),
-            "BigGAN + CoopInit": changes(IMAGENET, BIGGAN.replace(dataset="folder:imagenet", resolution=64, **COOP)),
+            "BigGAN": diff(IMAGENET, BIGGAN.replace(dataset="folder:imagenet", resolution=64)),
+            "BigGAN + CoopInit": diff(IMAGENET, BIGGAN.replace(dataset="folder:imagenet", resolution=64, **COOP)),
         },
         columns={
             "32x32": {},
@@ -268,7 +268,7 @@ _STUDIES = [
                 for plus in ("", " + CoopInit")
                 for name, scale in SCALES.items()
             },
-            "StyleGAN2 s=1/1 (gamma=0.01, lazy R1)": changes(STYLEGAN2, CIFAR),
+            "StyleGAN2 s=1/1 (gamma=0.01, lazy R1)": diff(STYLEGAN2, CIFAR),
         },
         published="coopinit/section5.4",
         note="Paper: learning curves of StyleGAN2 by capacity, G and D alike, at lr 0.0025; two values in the text of "

@@ -64,8 +64,8 @@ def test_studies_say_what_they_cost_and_can_be_made_small(name):
     study = STUDIES[name]
     assert "Paper: " in study.note or name == "coop-x-aw"
     assert " hours a run" in study.note or "inutes of " in study.note
-    assert len(study.varied(budget=0.01).cells()) == len(study.cells())
-    tiny = study.varied(tiny=True)
+    assert len(study.variant(budget=0.01).cells()) == len(study.cells())
+    tiny = study.variant(tiny=True)
     assert {cell.config.dataset for cell in tiny.cells()} <= {"digits", "digits_outlines", "ring8"}
     assert all(cell.config.n_images == 2_048 for cell in tiny.cells())
     assert tiny.metrics[0] == study.metrics[0]
