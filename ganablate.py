@@ -209,7 +209,7 @@ def why(
 
 @app.command()
 def claims(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM...]", help="ids of claims [default: all]")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM...]", help="ids of claims, or all")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for claims.csv and claims.md [default: none]")] = None,
     seeds: Seeds = None,
     budget: Budget = None,
