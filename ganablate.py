@@ -163,7 +163,7 @@ def search(
     from search.tune.cluster import Cluster
 
     searches = [
-        Search(one.name, one.cells()[0].config, space, found, sampler, scheduler, one.variant) for one in chosen
+        Search(one.name, one.cells()[0].config, space, found, sampler, scheduler, one.variant_label) for one in chosen
     ]
     cluster = Cluster(cpus_per_trial, gpus_per_trial, address, verbose)
     folder = out or _report_folder(store, check_table(searches, seeds))
@@ -214,7 +214,7 @@ def why(
 
 @app.command()
 def claims(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM...]", help="C1 to C26, A1 to A12")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM...]", help="ids of claims, or all")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for claims.csv and claims.md [default: none]")] = None,
     seeds: Seeds = None,
     budget: Budget = None,
@@ -342,7 +342,7 @@ def _select(name: str, seeds: int | None, budget: float | None, pairs: list[str]
     """The study that the selectors stand for. Raises ValueError."""
     from spaces import find_study
 
-    return find_study(name).varied(seeds=seeds, budget=budget, settings=_settings(pairs), tiny=tiny)
+    return find_study(name).variant(seeds=seeds, budget=budget, settings=_settings(pairs), tiny=tiny)
 
 
 def _variants(
@@ -356,7 +356,7 @@ def _variants(
         counts = [lambda own: max(own, seeds), lambda own: min(own, seeds)]
 
     def vary(study: Study, options: dict[str, Any], count: Callable[[int], int]) -> Study:
-        return study.varied(seeds=count(study.seeds), **options)
+        return study.variant(seeds=count(study.seeds), **options)
 
     chosen: list[dict[str, Any]] = [{}, varied] if any(varied.values()) else [{}]
     return [partial(vary, options=options, count=count) for options in chosen for count in counts]
@@ -369,7 +369,7 @@ def _one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: bo
     label, recipe = find_recipe(name)
     metrics = (f"{recipe.replace(**_settings(pairs)).metric}_final",)
     study = Study(label, recipe, rows={label: {}}, metrics=metrics, settings=_settings(pairs))
-    return study.varied(budget=budget, tiny=tiny)
+    return study.variant(budget=budget, tiny=tiny)
 
 
 def _run(study: Study, store: Store, cluster: Cluster, retry_failed: bool) -> None:

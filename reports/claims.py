@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from reports.published import HARMLESS, Beside, beside
+from reports.published import HARMLESS, PublishedValue, published_values
 from reports.table import Text, to_markdown, write_csv
 from reports.verdicts import Test, compare_means, compare_ranks, compare_shares, detectable_ratio, judge, least_seeds
 from search.store import Store, load_runs
@@ -86,7 +86,7 @@ class Variant(NamedTuple):
 
     study: Study
     cells: dict[Label, Config]
-    stated: dict[tuple[str, str, str], Beside]
+    stated: dict[tuple[str, str, str], PublishedValue]
     runs: pd.DataFrame
 
     def ended(self, label: Label) -> pd.DataFrame:
@@ -151,7 +151,7 @@ class Reader:
         """A part's test, of complete cells only: to look again after every seed would raise false verdicts."""
         try:
             variant = self.variant(part.study)
-            groups = {label: variant.ended(label) for label in (*part.over, *part.under)}
+            groups = {label: variant.ended(label) for label in (*part.treatment, *part.control)}
         except Missing as missing:
             return Finding(part, Test(), part.study, reason=str(missing))
         found = pd.concat(groups.values())
@@ -176,21 +176,21 @@ class Reader:
                 self.refused[name] = error
                 raise Missing(str(error)) from None
             cells = {(cell.row, cell.column): cell.config for cell in study.cells()}
-            self.variants[name] = Variant(study, cells, beside(study), load_runs(study, store=self.store))
+            self.variants[name] = Variant(study, cells, published_values(study), load_runs(study, store=self.store))
         return self.variants[name]
 
     def _test(self, part: Part, cells: Mapping[Label, Config], groups: Mapping[Label, pd.DataFrame]) -> Test:
         measure = Measured(self.store, part, cells, groups)
-        over, under = ([measure.values(label) for label in side] for side in (part.over, part.under))
+        treatment, control = ([measure.values(label) for label in side] for side in (part.treatment, part.control))
         if part.kind == "share":
-            counts = [(int((values[0] >= part.reaches).sum()), len(values[0])) for values in (over, under)]
+            counts = [(int((values[0] >= part.reaches).sum()), len(values[0])) for values in (treatment, control)]
             return compare_shares(*counts)
-        if all(np.isfinite(values).all() for values in (*over, *under)):
-            if part.kind == "ratio" and any((values <= 0).any() for values in (*over, *under)):
+        if all(np.isfinite(values).all() for values in (*treatment, *control)):
+            if part.kind == "ratio" and any((values <= 0).any() for values in (*treatment, *control)):
                 raise Missing(f"{part.metric} of {part.study} has values of 0 or less, which have no ratio")
-            return compare_means(over, under, part.claimed, ratio=part.kind == "ratio")
-        if len(over) == len(under) == 1 and part.kind == "ratio":
-            return compare_ranks(over[0], under[0], part.claimed)
+            return compare_means(treatment, control, part.claimed, ratio=part.kind == "ratio")
+        if len(treatment) == len(control) == 1 and part.kind == "ratio":
+            return compare_ranks(treatment[0], control[0], part.claimed)
         raise Missing(f"{part.study}: seeds diverged, and ranks tell nothing of gains and differences")
 
     def at_paper_scale(self, part: Part) -> bool:
@@ -198,7 +198,7 @@ class Reader:
         part's cells says otherwise."""
         study, _, published, _ = self.variant(part.study)
         varied = study.budget != 1 or study.tiny or set(study.settings) - set(HARMLESS)
-        stated = [each for (*place, _), each in published.items() if tuple(place) in (*part.over, *part.under)]
+        stated = [each for (*place, _), each in published.items() if tuple(place) in (*part.treatment, *part.control)]
         return not varied and all(each.comparable for each in stated)
 
 
@@ -206,7 +206,7 @@ def _refuse_mixtures(runs: pd.DataFrame, part: Part) -> None:
     """Only what was scored alike is compared, and only times of one kind of machine."""
     names = ["protocol", "data_digest", "features_digest"] if part.metric != TIME else ["device"]
     for name in names:
-        if len(set(runs[name])) > 1 and part.under:
+        if len(set(runs[name])) > 1 and part.control:
             raise Missing(f"{part.study}: the runs differ in {name}: {'; '.join(sorted(set(runs[name])))}")
 
 
@@ -253,7 +253,7 @@ class Measured:
         """What all done runs of the cell on the right reached: the worst of their final, or of their best, values."""
         if self.part.metric not in ("images_to_target", "images_to_best"):
             return math.nan
-        (label,) = self.part.under
+        (label,) = self.part.control
         when = "final" if self.part.metric == "images_to_target" else "best"
         values = self.groups[label][f"{self.cells[label].metric}_{when}"]
         return float(values.max())
@@ -349,8 +349,8 @@ def to_lines(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
             "verdict": verdict.verdict,
             "scope": verdict.scope,
             "study": finding.study,
-            "over": _labels(finding.part.over),
-            "under": _labels(finding.part.under),
+            "over": _labels(finding.part.treatment),
+            "under": _labels(finding.part.control),
             "metric": finding.part.metric,
             "kind": finding.part.kind,
             "claimed_low": finding.part.claimed[0],

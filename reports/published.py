@@ -8,23 +8,17 @@ from collections.abc import Iterable
 from string import ascii_lowercase
 from typing import NamedTuple
 
-from spaces import Published, Study, published
+from spaces import Paper, Published, Study, published
+from spaces.papers import find_paper
 from trainers.config import Config
+from trainers.names import METRICS
 
-PAPERS_METRICS = {  # FID and IS of a published table are the best of evaluations
-    "fid": "fid_best",
-    "is": "is_best",
-    "logit_real_after": "logit_real_after_final",
-    "gap_after": "gap_after_final",
-}
-SCORES, SCORING = ("fid", "is"), ("features", "eval_samples")  # values of generated images, and the fields they take
-PAPERS_FEATURES, PAPERS_SAMPLES = "inception", 50_000  # both papers score 50,000 samples on Inception features
-USERS_IMAGES = ("folder:ffhq", "folder:imagenet")  # whose published names end in the resolution
+SCORING = ("features", "eval_samples")  # fields that act on scores of generated images
 BUDGET_AND_DATA = ("n_train", "resolution", "center_crop", "n_images", "backbone_options")  # tiny changes these
 HARMLESS = ("threads", "channels_last", "compile")  # settings that change speed alone
 
 
-class Beside(NamedTuple):
+class PublishedValue(NamedTuple):
     """A published value, its standard deviation (NaN where none is stated), and what a reader must know of it.
 
     `comparable` if data set, protocol, samples and budget of our cell are the paper's; never a value that is only
@@ -37,28 +31,42 @@ class Beside(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def beside(study: Study) -> dict[tuple[str, str, str], Beside]:
+def published_values(study: Study) -> dict[tuple[str, str, str], PublishedValue]:
     """What is published of the study's metrics, by (row, column, metric), in the order of the published table."""
-    if study.published is None:
+    paper = find_paper(study.published)
+    if paper is None:
         return {}
-    ours, defined = ({(cell.row, cell.column): cell.config for cell in each.cells()} for each in (study, plain(study)))
-    found = {}
+    ours, defined = (
+        {(cell.row, cell.column): cell.config for cell in each.cells()} for each in (study, as_defined(study))
+    )
+    stated = {}
     for value in published(study.published):
-        place = (value.row, value.column)
-        differs = differences(ours[place], defined[place], value, study.settings) if place in ours else ""
-        notes = tuple(filter(None, (differs and f"ours has {differs}", value.note)))
-        metric = PAPERS_METRICS.get(value.metric, value.metric)
-        comparable = place in ours and not differs and value.comparable
-        found[*place, metric] = Beside(value.value, value.std, comparable, notes)
-    return {key: each for key, each in found.items() if key[2] in study.metrics}
+        place, metric = (value.row, value.column), paper.metrics.get(value.metric)
+        if metric not in study.metrics:
+            continue
+        run_here, deviations = place in ours, ""
+        if run_here:
+            deviations = deviations_from_paper(ours[place], defined[place], value, paper, study.settings)
+        notes = tuple(filter(None, (deviations and f"ours has {deviations}", value.note)))
+        comparable = run_here and not deviations and value.comparable
+        stated[*place, metric] = PublishedValue(value.value, value.std, comparable, notes)
+    return stated
 
 
-def plain(study: Study) -> Study:
+def published_metrics(study: Study) -> list[str]:
+    """Those of the study's metrics that its paper reports, of whatever cells."""
+    paper = find_paper(study.published)
+    return [metric for metric in study.metrics if paper and metric in paper.metrics.values()]
+
+
+def as_defined(study: Study) -> Study:
     """The study as it is defined: at full budget, without settings, not tiny."""
     return dataclasses.replace(study, budget=1.0, settings={}, tiny=False)
 
 
-def differences(config: Config, defined: Config, value: Published, settings: Iterable[str]) -> str:
+def deviations_from_paper(
+    config: Config, defined: Config, value: Published, paper: Paper, settings: Iterable[str]
+) -> str:
     """In what a cell differs from the published one: data set, protocol, samples, budget; empty if in nothing.
 
     Protocol and samples are those of a score of images. The paper's budget is that of the cell as it is defined. Other
@@ -66,22 +74,15 @@ def differences(config: Config, defined: Config, value: Published, settings: Ite
     """
     asked = [name for name in dict.fromkeys([*BUDGET_AND_DATA, *settings]) if name not in (*HARMLESS, *SCORING)]
     expected = {name: getattr(defined, name) for name in asked} | {"dataset": value.dataset}
-    if value.metric in SCORES:
-        expected["feature_net"] = PAPERS_FEATURES
-    if value.metric in SCORES and not config.holds_pair:  # of which all test images are translated, few as they are
-        expected["eval_samples"] = PAPERS_SAMPLES
-    held = {name: getattr(config, name) for name in expected} | {"dataset": papers_name(config)}
-    return "; ".join(_told(name, held[name], paper) for name, paper in expected.items() if held[name] != paper)
+    if METRICS[paper.metrics[value.metric]].row in config.row_metrics:
+        expected["feature_net"] = paper.features
+        if not config.holds_pair:  # of which all test images are translated, few as they are
+            expected["eval_samples"] = paper.samples
+    own = {name: getattr(config, name) for name in expected} | {"dataset": paper.dataset_name(config)}
+    return "; ".join(_deviation(name, own[name], theirs) for name, theirs in expected.items() if own[name] != theirs)
 
 
-def papers_name(config: Config) -> str:
-    """What published.csv calls a cell's data, or, of data that no paper has, what the cell does."""
-    if config.dataset in USERS_IMAGES:
-        return f"{config.dataset.removeprefix('folder:')}{config.resolution}"
-    return config.dataset.removeprefix("pair:")
-
-
-def _told(name: str, own: object, paper: object) -> str:
+def _deviation(name: str, own: object, paper: object) -> str:
     """A difference as a footnote has it."""
     if isinstance(own, dict):
         return f"other {name}"
@@ -91,5 +92,5 @@ def _told(name: str, own: object, paper: object) -> str:
 
 def footnotes(study: Study) -> dict[str, str]:
     """A letter for each note of the study's published values, in the order of the published table."""
-    texts = dict.fromkeys(note for each in beside(study).values() for note in each.notes)
+    texts = dict.fromkeys(note for each in published_values(study).values() for note in each.notes)
     return {text: ascii_lowercase[i % 26] * (1 + i // 26) for i, text in enumerate(texts)}

@@ -97,9 +97,9 @@ def _shared(labels: Iterable[str]) -> str:
 def sweep_metric(study: Study) -> str:
     """The metric to draw: the first that has published values beside it, which are the best of evaluations, else the
     first."""
-    from reports.published import beside
+    from reports.published import published_values
 
-    stated = {metric for row, _, metric in beside(study) if row in study.rows}
+    stated = {metric for row, _, metric in published_values(study) if row in study.rows}
     return next((metric for metric in study.metrics if metric in stated), study.metrics[0])
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from rich.cells import cell_len
 from scipy.stats import ttest_ind
 
-from reports.published import PAPERS_METRICS, Beside, beside, footnotes
+from reports.published import PublishedValue, footnotes, published_metrics, published_values
 from search.store.frames import Aggregate, aggregate
 from spaces import Study
 from trainers.messages import printable
@@ -34,12 +34,14 @@ def ablation_table(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
     runs enter mean, std and n. Raises ValueError if the runs of one column were scored by different protocols or data.
     """
     _refuse_mixtures(runs)
-    of_cell, stated = by_cell(runs, study), beside(study)
+    of_cell, stated = by_cell(runs, study), published_values(study)
     places = list(dict.fromkeys([*of_cell, *((row, column) for row, column, _ in stated)]))
     lines = []
     for place in places:
         group = of_cell.get(place, runs.iloc[:0])
-        sides = [(*aggregate(group, name), stated.get((*place, name), Beside()).value) for name in study.metrics]
+        sides = [
+            (*aggregate(group, name), stated.get((*place, name), PublishedValue()).value) for name in study.metrics
+        ]
         lines.append([value for side in sides for value in side])
     index = pd.MultiIndex.from_tuples(places, names=["row", "column"])
     columns = pd.MultiIndex.from_product([study.metrics, STATISTICS], names=["metric", "statistic"])
@@ -172,7 +174,7 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
     found, first, first_metric = differences(runs, study), references(study), study.metrics[0]
     compared = [metric for metric in study.metrics if metric == first_metric or METRICS[metric].when == "final"]
     rows, columns = (list(table.index.unique(level)) for level in ("row", "column"))
-    stated, letters = beside(study), footnotes(study)
+    stated, letters = published_values(study), footnotes(study)
     cells: dict[str, list[str]] = {}
     best: dict[str, list[int]] = {}
     of: list[str] = []
@@ -189,8 +191,8 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
             name = f"{METRICS[metric].label} {'↓' if METRICS[metric].lower_is_better else '↑'}"
             texts = [_value(statistics, metric) for statistics in part[metric].to_dict("records")]
             put(column, name, texts, list(ranked[metric]))
-            if study.published and metric in PAPERS_METRICS.values():
-                values = [stated.get((row, column, metric), Beside()) for row in rows]
+            if metric in published_metrics(study):
+                values = [stated.get((row, column, metric), PublishedValue()) for row in rows]
                 put(column, f"published {name}", [_published(value, metric, letters) for value in values])
         if study.searched:
             decimals = METRICS[first_metric].decimals
@@ -206,7 +208,7 @@ def as_text(runs: pd.DataFrame, study: Study) -> Text:
     return Text(pd.DataFrame(cells, index=index), pd.DataFrame(best, index=index), caption(runs, study), tuple(of))
 
 
-def _published(stated: Beside, metric: str, letters: Mapping[str, str]) -> str:
+def _published(stated: PublishedValue, metric: str, letters: Mapping[str, str]) -> str:
     """value ± std, (=) where it is comparable, and the letters of its notes."""
     if math.isnan(stated.value):
         return "–"
@@ -280,7 +282,7 @@ def caption(runs: pd.DataFrame, study: Study) -> str:
 
 def _on_published(study: Study) -> list[str]:
     """What the marks of published values mean, and which rows are quoted."""
-    stated = beside(study)
+    stated = published_values(study)
     lines = [f"({letter}): {note.rstrip('.')}." for note, letter in footnotes(study).items()]
     if any(each.comparable for each in stated.values()):
         lines.insert(0, "(=): data set, protocol, samples and budget are those of the published value.")
@@ -392,9 +394,9 @@ def to_csv(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
             flat[f"{metric}_difference_{name}"] = held
     if study.searched:
         flat["search_value"] = [study.searched.get(row, math.nan) for row, _ in flat.index]
-    stated = beside(study)
+    stated = published_values(study)
     for metric in {metric: None for _, _, metric in stated}:
-        values = [stated.get((*place, metric), Beside()) for place in flat.index]
+        values = [stated.get((*place, metric), PublishedValue()) for place in flat.index]
         flat[f"{metric}_published_std"] = [value.std for value in values]
         flat[f"{metric}_comparable"] = [value.comparable for value in values]
         flat[f"{metric}_notes"] = ["; ".join(value.notes) for value in values]

@@ -42,15 +42,17 @@ class Test(NamedTuple):
     counts: str = ""
 
 
-def compare_means(over: Sequence[ArrayLike], under: Sequence[ArrayLike], claimed: Range, *, ratio: bool = True) -> Test:
-    """Sum of the means of the cells in `over` minus that of those in `under`, with Welch's t interval.
+def compare_means(
+    treatment: Sequence[ArrayLike], control: Sequence[ArrayLike], claimed: Range, *, ratio: bool = True
+) -> Test:
+    """Sum of the means of the cells in `treatment` minus that of those in `control`, with Welch's t interval.
 
     Each cell is an array [n] of finite values. With `ratio`, of their logarithms (values > 0), and effect, interval and
     range are ratios of geometric means: two cells give the ratio of one to the other, two and two a ratio of ratios,
     one and none the mean itself. Degrees of freedom are Welch and Satterthwaite's. A cell of one value decides nothing.
     """
-    signs = [1] * len(over) + [-1] * len(under)
-    cells = [np.log(cell) if ratio else np.asarray(cell, float) for cell in (*over, *under)]
+    signs = [1] * len(treatment) + [-1] * len(control)
+    cells = [np.log(cell) if ratio else np.asarray(cell, float) for cell in (*treatment, *control)]
     back = math.exp if ratio else float
     effect = float(sum(sign * cell.mean() for sign, cell in zip(signs, cells, strict=True)))
     if min(map(len, cells)) < 2:
@@ -67,13 +69,13 @@ def compare_means(over: Sequence[ArrayLike], under: Sequence[ArrayLike], claimed
     return Test(back(effect), back(effect - half), back(effect + half), float(p_for), float(p_against))
 
 
-def compare_ranks(over: ArrayLike, under: ArrayLike, claimed: Range) -> Test:
+def compare_ranks(treatment: ArrayLike, control: ArrayLike, claimed: Range) -> Test:
     """Ratio of medians [n], [m] with Mann and Whitney's permutation test; infinite values are the worst rank.
 
     For cells that lost seeds: the mean of the survivors would flatter them. That the ratio lies below a bound is tested
-    as `over` against the bound times `under`.
+    as `treatment` against the bound times `control`.
     """
-    first, second = np.asarray(over, float), np.asarray(under, float)
+    first, second = np.asarray(treatment, float), np.asarray(control, float)
     with np.errstate(invalid="ignore"):
         effect = float(np.divide(np.median(first), np.median(second)))
     low, high = claimed
@@ -91,13 +93,13 @@ def _p_of_ranks(first: np.ndarray, second: np.ndarray, alternative: str) -> floa
     return float(stats.mannwhitneyu(*halves, alternative=alternative, method=method).pvalue)
 
 
-def compare_shares(over: tuple[int, int], under: tuple[int, int]) -> Test:
-    """Fisher's exact test that an event is likelier in `over`, both (events, runs); the effect is the odds ratio
+def compare_shares(treatment: tuple[int, int], control: tuple[int, int]) -> Test:
+    """Fisher's exact test that an event is likelier in `treatment`, both (events, runs); the effect is the odds ratio
     (conditional maximum likelihood) with its exact interval."""
-    table = [[over[0], over[1] - over[0]], [under[0], under[1] - under[0]]]
-    counts = f"{_share(*over)} against {_share(*under)}"
+    table = [[treatment[0], treatment[1] - treatment[0]], [control[0], control[1] - control[0]]]
+    counts = f"{_share(*treatment)} against {_share(*control)}"
     p_for, p_against = (float(stats.fisher_exact(table, alternative=side).pvalue) for side in ("greater", "less"))
-    if over[0] + under[0] in (0, over[1] + under[1]):  # always or never: no odds
+    if treatment[0] + control[0] in (0, treatment[1] + control[1]):  # always or never: no odds
         return Test(math.nan, 0.0, math.inf, p_for, p_against, "share", counts)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an end of the interval at 0 or infinity

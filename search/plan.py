@@ -14,7 +14,7 @@ from search.store import Store
 from search.store.database import StoredRun
 from search.store.queries import seed_runs
 from spaces import Cell, Study
-from spaces.published import published_cells
+from spaces.papers import published_cells
 from trainers.config import Config
 from trainers.run_state import RunState
 

@@ -1,8 +1,9 @@
 """What varies: recipes (named Configs), search spaces, studies (ablation tables to be)."""
 
-from spaces.claims import CLAIMS, Claim, Part
+from spaces.claims import Claim, Part
 from spaces.find import find_recipe, find_space, find_study
-from spaces.published import Published, published
+from spaces.paper import Paper, Published
+from spaces.papers import CLAIMS, PAPERS, published
 from spaces.recipes import RECIPES
 from spaces.search import Search
 from spaces.search_spaces import SPACES
@@ -11,11 +12,13 @@ from spaces.study import Cell, Study
 
 __all__ = [
     "CLAIMS",
+    "PAPERS",
     "RECIPES",
     "SPACES",
     "STUDIES",
     "Cell",
     "Claim",
+    "Paper",
     "Part",
     "Published",
     "Search",

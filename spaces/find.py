@@ -60,17 +60,17 @@ def _find(kind: str, name: str, table: Mapping[str, Any], wanted: type) -> Any:
     module = _load(path)
     if attribute:
         return _member(module, attribute, wanted)
-    found = {key: value for key, value in vars(module).items() if isinstance(value, wanted)}
-    if len(found) != 1:
-        names = f"; name one of them: {', '.join(f'{path}:{key}' for key in found)}" if found else ""
-        raise ValueError(f"{name} holds {len(found)} of what should be one {wanted.__name__}{names}")
-    return next(iter(found.values()))
+    matches = {key: value for key, value in vars(module).items() if isinstance(value, wanted)}
+    if len(matches) != 1:
+        names = f"; name one of them: {', '.join(f'{path}:{key}' for key in matches)}" if matches else ""
+        raise ValueError(f"{name} holds {len(matches)} of what should be one {wanted.__name__}{names}")
+    return next(iter(matches.values()))
 
 
 def _member(module: ModuleType, name: str, wanted: type) -> Any:
-    held = {key for key, value in vars(module).items() if isinstance(value, wanted) and not key.startswith("_")}
-    if name not in held:
-        raise ValueError(f"{module.__file__} has no {wanted.__name__} {name!r}; {choose(name, held)}")
+    members = {key for key, value in vars(module).items() if isinstance(value, wanted) and not key.startswith("_")}
+    if name not in members:
+        raise ValueError(f"{module.__file__} has no {wanted.__name__} {name!r}; {choose(name, members)}")
     return vars(module)[name]
 
 

@@ -55,13 +55,13 @@ AW = {"aw": "normalized"}
 
 # The papers' GANs, by their protocol: FID of 50,000 samples against the whole training set on Inception features, every
 # five epochs of CIFAR-10. CoopInit's own n_coop, eta and T; a spectrally normalized D may need another eta.
-_PAPER = Config(
+_PROTOCOL = Config(
     dataset="cifar10", features="inception", eval_samples=50_000, eval_every=250_000, loss="hinge", n_images=25_000_000
 )
 COOP = {"n_coop": 750_000, "coop_optimizer": "fresh"}
 
 # Miyato et al. 2018 and pfnet-research/sngan_projection: 50,000 updates of G, five of D to each.
-SNGAN = _PAPER.replace(
+SNGAN = _PROTOCOL.replace(
     backbone="sngan",
     spectral_norm="d",
     lr_decay="linear",
@@ -77,7 +77,7 @@ SNGAN = _PAPER.replace(
 # ours: without it, the average of a run at a small budget is still the untrained generator.
 AUTOGAN = SNGAN.replace(backbone="autogan", data_noise=0.0, ema_halflife=221_700, ema_ramp=0.05)
 # Brock et al. 2019 and ajbrock/BigGAN-PyTorch's launch_cifar_ema: 500 epochs, decay 0.9999 a step of 4 x 50 images.
-BIGGAN = _PAPER.replace(
+BIGGAN = _PROTOCOL.replace(
     backbone="biggan",
     conditional=True,
     spectral_norm="both",
@@ -90,7 +90,7 @@ BIGGAN = _PAPER.replace(
 )
 # Karras et al. 2020 and NVlabs/stylegan2-ada-pytorch's `cifar`, with R1 at every update and the widths of CoopInit's
 # ablations (section 5.4), which drop R1 with CoopInit unless there is ADA. With ADA: all channels, 100 million images.
-STYLEGAN2 = _PAPER.replace(
+STYLEGAN2 = _PROTOCOL.replace(
     backbone="stylegan2",
     backbone_options={"g_scale": 0.25, "d_scale": 0.25},
     loss="nonsaturating",
@@ -104,7 +104,7 @@ STYLEGAN2 = _PAPER.replace(
 STYLEGAN2_COOP = {**COOP, "r1_gamma": 0.0}
 STYLEGAN2_ADA = STYLEGAN2.replace(ada="bgc", n_images=100_000_000, backbone_options={"g_scale": 1.0, "d_scale": 1.0})
 # Section 5.1 of the aw paper: the angles between D's gradients in 50 iterations, hinge loss.
-DCGAN = _PAPER.replace(backbone="dcgan", lr_decay="linear", n_images=5_000_000)
+DCGAN = _PROTOCOL.replace(backbone="dcgan", lr_decay="linear", n_images=5_000_000)
 # Park et al. 2020 and taesungp/contrastive-unpaired-translation: batches of 1, 200 epochs of the larger domain and 200
 # more with a falling rate; where it enlarges to 286 and crops 256 at random, images here are 256 from the start. G's
 # least squares is half of the public code's, so that half its weight of 1 is the same balance. Images at

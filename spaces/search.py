@@ -29,7 +29,7 @@ class Search:
     settings: str = ""
 
     @property
-    def variant(self) -> str:
+    def variant_label(self) -> str:
         """What differs from the plain recipe and from the defaults; it makes another search."""
         chosen = ((self.space_name, "all"), (self.sampler, "tpe"), (self.scheduler, "asha"), (self.settings, ""))
         parts = [value for value, default in chosen if value != default]
@@ -38,7 +38,7 @@ class Search:
     @property
     def title(self) -> str:
         """The name of its experiment."""
-        return f"search {self.recipe}{self.variant}"
+        return f"search {self.recipe}{self.variant_label}"
 
     @property
     def key(self) -> str:

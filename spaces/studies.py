@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from spaces.paper_aw import AW_LOSS
-from spaces.paper_coopinit import COOPINIT
+from spaces.papers import PAPERS
 from spaces.recipes import (
     AUTOGAN,
     AW,
@@ -17,7 +16,7 @@ from spaces.recipes import (
     STYLEGAN2,
     STYLEGAN2_COOP,
 )
-from spaces.study import POINT_METRICS, Overrides, Study, changes
+from spaces.study import POINT_METRICS, Overrides, Study, diff
 
 
 def _methods(coop: Overrides) -> dict[str, Overrides]:
@@ -27,52 +26,31 @@ def _methods(coop: Overrides) -> dict[str, Overrides]:
 
 def _digits(name: str, rows: dict[str, Overrides], stands_for: str) -> Study:
     """One setting of a method low, at its default and high, small enough for many seeds."""
-    note = (
-        f"A small stand-in for {stands_for}: a low value, the recipe's and a high one. About a minute of a core a run."
-    )
-    return Study(f"digits-{name}", "digits_gan", rows=rows, seeds=10, note=note)
+    note = f"A small stand-in for {stands_for}: a low value, the recipe's and a high one."
+    return Study(f"digits-{name}", "digits_gan", rows, seeds=10, note=f"{note} About a minute of a core a run.")
 
 
 STUDIES: dict[str, Study] = {
     study.name: study
     for study in [
         # DCGAN on 16x16 digits, three to four minutes on two cores: what a newcomer runs first.
-        Study(
-            "quick",
-            "digits_gan",
-            rows=_methods(DIGITS_COOP),
-            seeds=2,
-        ),
+        Study("quick", "digits_gan", rows=_methods(DIGITS_COOP), seeds=2),
         # The 8-Gaussian ring of the aw paper's section 5.3, about 35 minutes on two cores.
-        Study(
-            "ring",
-            "ring8_gan",
-            rows=_methods(POINTS_COOP),
-            seeds=3,
-            metrics=POINT_METRICS,
-        ),
+        Study("ring", "ring8_gan", rows=_methods(POINTS_COOP), metrics=POINT_METRICS),
         # DCGAN on CIFAR-10 or, by --set dataset=folder:PATH, on a user's own images.
-        Study(
-            "images",
-            "images_gan",
-            rows={"GAN": {}, "+ both": {**DIGITS_COOP, **AW}},
-            seeds=2,
-        ),
+        Study("images", "images_gan", rows={"GAN": {}, "+ both": {**DIGITS_COOP, **AW}}, seeds=2),
         # The papers' GANs on CIFAR-10, days on a GPU; narrow and short by --set and --budget.
-        Study("dcgan", "dcgan_cifar10", rows=_methods(COOP)),
-        Study("sngan", "sngan_cifar10", rows=_methods(COOP)),
-        Study("autogan", "autogan_cifar10", rows=_methods(COOP)),
-        Study("biggan", "biggan_cifar10", rows=_methods(COOP)),
+        *(Study(name, f"{name}_cifar10", rows=_methods(COOP)) for name in ("dcgan", "sngan", "autogan", "biggan")),
         Study("stylegan2", "stylegan2_cifar10", rows=_methods(STYLEGAN2_COOP)),
         Study(
             "coop-x-aw",
             "stylegan2_cifar10",
             rows=_methods(STYLEGAN2_COOP),
             columns={
-                "DCGAN": changes(STYLEGAN2, DCGAN),
-                "SN-GAN": changes(STYLEGAN2, SNGAN),
-                "AutoGAN": changes(STYLEGAN2, AUTOGAN),
-                "BigGAN": changes(STYLEGAN2, BIGGAN),
+                "DCGAN": diff(STYLEGAN2, DCGAN),
+                "SN-GAN": diff(STYLEGAN2, SNGAN),
+                "AutoGAN": diff(STYLEGAN2, AUTOGAN),
+                "BigGAN": diff(STYLEGAN2, BIGGAN),
                 "StyleGAN2": {},
             },
             note="Both methods crossed on each backbone, which neither paper does, by the protocol of both; these are "
@@ -82,8 +60,7 @@ STUDIES: dict[str, Study] = {
             "StyleGAN2 does not decay under aw either; and n_coop is 15% of DCGAN's images, 3 to 5% elsewhere. "
             "About 1 (DCGAN), 2 (SN-GAN, AutoGAN), 8 (BigGAN) and 6 (StyleGAN2) GPU hours a run, estimated.",
         ),
-        *COOPINIT,
-        *AW_LOSS,
+        *(study for paper in PAPERS.values() for study in paper.studies),
         # The recipe's eta is a tenth of the paper's, and so are the values beside it.
         _digits(
             "eta", {f"eta={eta}": {**DIGITS_COOP, "eta": eta} for eta in (0.05, 0.1, 0.5)}, "eta of CoopInit's table 12"
@@ -106,6 +83,6 @@ STUDIES: dict[str, Study] = {
         ),
         # Unpaired translation of digits to outlines at 16x16, as CoopInit's table 4 has of cats to dogs, no download:
         # a minute or two a run on one core.
-        Study("translation", "cut_digits", rows={"CUT": {}, "CUT + CoopInit": CUT_DIGITS_COOP}, seeds=3),
+        Study("translation", "cut_digits", rows={"CUT": {}, "CUT + CoopInit": CUT_DIGITS_COOP}),
     ]
 }

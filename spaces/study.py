@@ -25,7 +25,7 @@ def _merged(by_row: Overrides, by_column: Overrides) -> dict[str, Any]:
     return {**merged, "backbone_options": {**parts[0], **parts[-1]}} if parts else merged
 
 
-def changes(base: Config, other: Config) -> dict[str, Any]:
+def diff(base: Config, other: Config) -> dict[str, Any]:
     """The overrides that make `other` of `base`; where both have one backbone, `other` gives all of base's options."""
     return {name: value for name, value in other.model_dump().items() if value != getattr(base, name)}
 
@@ -78,42 +78,43 @@ class Study:
             raise ValueError(f"study {self.name!r}: name and labels should be texts, the name not empty, not {labels}")
         if not self.rows or not self.columns or not self.metrics:
             raise ValueError(f"study {self.name!r} needs at least one row, one column and one metric")
-        if not isinstance(self.seeds, int) or isinstance(self.seeds, bool):
-            raise ValueError(f"seeds = {self.seeds!r} should be a whole number")
-        if not 1 <= self.seeds <= FIRST_SEARCH_SEED:
-            raise ValueError(f"seeds = {self.seeds} should be 1 or more, and at most {FIRST_SEARCH_SEED}")
+        if type(self.seeds) is not int or not 1 <= self.seeds <= FIRST_SEARCH_SEED:
+            raise ValueError(f"seeds = {self.seeds!r} should be a whole number from 1 to {FIRST_SEARCH_SEED:,}")
         for metric in self.metrics:
             if metric not in METRICS:
                 raise ValueError(f"metric {metric!r} of study {self.name!r} is unknown; {choose(metric, METRICS)}")
+        self._check_settings()
+        self._check_metrics()
+        self._check_protocols()
+
+    def _check_settings(self) -> None:
+        """Raise ValueError if something else decides a field that is set, or a cell would set the seed."""
         varied = {name for overrides in (*self.rows.values(), *self.columns.values()) for name in overrides}
         for name in self.settings:
             if name in varied:
                 raise ValueError(f"{name} cannot be set, since the rows or columns of study {self.name!r} vary it")
-        for name in TINY_FIELDS if self.tiny else ():
-            if name in self.settings:
+            if self.tiny and name in TINY_FIELDS:
                 raise ValueError(f"{name} cannot be set beside --tiny, which sets it for every study alike")
         if "seed" in varied or "seed" in self.settings:
             raise ValueError(f"seed cannot be set or varied in study {self.name!r}: seeds are its repetitions")
-        self._check_metrics()
 
     def _check_metrics(self) -> None:
-        """Raise ValueError if a cell lacks a metric, or a column would mix protocols."""
-        cells = self.cells()
-        held = [name for name in self.metrics if all(METRICS[name].row in cell.config.row_keys for cell in cells)]
-        if held and (self.settings or self.tiny):
-            object.__setattr__(self, "metrics", tuple(held))
-        protocols: dict[str, str] = {}
-        for cell in cells:
-            for metric in self.metrics:
-                if METRICS[metric].row not in cell.config.row_keys:
-                    on = f"dataset = {cell.config.dataset!r} and features = {cell.config.feature_net!r}"
-                    raise ValueError(f"study {self.name!r}, {cell.label}: there is no {metric} with {on}")
-            first = protocols.setdefault(cell.column, cell.config.protocol)
-            if first != cell.config.protocol:
-                raise ValueError(
-                    f"study {self.name!r}, {cell.label}: a column cannot mix protocols "
-                    f"({first}; {cell.config.protocol})"
-                )
+        """Of a changed study, leave out metrics that cells lack. Raise ValueError if none is left, or for any other."""
+        lacks = [(cell, m) for cell in self.cells() for m in self.metrics if METRICS[m].row not in cell.config.row_keys]
+        kept = tuple(metric for metric in self.metrics if metric not in {lacked for _, lacked in lacks})
+        if lacks and not (kept and (self.settings or self.tiny)):
+            cell, metric = lacks[0]
+            on = f"dataset = {cell.config.dataset!r} and features = {cell.config.feature_net!r}"
+            raise ValueError(f"study {self.name!r}, {cell.label}: there is no {metric} with {on}")
+        object.__setattr__(self, "metrics", kept)
+
+    def _check_protocols(self) -> None:
+        """Raise ValueError if a column would mix protocols."""
+        firsts: dict[str, str] = {}
+        for cell in self.cells():
+            first, own = firsts.setdefault(cell.column, cell.config.protocol), cell.config.protocol
+            if first != own:
+                raise ValueError(f"study {self.name!r}, {cell.label}: a column cannot mix protocols ({first}; {own})")
 
     @property
     def base(self) -> Config:
@@ -140,19 +141,18 @@ class Study:
                     config = config if self.budget == 1 else config.scaled(self.budget)
                     config = config.tiny() if self.tiny else config
                 except ValueError as error:
-                    place = Cell(row, column, base).label
-                    raise ValueError(f"study {self.name!r}, {place}: {error}") from None
+                    raise ValueError(f"study {self.name!r}, {Cell(row, column, base).label}: {error}") from None
                 cells.append(Cell(row, column, config))
         return tuple(cells)
 
     @property
     def title(self) -> str:
-        """The name, with what was varied in brackets: the name of its experiment."""
-        return f"{self.name} ({self.variant})" if self.variant else self.name
+        """The name, with the variant's label in brackets: the name of its experiment."""
+        return f"{self.name} ({self.variant_label})" if self.variant_label else self.name
 
     @property
-    def variant(self) -> str:
-        """What was varied: settings, budget, tiny."""
+    def variant_label(self) -> str:
+        """How it differs from the study as it is defined: settings, budget, tiny."""
         parts = [f"{name} {self.settings[name]}" for name in sorted(self.settings)]
         parts += [f"budget {self.budget}"] if self.budget != 1 else []
         return ", ".join([*parts, "tiny"] if self.tiny else parts)
@@ -162,7 +162,7 @@ class Study:
         """What the cells' parent runs say of their seeds."""
         return (*(f"{metric}_{name}" for metric in self.metrics for name in ("mean", "std", "n")), "diverged")
 
-    def varied(
+    def variant(
         self,
         *,
         seeds: int | None = None,

@@ -33,7 +33,7 @@ def made(study, store, folder):
     """Run and report a study, one seed a cell; the table and what was drawn."""
     from search.run import run_study
 
-    study = study.varied(tiny=True, seeds=1)
+    study = study.variant(tiny=True, seeds=1)
     states = run_study(study, store)
     assert set(states.values()) <= {"done"}
     assert not make_plan(study, store).missing

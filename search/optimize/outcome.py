@@ -145,5 +145,5 @@ def _table(searches: list[Search], configs: list[Config], seeds: int, searched: 
     recipes = ", ".join(search.recipe for search in searches)
     if len(rows) < len(searches):
         raise ValueError(f"a recipe is named twice: {recipes}")
-    name = f"tuned {recipes}{searches[0].variant}"
+    name = f"tuned {recipes}{searches[0].variant_label}"
     return Study(name, Config(), rows, seeds=seeds, metrics=metrics, searched=searched)

@@ -29,7 +29,7 @@ def jumping_clock(monkeypatch):
 
 def test_runs_and_parents(jumping_clock, store, make_runs, tiny_study):
     make_runs(tiny_study, seeds=1)
-    make_runs(tiny_study.varied(seeds=2))
+    make_runs(tiny_study.variant(seeds=2))
     assert min(jumping_clock) < 0 < max(jumping_clock)
     found = load_runs(tiny_study, store=store)
     assert set(found["state"]) == {"done"}

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from reports import ablation_table
-from reports.published import beside, footnotes
+from reports.published import footnotes, published_values
 from reports.report import show, write_report
 from reports.table import as_text, to_csv, to_latex, to_markdown
 from search.store import load_runs
@@ -81,27 +81,29 @@ def test_nothing_run_shows_published_values_and_dashes(table7):
     ],
 )
 def test_a_footnote_names_what_differs(table7, varied, told):
-    study = table7.varied(**varied)
-    assert not any(each.comparable for each in beside(study).values())
+    study = table7.variant(**varied)
+    assert not any(each.comparable for each in published_values(study).values())
     assert told in as_text(none(study), study).caption
     assert as_text(none(study), study).cells.iloc[0, 2].startswith("9.28 (a")
 
 
 def test_what_changes_no_number_of_the_protocol_is_no_difference(table7):
-    assert all(value.comparable for value in beside(table7.varied(settings={"threads": 4}, seeds=9)).values())
+    assert all(
+        value.comparable for value in published_values(table7.variant(settings={"threads": 4}, seeds=9)).values()
+    )
 
 
 def test_features_and_samples_are_of_scores_alone():
     """Not of D's logits, which no feature net sees."""
-    study = STUDIES["aw-fig5"].varied(settings={"features": "lite0", "eval_samples": 1000})
-    assert all(each.comparable for each in beside(study).values())
-    assert len(beside(study)) == 4
-    (note,) = beside(STUDIES["aw-fig5"].varied(tiny=True))["DCGAN aw-loss", "", "gap_after_final"].notes
+    study = STUDIES["aw-fig5"].variant(settings={"features": "lite0", "eval_samples": 1000})
+    assert all(each.comparable for each in published_values(study).values())
+    assert len(published_values(study)) == 4
+    (note,) = published_values(STUDIES["aw-fig5"].variant(tiny=True))["DCGAN aw-loss", "", "gap_after_final"].notes
     assert "dataset digits, not cifar10" in note
 
 
 def test_equal_notes_share_a_letter(table7):
-    found = footnotes(table7.varied(budget=0.5))
+    found = footnotes(table7.variant(budget=0.5))
     assert sum(note.startswith("ours has") for note in found) == 1
     assert list(found.values()) == list("abcdef"[: len(found)])
 
@@ -123,7 +125,7 @@ def test_csv_says_what_is_comparable(table3):
     ]  # fmt: skip
     assert not frame.loc["SS-GAN", "fid_best_comparable"]
     assert math.isnan(frame.loc["SS-GAN", "fid_final_mean"])
-    varied = table3.varied(budget=0.5)
+    varied = table3.variant(budget=0.5)
     assert "n_images" in to_csv(none(varied), varied).set_index("row").loc["SN-GAN", "fid_best_notes"]
 
 
@@ -132,15 +134,17 @@ def test_no_value_without_a_setting_is_comparable_on_the_papers_own_data_either(
     for name in ("coopinit-table2", "coopinit-table3", "coopinit-table4"):
         study = STUDIES[name]
         cells = {(cell.row, cell.column) for cell in study.cells()}
-        ours = [each for (*place, _), each in beside(study).items() if tuple(place) in cells]
+        ours = [each for (*place, _), each in published_values(study).items() if tuple(place) in cells]
         assert not any(each.comparable for each in ours)
         assert all(each.notes and not each.notes[0].startswith("ours has") for each in ours)
-    differs, untold = beside(STUDIES["coopinit-table2"].varied(budget=0.1))["StyleGAN2", "", "fid_best"].notes
+    differs, untold = published_values(STUDIES["coopinit-table2"].variant(budget=0.1))[
+        "StyleGAN2", "", "fid_best"
+    ].notes
     assert differs == "ours has n_images 2,500,000, not 25,000,000"
     assert untold == "The paper tells neither budget nor setting."
-    coopnets = beside(STUDIES["coopinit-table1"])["CoopNets", "unconditional", "fid_best"]
+    coopnets = published_values(STUDIES["coopinit-table1"])["CoopNets", "unconditional", "fid_best"]
     assert (coopnets.comparable, len(coopnets.notes)) == (False, 1)
-    joint = beside(STUDIES["coopinit-joint"])["joint cooperative + adversarial objective", "", "fid_best"]
+    joint = published_values(STUDIES["coopinit-joint"])["joint cooperative + adversarial objective", "", "fid_best"]
     assert (joint.comparable, joint.notes) == (False, ("The paper tells no setting of this value.",))
 
 

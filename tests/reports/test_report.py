@@ -71,7 +71,7 @@ def test_curves_are_means_over_seeds(store, make_runs, tiny_study):
 
 
 def test_the_title_of_a_varied_study_keeps_to_its_panel(tiny_study):
-    study = tiny_study.varied(settings={"backbone_options": {"width": 8}, "eval_samples": 200, "features": "raw"})
+    study = tiny_study.variant(settings={"backbone_options": {"width": 8}, "eval_samples": 200, "features": "raw"})
     data = pd.DataFrame({"row": ["GAN"], "column": [""], "images": [0], "mean": [1.0], "std": [0.0], "n": [1]})
     figure = draw_curves(data, study, "energy_distance")
     figure.canvas.draw()
@@ -93,6 +93,6 @@ def test_figures_of_many_cells_show_the_first_and_the_best(tiny_points):
     lines = [(row, "a", "done", -float(row)) for row in rows] + [(row, "b", "done", float(row)) for row in rows]
     runs = pd.DataFrame(lines, columns=["row", "column", "state", "energy_distance_final"])
     assert list(legible(runs, study).rows) == ["0", *map(str, range(37, 50))]
-    assert legible(runs, study.varied(seeds=1)).columns == study.columns
+    assert legible(runs, study.variant(seeds=1)).columns == study.columns
     small = Study("s", tiny_points, {"0": {}, "1": {"lr": 1e-3}}, metrics=("energy_distance_final",))
     assert legible(runs, small) == small

@@ -9,7 +9,7 @@ from search.store.delivery import Delivery
 
 def test_a_cell_leads_to_its_runs(store, make_runs, tiny_study):
     make_runs(tiny_study)
-    text = "\n".join(explain(tiny_study.varied(seeds=3), store, "+ aw"))
+    text = "\n".join(explain(tiny_study.variant(seeds=3), store, "+ aw"))
     runs = load_runs(tiny_study, store=store)
     for _, run in runs[runs["row"] == "+ aw"].iterrows():
         assert f"seed {run['seed']}: done, energy distance {run['energy_distance_final']:.4f}" in text

@@ -30,10 +30,10 @@ def test_what_is_done_is_not_missing(store, make_runs, tiny_study):
     plan = make_plan(tiny_study, store)
     assert plan.missing == []
     assert plan.seconds_left == 0
-    more = make_plan(tiny_study.varied(seeds=3), store)
+    more = make_plan(tiny_study.variant(seeds=3), store)
     assert [(job.cell.row, job.seed) for job in more.missing] == [("GAN", 2), ("+ aw", 2)]
     assert more.seconds_left > 0
-    assert len(make_plan(tiny_study.varied(seeds=1), store).jobs) == 2
+    assert len(make_plan(tiny_study.variant(seeds=1), store).jobs) == 2
 
 
 def test_each_state_is_told(store, tiny_study):

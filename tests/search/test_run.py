@@ -48,7 +48,7 @@ def test_run_makes_what_is_missing_and_nothing_twice(store, tiny_study):
     store.client.delete_run(gone["run_id"])
     missing = make_plan(tiny_study, store).missing
     assert [(job.cell.row, job.seed, job.run_id) for job in missing] == [(gone["row"], gone["seed"], None)]
-    more = tiny_study.varied(seeds=3)
+    more = tiny_study.variant(seeds=3)
     assert set(run(more, Store(storage=store.storage))) == {"+ aw, seed 0", "GAN, seed 2", "+ aw, seed 2"}
     again = load_runs(more, store=store)
     assert len(again) == 6
@@ -66,7 +66,7 @@ def test_run_makes_what_is_missing_and_nothing_twice(store, tiny_study):
 def test_a_cell_that_diverges_harms_no_other(store, make_runs, tiny_study):
     """It is counted and shown; the others have the values that they have without it."""
     make_runs(tiny_study, seeds=1)
-    before = load_runs(tiny_study.varied(seeds=1), store=store)
+    before = load_runs(tiny_study.variant(seeds=1), store=store)
     rows = {"absurd": {"lr": 1e30, "loss": "wasserstein"}, **tiny_study.rows}
     study = Study("absurd", tiny_study.recipe, rows=rows, seeds=1, metrics=tiny_study.metrics)
     other = Store(storage=store.storage.parent / "other")
@@ -90,7 +90,7 @@ def test_a_begun_run_goes_on_in_its_own_mlflow_run(store, tiny_study):
     rows = train(cell.config, store.folder(run_id))
     first = [next(rows), next(rows)]
     rows.close()
-    states = run(tiny_study.varied(seeds=1), store)
+    states = run(tiny_study.variant(seeds=1), store)
     assert len(states) == 2
     runs = load_runs(tiny_study, store=store)
     assert runs.iloc[0]["run_id"] == run_id
@@ -105,7 +105,7 @@ def test_a_failed_run_is_told_and_made_again_on_demand(store, tiny_study):
     run_id = Delivery(store).create(tiny_study, cell, 0)
     store.folder(run_id).parent.mkdir(parents=True)
     store.folder(run_id).write_text("")
-    study = tiny_study.varied(seeds=1)
+    study = tiny_study.variant(seeds=1)
     states = run(study, store)
     assert states["+ aw, seed 0"] == "done"
     assert states["GAN, seed 0"].startswith("failed: ")

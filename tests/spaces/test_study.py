@@ -1,7 +1,10 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from spaces import RECIPES, STUDIES, Study
-from spaces.study import changes
+from spaces.study import diff
 from trainers.config import Config
 
 
@@ -22,6 +25,15 @@ def test_studies_are_sound(name):
     twins = {"coopinit-table12": 1}  # the defaults of eta and T stand in both of its rows
     assert len(keys) - len(set(keys)) == twins.get(name, 0)
     assert study.title == name
+
+
+def test_no_cell_gets_another_key():
+    """A run is found by it for ever: studies and cells may be added to cells.json, and none of it may change."""
+    golden = json.loads(Path(__file__).with_name("cells.json").read_text())
+    assert [name for name in STUDIES if name in golden] == list(golden)
+    for name, keys in golden.items():
+        found = {cell.label: cell.config.cell_key for cell in STUDIES[name].cells()}
+        assert {label: found.get(label) for label in keys} == keys, name
 
 
 def test_quick_is_the_recipes():
@@ -49,21 +61,21 @@ def test_a_row_may_lack_columns():
 def test_changes_make_one_config_of_another():
     for base in (RECIPES["sngan_cifar10"], RECIPES["stylegan2_ada_cifar10"]):
         for other in RECIPES.values():
-            assert base.replace(**changes(base, other)) == other
+            assert base.replace(**diff(base, other)) == other
 
 
 def test_a_changed_study_leaves_out_metrics_that_its_features_lack():
     study = Study("s", "sngan_cifar10", rows={"a": {}}, metrics=("is_best", "fid_final"))
-    assert study.varied(seeds=5, budget=0.5).metrics == ("is_best", "fid_final")
-    assert study.varied(settings={"features": "lite0"}).metrics == ("fid_final",)
-    assert study.varied(tiny=True).metrics == ("fid_final",)
+    assert study.variant(seeds=5, budget=0.5).metrics == ("is_best", "fid_final")
+    assert study.variant(settings={"features": "lite0"}).metrics == ("fid_final",)
+    assert study.variant(tiny=True).metrics == ("fid_final",)
 
 
 def test_a_varied_study_shows_its_variant():
     study = STUDIES["quick"]
-    assert study.varied(seeds=9).title == "quick"
-    assert study.varied(budget=0.2).title == "quick (budget 0.2)"
-    varied = study.varied(budget=0.2, settings={"batch_size": 32})
+    assert study.variant(seeds=9).title == "quick"
+    assert study.variant(budget=0.2).title == "quick (budget 0.2)"
+    varied = study.variant(budget=0.2, settings={"batch_size": 32})
     assert varied.title == "quick (batch_size 32, budget 0.2)"
     assert all(cell.config.batch_size == 32 and cell.config.n_images == 19_200 for cell in varied.cells())
 

@@ -1,4 +1,4 @@
-"""CoopInit's tables and figures as studies, by the labels of published.csv: Zhao, Xie, Li, AAAI 2023, arXiv 2303.11649.
+"""CoopInit's tables and figures as studies, by the labels of published.csv.
 
 FID is the best of all evaluations, of 50,000 samples against the whole training set (section 5.1); the paper does not
 say of how many runs, except for tables 10 and 11 (the mean of three). Section 5.4, tables 5 and 7 to 12 that is, trains
@@ -12,19 +12,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spaces.recipes import BIGGAN, CAT2DOG, COOP, CUT_COOP, RING8, STYLEGAN2, STYLEGAN2_ADA, STYLEGAN2_COOP
-from spaces.study import POINT_METRICS, Overrides, Study, changes
+from spaces.study import POINT_METRICS, Overrides, Study, diff
 
 SCALES = {"1/16": 1 / 16, "1/8": 1 / 8, "1/4": 1 / 4, "1/2": 1 / 2, "1/1": 1.0}
 LEARNING_RATES: dict[str, Overrides] = {f"lr={lr:.4f}": {"lr": lr} for lr in (0.002, 0.0025, 0.003)}
 NO_R1: Overrides = {"r1_gamma": 0.0}
 LAZY: Overrides = {"r1_interval": 16}  # of StyleGAN2-ADA
+JOINT = "joint cooperative + adversarial objective"
 WAS: Overrides = {"loss": "wasserstein", "lr": 0.003}
 WAS_GP: Overrides = {**WAS, "gp_weight": 10.0}
 
 # Outside section 5.4: all channels, R1 lazy, and by the paragraph on limited data lr 0.003 (tables 1 and 6).
 FULL = STYLEGAN2.replace(backbone_options={"g_scale": 1.0, "d_scale": 1.0}, **LAZY)
 CIFAR = FULL.replace(lr=0.003)
-ADA = changes(CIFAR, STYLEGAN2_ADA.replace(lr=0.003, **LAZY))
+ADA = diff(CIFAR, STYLEGAN2_ADA.replace(lr=0.003, **LAZY))
 WIDE: Overrides = {"backbone_options": {"g_scale": 2.0, "d_scale": 2.0, "max_channels": 1024}}
 # StyleGAN2-ADA's setting for 256x256 (`paper256`), which CoopInit does not give.
 FFHQ = FULL.replace(
@@ -73,8 +74,8 @@ _STUDIES = [
         "coopinit-table1",
         CIFAR,
         rows={
-            "BigGAN": changes(CIFAR, BIGGAN),
-            "BigGAN + CoopInit": changes(CIFAR, BIGGAN.replace(**COOP)),
+            "BigGAN": diff(CIFAR, BIGGAN),
+            "BigGAN + CoopInit": diff(CIFAR, BIGGAN.replace(**COOP)),
             "CoopNets": {"n_coop": CIFAR.n_images, **NO_R1},
             "StyleGAN2 w/o ADA (gamma=0.01)": {},
             "StyleGAN2 w/o ADA + CoopInit (gamma=0.00)": STYLEGAN2_COOP,
@@ -114,8 +115,8 @@ _STUDIES = [
         rows={
             "StyleGAN2": {},
             "StyleGAN2 + CoopInit": STYLEGAN2_COOP,
-            "BigGAN": changes(IMAGENET, BIGGAN.replace(dataset="folder:imagenet", resolution=64)),
-            "BigGAN + CoopInit": changes(IMAGENET, BIGGAN.replace(dataset="folder:imagenet", resolution=64, **COOP)),
+            "BigGAN": diff(IMAGENET, BIGGAN.replace(dataset="folder:imagenet", resolution=64)),
+            "BigGAN + CoopInit": diff(IMAGENET, BIGGAN.replace(dataset="folder:imagenet", resolution=64, **COOP)),
         },
         columns={
             "32x32": {},
@@ -229,10 +230,7 @@ _STUDIES = [
     Study(
         "coopinit-fig1",
         RING8,
-        rows={
-            "GAN": {},
-            "+ CoopInit": {**COOP, "eta": 1.0, "langevin_noise": 0.005},
-        },
+        rows={"GAN": {}, "+ CoopInit": {**COOP, "eta": 1.0, "langevin_noise": 0.005}},
         seeds=20,
         metrics=POINT_METRICS,
         note="Paper: 2-D data, not said which, nor the budget. Here the ring of Unrolled GAN's notebook and its 25,000 "
@@ -270,7 +268,7 @@ _STUDIES = [
                 for plus in ("", " + CoopInit")
                 for name, scale in SCALES.items()
             },
-            "StyleGAN2 s=1/1 (gamma=0.01, lazy R1)": changes(STYLEGAN2, CIFAR),
+            "StyleGAN2 s=1/1 (gamma=0.01, lazy R1)": diff(STYLEGAN2, CIFAR),
         },
         published="coopinit/section5.4",
         note="Paper: learning curves of StyleGAN2 by capacity, G and D alike, at lr 0.0025; two values in the text of "
@@ -294,14 +292,10 @@ _STUDIES = [
     Study(
         "coopinit-joint",
         "stylegan2_cifar10",
-        rows={
-            "StyleGAN2": NO_R1,
-            "StyleGAN2 + CoopInit": STYLEGAN2_COOP,
-            "joint cooperative + adversarial objective": {**STYLEGAN2_COOP, "coop": "joint"},
-        },
+        rows={"StyleGAN2": NO_R1, "StyleGAN2 + CoopInit": STYLEGAN2_COOP, JOINT: {**STYLEGAN2_COOP, "coop": "joint"}},
         published="coopinit/section3.1",
         note="Paper: both objectives at once, FID about 35 on CIFAR-10; no setting told. Here their sum, each of "
         "weight 1, on the base of section 5.4. About 6 GPU hours a run, 25 for the joint one, estimated.",
     ),
 ]
-COOPINIT = [replace(study, note=f"{study.note} {COOP_NOTE}") for study in _STUDIES]
+STUDIES = [replace(study, note=f"{study.note} {COOP_NOTE}") for study in _STUDIES]

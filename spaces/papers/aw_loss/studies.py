@@ -1,5 +1,4 @@
-"""aw-loss's tables and figures as studies (Zadorozhnyy, Cheng, Ye, CVPR 2021, arXiv 2012.03149), by the labels of
-published.csv.
+"""aw-loss's tables and figures as studies, by the labels of published.csv.
 
 IS and FID are the best of an evaluation of 50,000 samples every 5 epochs, with the hinge loss (section 4). The learning
 rate decays linearly in all rows of the tables, since aw-loss takes that (section 3) and the rows should be fair; the
@@ -10,13 +9,13 @@ estimates for one H100, evaluations included.
 from __future__ import annotations
 
 from spaces.recipes import AUTOGAN, AW, BIGGAN, CIFAR100, DCGAN, RING8, SNGAN, STL10
-from spaces.study import POINT_METRICS, Overrides, Study, changes
+from spaces.study import POINT_METRICS, Overrides, Study, diff
 from trainers.config import Config
 
-METRICS = ("fid_final", "fid_best", "is_final", "is_best")
-TO_AUTOGAN = changes(SNGAN, AUTOGAN.replace(n_images=15_000_000))  # 300 epochs
+PAPER_METRICS = ("fid_final", "fid_best", "is_final", "is_best")
+TO_AUTOGAN = diff(SNGAN, AUTOGAN.replace(n_images=15_000_000))  # 300 epochs
 CONDITIONAL = SNGAN.replace(conditional=True)
-TO_BIGGAN = changes(CONDITIONAL, BIGGAN.replace(n_images=50_000_000, lr_decay="linear"))  # 1,000 epochs
+TO_BIGGAN = diff(CONDITIONAL, BIGGAN.replace(n_images=50_000_000, lr_decay="linear"))  # 1,000 epochs
 STL10_BUDGET = {**STL10, "eval_every": 5 * 105_000}  # its epochs are 105,000 images
 STL10_AUTOGAN = {**STL10_BUDGET, "n_images": 300 * 105_000}
 FIRST_EPOCH = DCGAN.replace(n_images=50_000, eval_every=50_000, lr_decay="none")
@@ -30,13 +29,13 @@ def _unconditional(table: str, base: Config, autogan: Overrides, hours: int) -> 
         f"aw-{table}",
         base,
         rows={"SN-GAN": {}, "aw-SN-GAN": AW, "AutoGAN": autogan, "aw-AutoGAN": {**autogan, **AW}},
-        metrics=METRICS,
+        metrics=PAPER_METRICS,
         published=f"aw-loss/{table}",
         note=f"Paper: SN-GAN 320 epochs, AutoGAN 300, {EPOCHS}. About {hours} GPU hours a run, estimated.",
     )
 
 
-AW_LOSS = [
+STUDIES = [
     _unconditional("table1", SNGAN, TO_AUTOGAN, 2),
     _unconditional(
         "table2",
@@ -50,7 +49,7 @@ AW_LOSS = [
         CONDITIONAL,
         rows={"SN-GAN": {}, "aw-SN-GAN": AW, "BigGAN": TO_BIGGAN, "aw-BigGAN": {**TO_BIGGAN, **AW}},
         columns={"cifar10": {}, "cifar100": CIFAR100},
-        metrics=METRICS,
+        metrics=PAPER_METRICS,
         published="aw-loss/table4",
         note=f"Paper: SN-GAN 320 epochs, BigGAN 1,000, {EPOCHS}. About 2 GPU hours a run, 16 for BigGAN, estimated.",
     ),
@@ -60,7 +59,7 @@ AW_LOSS = [
         AUTOGAN.replace(n_images=15_000_000),
         rows={"AutoGAN": {}, "aw-AutoGAN": AW},
         columns={"cifar10": {}, "stl10": STL10_AUTOGAN, "cifar100": CIFAR100},
-        metrics=METRICS,
+        metrics=PAPER_METRICS,
         note=f"Paper: the first 40 epochs of AutoGAN, {EPOCHS}: 2 million images of the runs of aw-table1 to 3, 4.2 of "
         "STL-10. About 2 GPU hours a run, 11 on STL-10, estimated.",
     ),
@@ -112,7 +111,7 @@ AW_LOSS = [
         rows={f"alpha1={alpha}": {"aw_alpha1": alpha} for alpha in (0.25, 0.5, 0.75)},
         columns={f"alpha2={alpha}": {"aw_alpha2": alpha} for alpha in (0.5, 0.75, 0.95)},
         only={"alpha1=0.75": ["alpha2=0.75", "alpha2=0.95"]},
-        metrics=METRICS,
+        metrics=PAPER_METRICS,
         note=f"Paper: appendix B, whose numbers are not at hand. Here aw-SN-GAN on CIFAR-10, 320 epochs, {EPOCHS}. "
         "About 2 GPU hours a run, estimated.",
     ),
@@ -121,7 +120,7 @@ AW_LOSS = [
         SNGAN,
         rows={"original": {}, "aw, normalised": AW, "aw, un-normalised": {"aw": "unnormalized"}},
         columns={"SN-GAN": {}, "AutoGAN": TO_AUTOGAN},
-        metrics=METRICS,
+        metrics=PAPER_METRICS,
         note=f"Paper: section 3 and appendix B, whose numbers are not at hand. Here SN-GAN 320 epochs, AutoGAN 300, "
         f"{EPOCHS}. About 2 GPU hours a run, estimated.",
     ),
