@@ -10,26 +10,24 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from reports.results import Results
 from reports.style import ABREAST, GREY, labelled, legend, log_values, look, panels, titled
-from search.store import Store
-from search.store.queries import histories
 from spaces import Study
 from trainers.names import METRICS, Metric
-from trainers.run_state import RunState
 
 ZOOM = 2  # an inset shows so many cooperative stages
 SHORT = 8  # a run has an inset if it is longer than so many cooperative stages
 INSET_POINTS = 4  # that an inset shows at the least
 
 
-def curves_data(runs: pd.DataFrame, study: Study, store: Store, key: str) -> pd.DataFrame:
-    """A row metric over images: one line a (row, column, images) with mean, std and n over the done runs."""
-    done = runs[(runs["state"] == RunState.DONE) & runs["row"].isin(study.rows) & runs["column"].isin(study.columns)]
-    series = histories(store, done["run_id"], key)
+def curves_data(results: Results, key: str) -> pd.DataFrame:
+    """A key of the evaluations over images: one line a (row, column, images) with mean, std and n over done runs."""
+    series = results.histories(key)
     points = [
-        (run.row, run.column, images, value)
-        for run in done.itertuples()
-        for images, value in {images: value for _, images, value in series[run.run_id]}.items()
+        (*label, images, value)
+        for label, runs in results.done.items()
+        for run_id in runs["run_id"]
+        for images, value in series[run_id]
     ]
     grouped = pd.DataFrame(points, columns=["row", "column", "images", "value"]).groupby(
         ["row", "column", "images"], sort=False

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import math
 import textwrap
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from reports.results import Pictures, Results
 from reports.style import COLOURS, read
-from reports.table import by_cell
-from search.store import Store
-from search.store.queries import histories, pictures
 from spaces import Cell, Study
+from spaces.claims import Label
 from trainers.messages import printable
 from trainers.names import POINT_DATASETS
-from trainers.run_state import RunState
 
-Pictures = dict[tuple[str, str], dict[int, Path]]  # by cell, then by images shown
-Scores = dict[tuple[str, str], dict[int, list[float]]]  # by cell, then by images shown: D's mean logit of each mode
+Scores = dict[Label, dict[int, list[float]]]  # by cell, then by images shown: D's mean logit of each mode
 MOMENTS = 6  # of a strip, and those at the end of the cooperative stage
 STRIP, TILE = 0.95, 0.55  # inches: a picture of a strip, an image of a translation
 BARS = 0.45  # of a picture's height: the scores below it
@@ -33,31 +27,15 @@ GRID, PADDING = 8, 2  # of what trainers.loop writes for pairs: images a line, p
 SHOWN = 8  # images that are shown translated
 
 
-def samples_data(
-    runs: pd.DataFrame, study: Study, store: Store, folder: Path, moments: Iterable[float] = (math.inf,)
-) -> Pictures:
-    """The grids nearest to some numbers of images, by default the last, of each cell's first done seed that has any,
-    fetched into the folder."""
-    moments = list(moments)
-    found = {cell: pictures(store, run_id, folder, moments) for cell, run_id in shown(runs, study).items()}
-    return {cell: grids for cell, grids in found.items() if grids}
-
-
-def shown(runs: pd.DataFrame, study: Study) -> dict[tuple[str, str], str]:
-    """The run of each cell that pictures show: its first done seed."""
-    cells = by_cell(runs[runs["state"] == RunState.DONE], study)
-    return {cell: group.sort_values("seed")["run_id"].iloc[0] for cell, group in cells.items() if not group.empty}
-
-
-def class_scores(runs: pd.DataFrame, study: Study, store: Store) -> Scores:
+def class_scores(results: Results) -> Scores:
     """D's mean logits of real points of each mode (aw paper, section 5.3) at every evaluation of the runs that pictures
     show; none of a run that has none."""
-    cells = {run_id: cell for cell, run_id in shown(runs, study).items()}
+    cells = {run_id: label for label, run_id in results.pictured_runs.items()}
     found: Scores = {}
-    modes = (histories(store, cells, f"class_logit_{mode:02d}") for mode in itertools.count())
+    modes = (results.histories(f"class_logit_{mode:02d}", cells) for mode in itertools.count())
     for logits in itertools.takewhile(lambda held: any(held.values()), modes):
         for run_id, points in logits.items():
-            for images, logit in {images: logit for _, images, logit in points}.items():
+            for images, logit in points:
                 found.setdefault(cells[run_id], {}).setdefault(images, []).append(logit)
     return found
 

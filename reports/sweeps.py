@@ -12,10 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter, NullLocator
 
+from reports.results import Results
+from reports.statistics import STATISTICS
 from reports.style import ABREAST, COLOURS, GREY, MARKERS, STYLES, labelled, legend, panels
-from reports.table import STATISTICS, ablation_table
+from reports.table import with_arrow
 from spaces import Cell, Study
-from trainers.names import METRICS, REFERENCES
+from trainers.names import REFERENCES
 
 VALUES = 3  # of a field at the least, to be a sweep
 LINES, REFERENCE_LINES, FIELDS = 12, 3, 6  # of a figure
@@ -94,20 +96,19 @@ def _shared(labels: Iterable[str]) -> str:
     return " ".join(word for word in words[0] if all(word in other for other in words)).rstrip(",")
 
 
-def sweep_metric(study: Study) -> str:
+def sweep_metric(results: Results) -> str:
     """The metric to draw: the first that has published values beside it, which are the best of evaluations, else the
     first."""
-    from reports.published import beside
-
-    stated = {metric for row, _, metric in beside(study) if row in study.rows}
+    study = results.study
+    stated = {metric for row, _, metric in results.published if row in study.rows}
     return next((metric for metric in study.metrics if metric in stated), study.metrics[0])
 
 
-def sweep_data(runs: pd.DataFrame, study: Study, metric: str) -> pd.DataFrame:
+def sweep_data(results: Results, metric: str) -> pd.DataFrame:
     """One line a point: field, label of its line, x (NaN of a reference), mean, std, n, diverged, published; those
     alone that have a mean or a published value."""
-    found = sweeps(study)
-    table = ablation_table(runs, study)[metric] if found else pd.DataFrame()
+    found = sweeps(results.study)
+    table = results.table[metric]
     points = []
     for field, lines in list(found.items())[:FIELDS]:
         swept = [line for line in lines if len(line.cells) > 1][:LINES]
@@ -137,7 +138,7 @@ def draw_sweeps(data: pd.DataFrame, metric: str, note: str = "") -> Figure:
     if values.min() > 0 and values.max() > 10 * values.min():
         axes[0].set_yscale("log")
     for axis in axes[::ABREAST]:
-        axis.set_ylabel(METRICS[metric].label + (" ↓" if METRICS[metric].lower_is_better else " ↑"))
+        axis.set_ylabel(with_arrow(metric))
     legend(figure, handles, note)
     return figure
 
