@@ -343,8 +343,8 @@ def _select(name: str, seeds: int | None, budget: float | None, pairs: list[str]
 def _variants(
     seeds: int | None, budget: float | None, pairs: list[str] | None, tiny: bool
 ) -> list[Callable[[Study], Study]]:
-    """What makes variants of a study: as it is, then by the selectors; of each with its own seeds or those asked for,
-    the more of them first."""
+    """Functions that make the variants of a study whose runs count: unchanged, then with the selectors; of each the
+    larger seed count first."""
     varied = {"budget": budget, "settings": _settings(pairs), "tiny": tiny}
     counts: list[Callable[[int], int]] = [lambda own: own]
     if seeds is not None:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reports.results import Results
-from reports.style import COLOURS, GREY, labelled, legend, look, panels
+from reports.style import COLOURS, GREY, labelled, legend, line_style, panels
 from trainers.names import ANGLE_STEP
 
 PAIRS = {"real_fake": "real, fake", "step_real": "step, real", "step_fake": "step, fake"}
@@ -45,8 +45,8 @@ def draw_histograms(data: pd.DataFrame) -> Figure:
             part = data[data["cell"] == cell].set_index("key")
             part = part.reindex([f"angle_{pair}_{degrees:03d}" for degrees in DEGREES])
             mean, std = part["mean"], part["std"].fillna(0)
-            handles[labelled(f"{cell} (n = {counts[cell]})")] = axis.plot(DEGREES, mean, **look(index))[0]
-            low, colour = (mean - std).clip(lower=0), look(index)["color"]
+            handles[labelled(f"{cell} (n = {counts[cell]})")] = axis.plot(DEGREES, mean, **line_style(index))[0]
+            low, colour = (mean - std).clip(lower=0), line_style(index)["color"]
             axis.fill_between(DEGREES, low, mean + std, color=colour, alpha=0.15, linewidth=0)
         axis.axvline(90, color=GREY, linestyle="dotted", linewidth=1)
         axis.set_xticks(range(0, 181, 45))

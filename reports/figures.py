@@ -18,7 +18,7 @@ from reports.pictures import (
     draw_strips,
     draw_translations,
     has_points,
-    moments,
+    strip_steps,
 )
 from reports.results import Results
 from reports.spreadsheet import write_csv
@@ -27,15 +27,15 @@ from reports.style import save
 from reports.sweeps import draw_sweeps, sweep_data, sweep_metric
 from trainers.names import METRICS
 
-ROWS = 14  # of a figure: as many have room in the legend
-COLUMNS, CELLS = 8, 42  # of a figure
+MAX_ROWS_IN_FIGURE = 14  # as many have room in the legend
+MAX_COLUMNS_IN_FIGURE, MAX_CELLS_IN_FIGURE = 8, 42
 
 
 def legible(results: Results) -> Results:
     """Those that a figure can show: the first columns; the first row, and the best in column one."""
     study = results.study
-    columns = dict(list(study.columns.items())[:COLUMNS])
-    most, rows = min(ROWS, CELLS // len(columns)), study.rows
+    columns = dict(list(study.columns.items())[:MAX_COLUMNS_IN_FIGURE])
+    most, rows = min(MAX_ROWS_IN_FIGURE, MAX_CELLS_IN_FIGURE // len(columns)), study.rows
     if len(rows) > most:
         done = done_runs(results.runs)
         means = done[done["column"] == next(iter(columns))].groupby("row")[study.metrics[0]].mean()
@@ -87,6 +87,6 @@ def _picture_figures(results: Results, folder: Path, out: Path) -> list[Path]:
         return save(draw_translations(pictures, study), out / "translations")
     paths = save(draw_samples(pictures, study), out / "samples")
     if has_points(study):
-        strips = results.pictures(folder, moments(study))
+        strips = results.pictures(folder, strip_steps(study))
         paths += save(draw_strips(strips, study, class_scores(results)), out / "strips")
     return paths

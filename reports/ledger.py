@@ -123,7 +123,7 @@ def to_lines(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
 
 def to_json(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     """What `claims --json` prints: an object a claim, its parts in it; numbers that are not finite are null."""
-    told = []
+    claims = []
     for verdict in verdicts:
         lines = [
             {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in line.items()}
@@ -131,8 +131,8 @@ def to_json(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
         ]
         shared = ("id", "paper", "claim", "place", "verdict", "scope")
         parts = [{name: value for name, value in line.items() if name not in shared} for line in lines]
-        told.append({**{name: lines[0][name] for name in shared}, "reason": verdict.reason, "parts": parts})
-    return told
+        claims.append({**{name: lines[0][name] for name in shared}, "reason": verdict.reason, "parts": parts})
+    return claims
 
 
 def write_ledger(verdicts: list[Verdict], folder: Path) -> list[Path]:

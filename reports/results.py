@@ -75,7 +75,7 @@ class Results:
 
     @cached_property
     def ranks(self) -> pd.DataFrame:
-        """The places of the table's means, as statistics.ranks gives them."""
+        """Which means of the table are best and second, as statistics.ranks gives them."""
         return ranks(self.table, self.study.seeds)
 
     @cached_property
@@ -95,8 +95,8 @@ class Results:
 
     def part(self, study: Study) -> Results:
         """The results of a study that has some of this one's rows and columns."""
-        held = self.runs["row"].isin(study.rows) & self.runs["column"].isin(study.columns)
-        return Results(study, self.store, self.runs[held])
+        is_part = self.runs["row"].isin(study.rows) & self.runs["column"].isin(study.columns)
+        return Results(study, self.store, self.runs[is_part])
 
     def histories(self, key: str, run_ids: Iterable[str] | None = None) -> dict[str, Series]:
         """The evaluations of runs, by default of all done ones: images and the value of a key, in the order of images;
@@ -112,7 +112,7 @@ class Results:
     def pictures(self, folder: Path, nearest: Sequence[float] = (math.inf,)) -> Pictures:
         """The grids of samples of the pictured runs that are nearest to some numbers of images, by default the last;
         fetched into the folder where they do not lie here. A cell without any is left out."""
-        found = {
+        pictures = {
             label: queries.pictures(self.store, run_id, folder, nearest) for label, run_id in self.pictured_runs.items()
         }
-        return {label: grids for label, grids in found.items() if grids}
+        return {label: grids for label, grids in pictures.items() if grids}

@@ -20,9 +20,9 @@ def to_csv(results: Results) -> pd.DataFrame:
     table, study = results.table, results.study
     flat = table.set_axis([f"{metric}_{name}" for metric, name in table.columns], axis=1)
     for metric in study.metrics:
-        found = [results.differences.get((*label, metric), Difference()) for label in flat.index]
+        differences = [results.differences.get((*label, metric), Difference()) for label in flat.index]
         for name in Difference._fields:
-            flat[f"{metric}_difference_{name}"] = [getattr(each, name) for each in found]
+            flat[f"{metric}_difference_{name}"] = [getattr(each, name) for each in differences]
     if study.searched:
         flat["search_value"] = [study.searched.get(row, math.nan) for row, _ in flat.index]
     for metric in {metric: None for _, _, metric in results.published}:
@@ -32,8 +32,8 @@ def to_csv(results: Results) -> pd.DataFrame:
         flat[f"{metric}_notes"] = ["; ".join(value.notes) for value in values]
     none = results.runs.iloc[:0]
     for name in ("run_id", "code_version", "protocol"):
-        held = [results.done.get(label, none)[name] for label in flat.index]
-        flat[f"{name}s"] = [";".join(dict.fromkeys(each)) for each in held]
+        of_cells = [results.done.get(label, none)[name] for label in flat.index]
+        flat[f"{name}s"] = [";".join(dict.fromkeys(each)) for each in of_cells]
     return flat.reset_index()
 
 

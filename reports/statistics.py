@@ -39,8 +39,8 @@ def refuse_mixtures(runs: pd.DataFrame) -> None:
         for column, group in ended.groupby("column"):
             kinds = sorted(set(group[name]))
             if len(kinds) > 1:
-                place = f"column {column!r}" if column else "the table"
-                raise ValueError(f"{place} would mix runs of different {name}: {'; '.join(kinds)}")
+                where = f"column {column!r}" if column else "the table"
+                raise ValueError(f"{where} would mix runs of different {name}: {'; '.join(kinds)}")
 
 
 def by_cell(runs: pd.DataFrame, study: Study) -> dict[Label, pd.DataFrame]:
@@ -97,12 +97,12 @@ def mean_differences(
     done_cells: Groups, metrics: Iterable[str], references: Mapping[str, str]
 ) -> dict[tuple[str, str, str], Difference]:
     """Difference of each cell's done runs to those of its column's reference row, by (row, column, metric)."""
-    found = {}
+    differences = {}
     for metric in metrics:
         values = {cell: group[metric].astype(float) for cell, group in done_cells.items()}
         for row, column in done_cells:
-            found[row, column, metric] = difference(values[row, column], values[references[column], column])
-    return found
+            differences[row, column, metric] = difference(values[row, column], values[references[column], column])
+    return differences
 
 
 def reference_rows(study: Study) -> dict[str, str]:

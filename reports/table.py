@@ -39,8 +39,8 @@ def by_column(text: TextTable) -> dict[str, TextTable]:
     parts = {}
     for column in of.unique():
         heads = {name: name.removeprefix(f"{column}: ") for name in of.index[of == column]}
-        held = ~text.cells[list(heads)].isin(["–", ""]).all(axis=1) | (column == "")
-        cells, marks = (frame.loc[held, list(heads)].rename(columns=heads) for frame in (text.cells, text.marks))
+        has_row = ~text.cells[list(heads)].isin(["–", ""]).all(axis=1) | (column == "")
+        cells, marks = (frame.loc[has_row, list(heads)].rename(columns=heads) for frame in (text.cells, text.marks))
         parts[column] = text._replace(cells=cells, marks=marks, columns=())
     return parts
 
@@ -143,10 +143,10 @@ def _published(stated: Beside, metric: str, letters: Mapping[str, str]) -> str:
     return _number(stated.value, metric) + spread + (f" ({', '.join(marks)})" if marks else "")
 
 
-def _difference(found: Difference, metric: str) -> str:
+def _difference(difference: Difference, metric: str) -> str:
     """mean [low, high], each with its sign."""
-    mean, low, high = (_number(value, metric, "+") for value in found)
-    return mean if math.isnan(found.low) else f"{mean} [{low}, {high}]"
+    mean, low, high = (_number(value, metric, "+") for value in difference)
+    return mean if math.isnan(difference.low) else f"{mean} [{low}, {high}]"
 
 
 def _count(n: float, seeds: int) -> str:

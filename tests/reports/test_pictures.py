@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from reports.pictures import class_scores, draw_strips, draw_translations, moments, pairs
+from reports.pictures import class_scores, draw_strips, draw_translations, split_pairs, strip_steps
 from reports.report import write_report
 from reports.results import Results
 from search.store import Store, load_runs
@@ -27,7 +27,7 @@ def closed():
 def test_moments_of_a_strip_are_evaluations():
     study = STUDIES["coopinit-fig1"]
     every = 512_000
-    steps = [step / every for step in moments(study)]
+    steps = [step / every for step in strip_steps(study)]
     assert steps == [0, 1, 5, 10, 15, 20, 25]  # 1 is the last one of the cooperative stage
 
 
@@ -36,7 +36,7 @@ def test_a_strip_shows_each_method_over_its_stages(store, make_runs, tiny_points
     study = Study("s", tiny_points, rows, seeds=1, metrics=("energy_distance_final",))
     make_runs(study)
     shutil.rmtree(store.storage / "trials")  # the store is enough
-    pictures = Results(study, Store(storage=store.storage)).pictures(tmp_path, moments(study))
+    pictures = Results(study, Store(storage=store.storage)).pictures(tmp_path, strip_steps(study))
     assert {cell: list(grids) for cell, grids in pictures.items()} == {(row, ""): [0, 256, 512] for row in rows}
     figure = draw_strips(pictures, study)
     shown = [axis for axis in figure.axes if axis.images]
@@ -57,7 +57,7 @@ def test_strips_show_the_scores_of_each_mode(store, make_runs, tiny_points, tmp_
     assert list(scores) == [("GAN", "")]
     assert list(scores["GAN", ""]) == [0, 256, 512]
     assert min(scores["GAN", ""][512]) == first["class_logit_min_final"]
-    pictures = results.pictures(tmp_path, moments(study))
+    pictures = results.pictures(tmp_path, strip_steps(study))
     figure = draw_strips(pictures, study, scores)
     heights = [[bar.get_height() for bar in axis.patches] for axis in figure.axes if axis.patches]
     assert heights == [scores["GAN", ""][images] for images in (256, 512)]
@@ -78,7 +78,7 @@ def test_sources_stand_beside_their_translations(store, make_runs, tmp_path):
     pictures = results.pictures(tmp_path)
     found = {}
     for (row, _), grids in pictures.items():
-        found[row] = pairs(matplotlib.image.imread(max(grids.items())[1])[..., :3])
+        found[row] = split_pairs(matplotlib.image.imread(max(grids.items())[1])[..., :3])
     sources, translations = found["CUT"]
     assert sources.shape == translations.shape == (32, 16, 16, 3)
     assert np.array_equal(sources, found["CUT + CoopInit"][0])  # the same images for all rows
