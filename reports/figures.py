@@ -12,17 +12,9 @@ from matplotlib.figure import Figure
 
 from reports.angles import angle_data, draw_angles, draw_histograms
 from reports.curves import curves_data, draw_curves
-from reports.pictures import (
-    class_scores,
-    draw_samples,
-    draw_strips,
-    draw_translations,
-    has_points,
-    strip_steps,
-)
+from reports.pictures import class_scores, draw_samples, draw_strips, draw_translations, has_points, strip_steps
 from reports.results import Results
 from reports.spreadsheet import write_csv
-from reports.statistics import done_runs
 from reports.style import save
 from reports.sweeps import draw_sweeps, sweep_data, sweep_metric
 from trainers.names import METRICS
@@ -37,9 +29,9 @@ def legible(results: Results) -> Results:
     columns = dict(list(study.columns.items())[:MAX_COLUMNS_IN_FIGURE])
     most, rows = min(MAX_ROWS_IN_FIGURE, MAX_CELLS_IN_FIGURE // len(columns)), study.rows
     if len(rows) > most:
-        done = done_runs(results.runs)
-        means = done[done["column"] == next(iter(columns))].groupby("row")[study.metrics[0]].mean()
-        ranked = means.sort_values(ascending=METRICS[study.metrics[0]].lower_is_better).index
+        metric = study.metrics[0]
+        means = results.table.xs(next(iter(columns)), level="column")[metric, "mean"].dropna().sort_index()
+        ranked = means.sort_values(ascending=METRICS[metric].lower_is_better).index
         kept = list(dict.fromkeys([next(iter(rows)), *ranked]))[:most]
         rows = {row: overrides for row, overrides in rows.items() if row in kept}
     return results.part(dataclasses.replace(study, rows=rows, columns=columns))
@@ -48,11 +40,8 @@ def legible(results: Results) -> Results:
 def make_figures(results: Results, out: Path) -> list[Path]:
     """Write every figure for which there are done runs or published values; returns the paths."""
     study, part = results.study, legible(results)
-    counts = [
-        (len(part.study.rows), len(study.rows), "rows"),
-        (len(part.study.columns), len(study.columns), "columns"),
-    ]
-    note = ", ".join(f"{some} of {all_} {name}" for some, all_, name in counts if some < all_)
+    sides = (part.study.rows, study.rows, "rows"), (part.study.columns, study.columns, "columns")
+    note = ", ".join(f"{len(some)} of {len(all_)} {name}" for some, all_, name in sides if len(some) < len(all_))
     paths = []
     keys = dict.fromkeys(METRICS[name].row for name in study.metrics)
     for key in keys:

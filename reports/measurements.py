@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reports.results import Results, Series
+from reports.statistics import mixture
 from spaces import Part
 from spaces.claims import Label
 from trainers.config import Config
@@ -47,11 +48,9 @@ class Measurements:
 
     def refuse_mixtures(self) -> None:
         """Raise Untestable unless runs were scored alike or, if times are compared, are of one kind of machine."""
-        names = ["protocol", "data_digest", "features_digest"] if self.part.metric != TIME else ["device"]
-        for name in names:
-            kinds = sorted(set(self.runs[name]))
-            if len(kinds) > 1 and self.part.under:
-                raise Untestable(f"{self.part.study}: the runs differ in {name}: {'; '.join(kinds)}")
+        mixed = mixture(self.runs, ("device",)) if self.part.metric == TIME else mixture(self.runs)
+        if mixed and self.part.under:
+            raise Untestable(f"{self.part.study}: the runs differ in {mixed}")
 
     def values(self, label: Label) -> np.ndarray:
         """[n] of one cell. Raises Untestable if the runs do not record what is needed."""

@@ -10,20 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from reports.published import Beside, beside
-from reports.statistics import (
-    Difference,
-    aggregate_cells,
-    by_cell,
-    done_runs,
-    mean_differences,
-    ranks,
-    reference_rows,
-    refuse_mixtures,
-)
+from reports.statistics import Difference, ablation_table, by_cell, difference, ranks
 from search.store import Store, load_runs, queries
 from spaces import Study
 from spaces.claims import Label
 from trainers.config import Config
+from trainers.run_state import RunState
 
 Series = list[tuple[int, float]]  # a run's evaluations: images, value
 Pictures = dict[Label, dict[int, Path]]  # by cell, then by images
@@ -60,7 +52,7 @@ class Results:
     @cached_property
     def done(self) -> dict[Label, pd.DataFrame]:
         """The done runs of each cell, in the study's order; an empty frame where there are none."""
-        return {label: done_runs(group) for label, group in self.cells.items()}
+        return {label: runs[runs["state"] == RunState.DONE] for label, runs in self.cells.items()}
 
     @cached_property
     def published(self) -> dict[tuple[str, str, str], Beside]:
@@ -70,8 +62,7 @@ class Results:
     @cached_property
     def table(self) -> pd.DataFrame:
         """What ablation_table gives. Raises ValueError if runs cannot stand in one table."""
-        refuse_mixtures(self.runs)
-        return aggregate_cells(self.cells, self.study.metrics, self.published)
+        return ablation_table(self.runs, self.study)
 
     @cached_property
     def ranks(self) -> pd.DataFrame:
@@ -80,13 +71,19 @@ class Results:
 
     @cached_property
     def references(self) -> dict[str, str]:
-        """The row of each column that the others are compared with."""
-        return reference_rows(self.study)
+        """The row of each column that the others are compared with: the first that it has."""
+        return {column: row for row, column in reversed(self.configs)}
 
     @cached_property
-    def differences(self) -> dict[tuple[str, str, str], Difference]:
-        """Difference of each cell's mean to that of its column's reference, by (row, column, metric)."""
-        return mean_differences(self.done, self.study.metrics, self.references)
+    def mean_differences(self) -> dict[tuple[str, str, str], Difference]:
+        """Difference of each cell's done runs to those of its column's reference, by (row, column, metric)."""
+        differences = {}
+        for metric in self.study.metrics:
+            values = {label: runs[metric].astype(float) for label, runs in self.done.items()}
+            for row, column in values:
+                reference = values[self.references[column], column]
+                differences[row, column, metric] = difference(values[row, column], reference)
+        return differences
 
     @cached_property
     def pictured_runs(self) -> dict[Label, str]:

@@ -20,7 +20,7 @@ def to_csv(results: Results) -> pd.DataFrame:
     table, study = results.table, results.study
     flat = table.set_axis([f"{metric}_{name}" for metric, name in table.columns], axis=1)
     for metric in study.metrics:
-        differences = [results.differences.get((*label, metric), Difference()) for label in flat.index]
+        differences = [results.mean_differences.get((*label, metric), Difference()) for label in flat.index]
         for name in Difference._fields:
             flat[f"{metric}_difference_{name}"] = [getattr(each, name) for each in differences]
     if study.searched:

@@ -1,10 +1,9 @@
-"""Statistics of a study over training seeds: means, differences, ranks. Functions of frames as load_runs gives them."""
+"""Statistics of a study's runs over training seeds: the ablation table, differences of means, ranks."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -15,10 +14,9 @@ from search.store.frames import Aggregate, aggregate
 from spaces import Study
 from spaces.claims import Label
 from trainers.names import METRICS
-from trainers.run_state import IN_TABLE, RunState
+from trainers.run_state import IN_TABLE
 
 STATISTICS = (*Aggregate._fields, "published")
-Groups = Mapping[Label, pd.DataFrame]  # the runs of each cell
 
 
 def ablation_table(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -28,50 +26,37 @@ def ablation_table(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
     beside; columns (metric, mean | std | n | diverged | published), std being the sample standard deviation. Only done
     runs enter mean, std and n. Raises ValueError if the runs of one column were scored by different protocols or data.
     """
-    refuse_mixtures(runs)
-    return aggregate_cells(by_cell(runs, study), study.metrics, beside(study))
-
-
-def refuse_mixtures(runs: pd.DataFrame) -> None:
-    """Raise ValueError if the runs of one column were scored by different protocols, data or features."""
-    ended = runs[runs["state"].isin(IN_TABLE)]
-    for name in ("protocol", "data_digest", "features_digest"):
-        for column, group in ended.groupby("column"):
-            kinds = sorted(set(group[name]))
-            if len(kinds) > 1:
-                where = f"column {column!r}" if column else "the table"
-                raise ValueError(f"{where} would mix runs of different {name}: {'; '.join(kinds)}")
+    _refuse_mixtures(runs)
+    cells, published = by_cell(runs, study), beside(study)
+    labels = list(dict.fromkeys([*cells, *((row, column) for row, column, _ in published)]))
+    lines = []
+    for label in labels:
+        group = cells.get(label, runs.iloc[:0])
+        sides = [(*aggregate(group, name), published.get((*label, name), Beside()).value) for name in study.metrics]
+        lines.append([value for side in sides for value in side])
+    index = pd.MultiIndex.from_tuples(labels, names=["row", "column"])
+    columns = pd.MultiIndex.from_product([study.metrics, STATISTICS], names=["metric", "statistic"])
+    return pd.DataFrame(lines, index=index, columns=columns)
 
 
 def by_cell(runs: pd.DataFrame, study: Study) -> dict[Label, pd.DataFrame]:
     """The runs of each cell, in the study's order; an empty frame for a cell that has none."""
     groups = dict(iter(runs.groupby(["row", "column"])))
-    none = runs.iloc[:0]
-    labels = [(cell.row, cell.column) for cell in study.cells()]
-    return {label: groups.get(label, none) for label in labels}
+    return {(cell.row, cell.column): groups.get((cell.row, cell.column), runs.iloc[:0]) for cell in study.cells()}
 
 
-def done_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """Those runs that reached their budget."""
-    return runs[runs["state"] == RunState.DONE]
+def _refuse_mixtures(runs: pd.DataFrame) -> None:
+    """A column compares only what was scored alike."""
+    for column, group in runs[runs["state"].isin(IN_TABLE)].groupby("column"):
+        if mixed := mixture(group):
+            where = f"column {column!r}" if column else "the table"
+            raise ValueError(f"{where} would mix runs of different {mixed}")
 
 
-def aggregate_cells(
-    cells: Groups, metrics: Iterable[str], published: Mapping[tuple[str, str, str], Beside]
-) -> pd.DataFrame:
-    """The table of ablation_table, of the runs of each cell and what is published by (row, column, metric)."""
-    metrics = list(metrics)
-    labels = list(dict.fromkeys([*cells, *((row, column) for row, column, _ in published)]))
-    lines = []
-    for label in labels:
-        line: list[float] = []
-        for metric in metrics:
-            ours = aggregate(cells[label], metric) if label in cells else Aggregate(math.nan, math.nan, 0, 0)
-            line += [*ours, published.get((*label, metric), Beside()).value]
-        lines.append(line)
-    index = pd.MultiIndex.from_tuples(labels, names=["row", "column"])
-    columns = pd.MultiIndex.from_product([metrics, STATISTICS], names=["metric", "statistic"])
-    return pd.DataFrame(lines, index=index, columns=columns)
+def mixture(runs: pd.DataFrame, names: tuple[str, ...] = ("protocol", "data_digest", "features_digest")) -> str:
+    """The first of these fields in which runs differ, and its values; empty where they agree."""
+    values = {name: sorted(set(runs[name])) for name in names}
+    return next((f"{name}: {'; '.join(several)}" for name, several in values.items() if len(several) > 1), "")
 
 
 class Difference(NamedTuple):
@@ -91,23 +76,6 @@ def difference(values: pd.Series, reference: pd.Series) -> Difference:
         warnings.simplefilter("ignore", RuntimeWarning)  # equal values: the interval is a point
         interval = ttest_ind(values, reference, equal_var=False).confidence_interval(0.95)
     return Difference(mean, float(interval.low), float(interval.high))
-
-
-def mean_differences(
-    done_cells: Groups, metrics: Iterable[str], references: Mapping[str, str]
-) -> dict[tuple[str, str, str], Difference]:
-    """Difference of each cell's done runs to those of its column's reference row, by (row, column, metric)."""
-    differences = {}
-    for metric in metrics:
-        values = {cell: group[metric].astype(float) for cell, group in done_cells.items()}
-        for row, column in done_cells:
-            differences[row, column, metric] = difference(values[row, column], values[references[column], column])
-    return differences
-
-
-def reference_rows(study: Study) -> dict[str, str]:
-    """The row of each column that the others are compared with: the first that it has."""
-    return {cell.column: cell.row for cell in reversed(study.cells())}
 
 
 def ranks(table: pd.DataFrame, seeds: int) -> pd.DataFrame:

@@ -95,11 +95,8 @@ def _fields(results: Results, rows: list[str], column: str) -> Iterator[tuple[st
     marks = results.ranks.xs(column, level="column").reindex(rows, fill_value=0)
     letters = footnotes(study)
     for metric in study.metrics:
-        yield (
-            with_arrow(metric),
-            [_value(each, metric) for each in part[metric].to_dict("records")],
-            list(marks[metric]),
-        )
+        texts = [_value(statistics, metric) for statistics in part[metric].to_dict("records")]
+        yield with_arrow(metric), texts, list(marks[metric])
         if study.published and metric in PAPERS_METRICS.values():
             values = [results.published.get((row, column, metric), Beside()) for row in rows]
             yield f"published {with_arrow(metric)}", [_published(value, metric, letters) for value in values], []
@@ -107,7 +104,7 @@ def _fields(results: Results, rows: list[str], column: str) -> Iterator[tuple[st
         yield "search value", [_number(study.searched.get(row, math.nan), study.metrics[0]) for row in rows], []
     for metric in study.metrics if reference is not None and len(study.rows) > 1 else ():
         if metric == study.metrics[0] or METRICS[metric].when == "final":
-            sides = {row: results.differences.get((row, column, metric), Difference()) for row in rows}
+            sides = {row: results.mean_differences.get((row, column, metric), Difference()) for row in rows}
             texts = ["" if row == reference else _difference(sides[row], metric) for row in rows]
             yield f"{METRICS[metric].label} − {reference}", texts, []
     counts = part[study.metrics[0], "n"]

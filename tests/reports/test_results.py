@@ -1,7 +1,7 @@
 """Results: each number computed once, the store asked once."""
 
 import pytest
-from stubs import stub_runs
+from stubs import no_results, stub_runs
 
 import reports.results
 from reports.results import Results
@@ -27,6 +27,12 @@ def test_cells_stand_in_the_studys_order_whatever_was_run(results):
     assert [len(runs) for runs in results.cells.values()] == [2, 0, 0, 2, 0]
     assert [len(runs) for runs in results.done.values()] == [1, 0, 0, 2, 0]
     assert results.pictured_runs == {("GAN", "one"): "GAN/one/0", ("a", "two"): "a/two/0"}
+
+
+def test_the_reference_of_a_column_is_the_first_row_that_it_has():
+    rows = {"GAN": {}, "a": {"lr": 1e-3}, "b": {"lr": 2e-3}}
+    study = Study("s", Config(), rows, {"one": {}, "two": {"loss": "hinge"}}, only={"GAN": ["one"]})
+    assert no_results(study).references == {"one": "GAN", "two": "a"}
 
 
 def test_a_part_has_the_runs_of_its_rows_and_columns(results):
@@ -61,6 +67,6 @@ def test_the_store_is_asked_for_the_runs_once(store, tiny_study, monkeypatch):
     monkeypatch.setattr(reports.results, "load_runs", load)
     results = Results(tiny_study, store)
     assert results.table["energy_distance_final", "n"].tolist() == [0, 0]
-    assert len(results.differences) == 4
+    assert len(results.mean_differences) == 4
     assert results.table is results.table
     assert asked == ["tiny"]

@@ -9,9 +9,8 @@ from scipy import stats
 from stubs import stub_runs
 
 from reports import ablation_table
-from reports.statistics import difference, ranks, reference_rows
+from reports.statistics import difference, ranks
 from spaces import Study
-from trainers.config import Config
 from trainers.run_state import RunState
 
 
@@ -70,9 +69,3 @@ def test_difference_is_welchs():
     found = difference(a, b)
     assert found == pytest.approx((a.mean() - b.mean(), a.mean() - b.mean() - half, a.mean() - b.mean() + half))
     assert math.isnan(difference(a[:1], b).low)
-
-
-def test_the_reference_of_a_column_is_the_first_row_that_it_has():
-    rows = {"GAN": {}, "a": {"lr": 1e-3}, "b": {"lr": 2e-3}}
-    study = Study("s", Config(), rows, {"one": {}, "two": {"loss": "hinge"}}, only={"GAN": ["one"]})
-    assert reference_rows(study) == {"one": "GAN", "two": "a"}
