@@ -228,8 +228,8 @@ def claims(
     that the options stand for."""
     from rich.console import Console
 
-    from reports.claims import Ledger, as_text, to_json, write_ledger
-    from reports.report import show
+    from reports.ledger import Ledger, as_text, to_json, write_ledger
+    from reports.screen import show
 
     ledger = Ledger(_store(tracking_uri, storage), *_variants(seeds, budget, set_, tiny))
     verdicts = ledger.verdicts(ids or [])
@@ -348,8 +348,8 @@ def _select(name: str, seeds: int | None, budget: float | None, pairs: list[str]
 def _variants(
     seeds: int | None, budget: float | None, pairs: list[str] | None, tiny: bool
 ) -> list[Callable[[Study], Study]]:
-    """What makes variants of a study: as it is, then by the selectors; of each with its own seeds or those asked for,
-    the more of them first."""
+    """Functions that make the variants of a study whose runs count: unchanged, then with the selectors; of each the
+    larger seed count first."""
     varied = {"budget": budget, "settings": _settings(pairs), "tiny": tiny}
     counts: list[Callable[[int], int]] = [lambda own: own]
     if seeds is not None:
@@ -402,10 +402,12 @@ def _report(study: Study, store: Store, folder: Path, outcomes: Iterable[Outcome
     """Write and print a study's table; of the winners of searches also the study and all trials."""
     from rich.console import Console
 
-    from reports.report import show, write_report
+    from reports.report import write_report
+    from reports.results import Results
+    from reports.screen import show
     from reports.searches import write_study, write_trials
 
-    text, paths = write_report(study, store, folder)
+    text, paths = write_report(Results(study, store), folder)
     show(text, Console())
     if study.searched:
         paths += [write_study(study, folder), *(write_trials(outcome, folder) for outcome in outcomes)]

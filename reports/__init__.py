@@ -1,14 +1,11 @@
-"""Reads the store: statistics, tables, figures."""
+"""A study's results: statistics, tables, figures, verdicts on claims. pandas and SciPy are imported when asked for."""
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+from trainers.lazy import exports
+
+if TYPE_CHECKING:
+    from reports.statistics import ablation_table
 
 __all__ = ["ablation_table"]
-
-
-def __getattr__(name: str) -> Any:
-    """ablation_table, imported when it is asked for: pandas and SciPy take a second."""
-    if name == "ablation_table":
-        from reports.table import ablation_table
-
-        return ablation_table
-    raise AttributeError(f"module 'reports' has no attribute {name!r}")
+__getattr__ = exports(__name__, {"ablation_table": "reports.statistics"})

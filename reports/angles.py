@@ -7,12 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.style import COLOURS, GREY, labelled, legend, look, panels
-from search.store import Store
-from search.store.queries import histories
-from spaces import Study
+from reports.results import Results
+from reports.style import COLOURS, GREY, labelled, legend, line_style, panels
 from trainers.names import ANGLE_STEP
-from trainers.run_state import RunState
 
 PAIRS = {"real_fake": "real, fake", "step_real": "step, real", "step_fake": "step, fake"}
 ANGLES = {f"{pair}_obtuse": label for pair, label in PAIRS.items()}
@@ -21,15 +18,16 @@ DEGREES = range(0, 181, ANGLE_STEP)
 HATCHES = ["", "///", "...", "xxx"]
 
 
-def angle_data(runs: pd.DataFrame, study: Study, store: Store) -> pd.DataFrame:
+def angle_data(results: Results) -> pd.DataFrame:
     """Shares of steps at the end of the done runs: one line a (cell, key) with mean, std and n; empty if none has
     angles. Keys are those of ANGLES, CASES and the histograms (`angle_real_fake_120`: nearest to 120 degrees)."""
-    done = runs[(runs["state"] == RunState.DONE) & runs["row"].isin(study.rows) & runs["column"].isin(study.columns)]
-    cells = {run.run_id: " / ".join(filter(None, (run.row, run.column))) for run in done.itertuples()}
+    cells = {
+        run_id: " / ".join(filter(None, label)) for label, runs in results.done.items() for run_id in runs["run_id"]
+    }
     shares = []
     for key in (*ANGLES, *CASES, *(f"angle_{pair}_{degrees:03d}" for pair in PAIRS for degrees in DEGREES)):
-        series = histories(store, cells, key)
-        shares += [(cells[run], key, points[-1][2]) for run, points in series.items() if points]
+        series = results.histories(key)
+        shares += [(cells[run_id], key, points[-1][1]) for run_id, points in series.items() if points]
         if not shares:  # no run measures angles
             break
     grouped = pd.DataFrame(shares, columns=["cell", "key", "share"]).groupby(["cell", "key"], sort=False)
@@ -47,8 +45,8 @@ def draw_histograms(data: pd.DataFrame) -> Figure:
             part = data[data["cell"] == cell].set_index("key")
             part = part.reindex([f"angle_{pair}_{degrees:03d}" for degrees in DEGREES])
             mean, std = part["mean"], part["std"].fillna(0)
-            handles[labelled(f"{cell} (n = {counts[cell]})")] = axis.plot(DEGREES, mean, **look(index))[0]
-            low, colour = (mean - std).clip(lower=0), look(index)["color"]
+            handles[labelled(f"{cell} (n = {counts[cell]})")] = axis.plot(DEGREES, mean, **line_style(index))[0]
+            low, colour = (mean - std).clip(lower=0), line_style(index)["color"]
             axis.fill_between(DEGREES, low, mean + std, color=colour, alpha=0.15, linewidth=0)
         axis.axvline(90, color=GREY, linestyle="dotted", linewidth=1)
         axis.set_xticks(range(0, 181, 45))

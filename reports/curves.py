@@ -10,26 +10,24 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from reports.style import ABREAST, GREY, labelled, legend, log_values, look, panels, titled
-from search.store import Store
-from search.store.queries import histories
+from reports.results import Results
+from reports.style import ABREAST, GREY, labelled, legend, line_style, log_values, panels, titled
 from spaces import Study
 from trainers.names import METRICS, Metric
-from trainers.run_state import RunState
 
 ZOOM = 2  # an inset shows so many cooperative stages
 SHORT = 8  # a run has an inset if it is longer than so many cooperative stages
 INSET_POINTS = 4  # that an inset shows at the least
 
 
-def curves_data(runs: pd.DataFrame, study: Study, store: Store, key: str) -> pd.DataFrame:
-    """A row metric over images: one line a (row, column, images) with mean, std and n over the done runs."""
-    done = runs[(runs["state"] == RunState.DONE) & runs["row"].isin(study.rows) & runs["column"].isin(study.columns)]
-    series = histories(store, done["run_id"], key)
+def curves_data(results: Results, key: str) -> pd.DataFrame:
+    """A key of the evaluations over images: one line a (row, column, images) with mean, std and n over done runs."""
+    series = results.histories(key)
     points = [
-        (run.row, run.column, images, value)
-        for run in done.itertuples()
-        for images, value in {images: value for _, images, value in series[run.run_id]}.items()
+        (*label, images, value)
+        for label, runs in results.done.items()
+        for run_id in runs["run_id"]
+        for images, value in series[run_id]
     ]
     grouped = pd.DataFrame(points, columns=["row", "column", "images", "value"]).groupby(
         ["row", "column", "images"], sort=False
@@ -61,7 +59,7 @@ def draw_curves(data: pd.DataFrame, study: Study, key: str, note: str = "") -> F
         axis.set_xlabel("training images")
         titled(axis, column or study.title)
         for (row, _), end in ((cell, end) for cell, end in ends.items() if cell[1] == column and cell[0] in rows):
-            colour = GREY if len(set(ends.values())) == 1 else look(rows.index(row))["color"]
+            colour = GREY if len(set(ends.values())) == 1 else line_style(rows.index(row))["color"]
             axis.vlines(end, 0, 1, colour, "dotted", transform=axis.get_xaxis_transform(), linewidth=1)
         if metric.lower_is_better and (data["mean"] > 0).any():
             log_values(axis)
@@ -84,12 +82,12 @@ def _draw(axis: Axes, data: pd.DataFrame, rows: Collection[str], metric: Metric)
         line = line[line["mean"] > 0] if metric.lower_is_better else line
         if line.empty:
             continue
-        handles[row] = axis.plot(line["images"], line["mean"], label=labelled(row), **look(index))[0]
+        handles[row] = axis.plot(line["images"], line["mean"], label=labelled(row), **line_style(index))[0]
         spread = line["std"].fillna(0)
         low = line["mean"] - spread
         low = low.clip(lower=line["mean"] / 10) if metric.lower_is_better else low
         axis.fill_between(
-            line["images"], low, line["mean"] + spread, color=look(index)["color"], alpha=0.15, linewidth=0
+            line["images"], low, line["mean"] + spread, color=line_style(index)["color"], alpha=0.15, linewidth=0
         )
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.grid(alpha=0.3, which="both", linewidth=0.5)

@@ -3,63 +3,41 @@
 from __future__ import annotations
 
 import itertools
-import math
 import textwrap
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from reports.style import COLOURS, read
-from reports.table import by_cell
-from search.store import Store
-from search.store.queries import histories, pictures
+from reports.results import Pictures, Results
+from reports.style import COLOURS, read_image
 from spaces import Cell, Study
+from spaces.claims import Label
 from trainers.messages import printable
 from trainers.names import POINT_DATASETS
-from trainers.run_state import RunState
 
-Pictures = dict[tuple[str, str], dict[int, Path]]  # by cell, then by images shown
-Scores = dict[tuple[str, str], dict[int, list[float]]]  # by cell, then by images shown: D's mean logit of each mode
-MOMENTS = 6  # of a strip, and those at the end of the cooperative stage
+Scores = dict[Label, dict[int, list[float]]]  # by cell, then by images shown: D's mean logit of each mode
+STRIP_STEPS = 6  # evenly spaced; those at the end of a cooperative stage come on top
 STRIP, TILE = 0.95, 0.55  # inches: a picture of a strip, an image of a translation
 BARS = 0.45  # of a picture's height: the scores below it
 GRID, PADDING = 8, 2  # of what trainers.loop writes for pairs: images a line, pixels between them
 SHOWN = 8  # images that are shown translated
 
 
-def samples_data(
-    runs: pd.DataFrame, study: Study, store: Store, folder: Path, moments: Iterable[float] = (math.inf,)
-) -> Pictures:
-    """The grids nearest to some numbers of images, by default the last, of each cell's first done seed that has any,
-    fetched into the folder."""
-    moments = list(moments)
-    found = {cell: pictures(store, run_id, folder, moments) for cell, run_id in shown(runs, study).items()}
-    return {cell: grids for cell, grids in found.items() if grids}
-
-
-def shown(runs: pd.DataFrame, study: Study) -> dict[tuple[str, str], str]:
-    """The run of each cell that pictures show: its first done seed."""
-    cells = by_cell(runs[runs["state"] == RunState.DONE], study)
-    return {cell: group.sort_values("seed")["run_id"].iloc[0] for cell, group in cells.items() if not group.empty}
-
-
-def class_scores(runs: pd.DataFrame, study: Study, store: Store) -> Scores:
+def class_scores(results: Results) -> Scores:
     """D's mean logits of real points of each mode (aw paper, section 5.3) at every evaluation of the runs that pictures
     show; none of a run that has none."""
-    cells = {run_id: cell for cell, run_id in shown(runs, study).items()}
-    found: Scores = {}
-    modes = (histories(store, cells, f"class_logit_{mode:02d}") for mode in itertools.count())
-    for logits in itertools.takewhile(lambda held: any(held.values()), modes):
+    cells = {run_id: label for label, run_id in results.pictured_runs.items()}
+    scores: Scores = {}
+    modes = (results.histories(f"class_logit_{mode:02d}", cells) for mode in itertools.count())
+    for logits in itertools.takewhile(lambda by_run: any(by_run.values()), modes):
         for run_id, points in logits.items():
-            for images, logit in {images: logit for _, images, logit in points}.items():
-                found.setdefault(cells[run_id], {}).setdefault(images, []).append(logit)
-    return found
+            for images, logit in points:
+                scores.setdefault(cells[run_id], {}).setdefault(images, []).append(logit)
+    return scores
 
 
 def draw_samples(pictures: Pictures, study: Study) -> Figure:
@@ -73,7 +51,7 @@ def draw_samples(pictures: Pictures, study: Study) -> Figure:
             axis.axis("off")
             axis.set_title(printable(" / ".join(filter(None, (row, column)))), fontsize=10)
             if (row, column) in pictures:
-                axis.imshow(read(max(pictures[row, column].items())[1]), interpolation="nearest")
+                axis.imshow(read_image(max(pictures[row, column].items())[1]), interpolation="nearest")
     return figure
 
 
@@ -82,16 +60,16 @@ def has_points(study: Study) -> bool:
     return all(cell.config.dataset in POINT_DATASETS for cell in study.cells())
 
 
-def moments(study: Study) -> list[int]:
+def strip_steps(study: Study) -> list[int]:
     """Images at which a strip shows samples: a few from 0 to the end, and the last evaluation of each cooperative
     stage."""
     chosen = set()
     for cell in study.cells():
         every, end = cell.config.eval_every, cell.config.n_images
-        chosen |= {_nearest(end * i / (MOMENTS - 1), every, end) for i in range(MOMENTS)}
+        chosen |= {_nearest(end * i / (STRIP_STEPS - 1), every, end) for i in range(STRIP_STEPS)}
         if every < cell.config.n_coop < end:
             chosen.add(cell.config.n_coop // every * every)
-    return sorted(chosen)[: 2 * MOMENTS]
+    return sorted(chosen)[: 2 * STRIP_STEPS]
 
 
 def _nearest(images: float, every: int, end: int) -> int:
@@ -118,7 +96,7 @@ def draw_strips(pictures: Pictures, study: Study, scores: Scores | None = None) 
         for axis, step in zip(line, steps, strict=True):
             _frame(axis, cell, step)
             if step in pictures[cell.row, cell.column]:
-                axis.imshow(read(pictures[cell.row, cell.column][step]), interpolation="antialiased")
+                axis.imshow(read_image(pictures[cell.row, cell.column][step]), interpolation="antialiased")
             else:
                 axis.set_visible(False)
         line[0].set_visible(True)
@@ -127,11 +105,11 @@ def draw_strips(pictures: Pictures, study: Study, scores: Scores | None = None) 
             _bars(next(lines), steps, scores[cell.row, cell.column])
     for axis, step in zip(axes[0], steps, strict=True):
         axis.set_title(EngFormatter(sep="")(step), fontsize=7, pad=3)
-    told = "images shown to the discriminator"
+    legend = "images shown to the discriminator"
     staged = any(_cooperative(cell, step) for cell in cells for step in steps)
-    told += "; thick orange frame: cooperative stage" if staged else ""
-    told += "; bars: its mean logit of each mode" if scores else ""
-    figure.text(0.5, 0.04 / size[1], told, ha="center", va="bottom", fontsize=7)
+    legend += "; thick orange frame: cooperative stage" if staged else ""
+    legend += "; bars: its mean logit of each mode" if scores else ""
+    figure.text(0.5, 0.04 / size[1], legend, ha="center", va="bottom", fontsize=7)
     return figure
 
 
@@ -168,7 +146,7 @@ def _wrapped(label: str, inches: float) -> str:
     return "\n".join(textwrap.wrap(printable(label), max(8, int(inches * 17)), max_lines=2, placeholder=" …"))
 
 
-def pairs(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def split_pairs(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sources and translations, each [32, H, W, 3], of the grid of a translation's samples.
 
     The grid has lines of source, translation, source, ... with a frame of PADDING pixels around each image.
@@ -184,7 +162,7 @@ def draw_translations(pictures: Pictures, study: Study) -> Figure:
     """The first source images and below each what every row of the study makes of it, a block a column."""
     blocks: dict[str, dict[str, np.ndarray]] = {}
     for (row, column), grids in pictures.items():
-        sources, translations = pairs(read(max(grids.items())[1]))
+        sources, translations = split_pairs(read_image(max(grids.items())[1]))
         blocks.setdefault(column, {"source": sources})[row] = translations
     labels = [label for block in blocks.values() for label in block]
     left, title = 0.1 + 0.055 * min(24, max(map(len, labels))), 0.25 if any(blocks) else 0.02  # inches

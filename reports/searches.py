@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from rich.console import Console
 
-from reports.table import write_csv
+from reports.spreadsheet import write_csv
 from spaces import Study
 from trainers.messages import printable
 from trainers.names import METRICS

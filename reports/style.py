@@ -73,7 +73,7 @@ def titled(axis: Axes, text: str) -> None:
     axis.set_title(textwrap.fill(printable(text), int(PANEL[0] * 15)))
 
 
-def look(index: int) -> dict[str, Any]:
+def line_style(index: int) -> dict[str, Any]:
     """Colour and line style of the i-th line."""
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": STYLES[index % len(STYLES)]}
 
@@ -87,7 +87,7 @@ def log_values(axis: Axes) -> None:
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 
-def read(path: Path) -> np.ndarray:
+def read_image(path: Path) -> np.ndarray:
     """A picture as RGB [H, W, 3] in 0..1."""
     picture: np.ndarray = plt.imread(path)
     return np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture[..., :3]

@@ -12,13 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter, NullLocator
 
+from reports.results import Results
+from reports.statistics import STATISTICS
 from reports.style import ABREAST, COLOURS, GREY, MARKERS, STYLES, labelled, legend, panels
-from reports.table import STATISTICS, ablation_table
+from reports.table import with_arrow
 from spaces import Cell, Study
-from trainers.names import METRICS, REFERENCES
+from trainers.names import REFERENCES
 
 VALUES = 3  # of a field at the least, to be a sweep
-LINES, REFERENCE_LINES, FIELDS = 12, 3, 6  # of a figure
+MAX_LINES, MAX_REFERENCES, MAX_FIELDS = 12, 3, 6  # of a figure
 IN_IMAGES = ("n_images", "n_coop", "n_train", "eval_every", "ema_start", "ema_halflife", "ada_images")
 ALIKE = ("dataset", "backbone", "loss")  # in which a reference agrees with a line
 
@@ -38,19 +40,19 @@ def sweeps(study: Study) -> dict[str, list[Line]]:
     """
     cells = study.cells()
     fields = _varied(cells)
-    found = {}
+    swept = {}
     for name, values in fields.items():
         if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
             others = [column for other, column in fields.items() if other != name]
             lines = _lines(name, cells, values, others)
             if any(len(line.cells) >= VALUES for line in lines):
-                found[name] = lines
-    on_lines = {cell.config.cell_key for lines in found.values() for line in lines for cell in line.cells.values()}
+                swept[name] = lines
+    on_lines = {cell.config.cell_key for lines in swept.values() for line in lines for cell in line.cells.values()}
     lone = [cell for cell in cells if cell.config.cell_key not in on_lines]
-    for lines in found.values():
+    for lines in swept.values():
         kinds = {_kind(cell) for line in lines for cell in line.cells.values()}
         lines += [Line(cell.label, {math.nan: cell}) for cell in lone if _kind(cell) in kinds]
-    return found
+    return swept
 
 
 def _kind(cell: Cell) -> tuple[Any, ...]:
@@ -94,24 +96,23 @@ def _shared(labels: Iterable[str]) -> str:
     return " ".join(word for word in words[0] if all(word in other for other in words)).rstrip(",")
 
 
-def sweep_metric(study: Study) -> str:
+def sweep_metric(results: Results) -> str:
     """The metric to draw: the first that has published values beside it, which are the best of evaluations, else the
     first."""
-    from reports.published import published_values
-
-    stated = {metric for row, _, metric in published_values(study) if row in study.rows}
+    study = results.study
+    stated = {metric for row, _, metric in results.published if row in study.rows}
     return next((metric for metric in study.metrics if metric in stated), study.metrics[0])
 
 
-def sweep_data(runs: pd.DataFrame, study: Study, metric: str) -> pd.DataFrame:
+def sweep_data(results: Results, metric: str) -> pd.DataFrame:
     """One line a point: field, label of its line, x (NaN of a reference), mean, std, n, diverged, published; those
     alone that have a mean or a published value."""
-    found = sweeps(study)
-    table = ablation_table(runs, study)[metric] if found else pd.DataFrame()
+    lines_by_field = sweeps(results.study)
+    table = results.table[metric]
     points = []
-    for field, lines in list(found.items())[:FIELDS]:
-        swept = [line for line in lines if len(line.cells) > 1][:LINES]
-        for line in swept + [line for line in lines if len(line.cells) == 1][:REFERENCE_LINES]:
+    for field, lines in list(lines_by_field.items())[:MAX_FIELDS]:
+        swept = [line for line in lines if len(line.cells) > 1][:MAX_LINES]
+        for line in swept + [line for line in lines if len(line.cells) == 1][:MAX_REFERENCES]:
             for x, cell in line.cells.items():
                 points.append({"field": field, "label": line.label, "x": x, **table.loc[(cell.row, cell.column)]})
     data = pd.DataFrame(points, columns=["field", "label", "x", *STATISTICS])
@@ -137,7 +138,7 @@ def draw_sweeps(data: pd.DataFrame, metric: str, note: str = "") -> Figure:
     if values.min() > 0 and values.max() > 10 * values.min():
         axes[0].set_yscale("log")
     for axis in axes[::ABREAST]:
-        axis.set_ylabel(METRICS[metric].label + (" ↓" if METRICS[metric].lower_is_better else " ↑"))
+        axis.set_ylabel(with_arrow(metric))
     legend(figure, handles, note)
     return figure
 
@@ -160,10 +161,9 @@ def _counted(label: str, data: pd.DataFrame) -> str:
     """A line's label with its numbers of seeds, those that diverged, or that it is published alone."""
     part = data[data["label"] == label]
     counts, lost = part["n"].fillna(0).astype(int), int(part["diverged"].fillna(0).sum())
-    some = sorted(set(counts))
-    told = [f"n = {some[0]}" if len(some) == 1 else f"n = {some[0]} to {some[-1]}"] if some[-1] else ["published alone"]
-    told += [f"{lost} diverged"] if lost else []
-    return labelled(f"{label} ({', '.join(told)})".strip())
+    low, high = min(counts), max(counts)
+    seeds = (f"n = {low}" if low == high else f"n = {low} to {high}") if high else "published alone"
+    return labelled(f"{label} ({seeds}{f', {lost} diverged' if lost else ''})".strip())
 
 
 def _scale_x(axis: Axes, values: Sequence[float], field: str) -> None:

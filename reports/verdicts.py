@@ -103,9 +103,9 @@ def compare_shares(treatment: tuple[int, int], control: tuple[int, int]) -> Test
         return Test(math.nan, 0.0, math.inf, p_for, p_against, "share", counts)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an end of the interval at 0 or infinity
-        found = odds_ratio(np.array(table))
-        interval = found.confidence_interval(1 - LEVEL)
-    return Test(float(found.statistic), float(interval.low), float(interval.high), p_for, p_against, "share", counts)
+        odds = odds_ratio(np.array(table))
+        interval = odds.confidence_interval(1 - LEVEL)
+    return Test(float(odds.statistic), float(interval.low), float(interval.high), p_for, p_against, "share", counts)
 
 
 def _share(events: int, runs: int) -> str:
@@ -125,8 +125,11 @@ def holm(p_values: Sequence[float], level: float = LEVEL / 2) -> list[bool]:
 
 
 def judge(tests: Sequence[Test]) -> Judgement:
-    """A claim holds if each of its parts does, and fails if one lies beyond its range; a part that could not be tested
-    counts in the correction and holds nothing up but the claim."""
+    """A claim holds if each of its parts does, and fails if one lies beyond its range.
+
+    A part that could not be tested counts in Holm's correction and leaves the claim undecided unless another part
+    contradicts it.
+    """
     if all(holm([test.p_for for test in tests])):
         return "holds"
     return "fails" if any(holm([test.p_against for test in tests])) else "undecided"

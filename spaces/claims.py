@@ -23,8 +23,8 @@ class Part(NamedTuple):
 
     `kind` is what is compared: ratio of geometric means (two cells a side: a ratio of ratios), difference of means, or
     share of the runs whose metric is at least `reaches`, where `treatment` is claimed to have the larger one. `metric`
-    is a name in METRICS, a measure of reports.claims, a key of a run's evaluations (its last value: `seconds` are those
-    of training alone), or two keys with a minus between.
+    is a name in METRICS, a measure of reports.measurements, a key of a run's evaluations (its last value: `seconds` are
+    those of training alone), or two keys with a minus between.
     """
 
     study: str

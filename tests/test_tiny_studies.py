@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from reports.report import write_report
+from reports.results import Results
 from search.plan import make_plan
 from spaces import STUDIES
 
@@ -37,7 +38,7 @@ def made(study, store, folder):
     states = run_study(study, store)
     assert set(states.values()) <= {"done"}
     assert not make_plan(study, store).missing
-    text, paths = write_report(study, store, folder)
+    text, paths = write_report(Results(study, store), folder)
     labels = {"row": str, "column": str}
     table = pd.read_csv(folder / "table.csv", dtype=labels, keep_default_na=False, na_values={"run_ids": ""})
     table = table.set_index(["row", "column"])

@@ -14,11 +14,15 @@ from mutations import counts, mutated, mutated_json
 
 import trainers.checkpoint
 from ganablate import main
-from reports.table import as_text, to_csv, to_latex, to_markdown
+from reports.latex import to_latex
+from reports.markdown import to_markdown
+from reports.results import Results
+from reports.spreadsheet import to_csv
+from reports.table import as_text
 from reports.why import explain
 from search.importing import import_runs
 from search.plan import make_plan
-from search.store import Store, load_runs, queries
+from search.store import Store, queries
 from search.store.database import StoredRun
 from search.store.delivery import mlflow_metrics
 from spaces import Study
@@ -246,11 +250,11 @@ def test_what_comes_back_from_a_store(fuzz, n, monkeypatch):
         monkeypatch.setattr(queries, "_from_database", lambda store, read, tag, values: held)
         json.dumps(make_plan(study, store).to_json())
         explain(study, store, "GAN")
-        runs = load_runs(study, store=store)
-        text = as_text(runs, study)
+        results = Results(study, store)
+        text = as_text(results)
         assert to_markdown(text)
-        assert to_latex(text, runs, study)
-        assert len(to_csv(runs, study)) == 2
+        assert to_latex(text, results)
+        assert len(to_csv(results)) == 2
 
     fuzz(n, records(study), attempt)
     with pytest.raises(ValueError, match="whose id"):

@@ -13,15 +13,20 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
+from stubs import StubResults, stub_runs
 
 from reports.curves import draw_curves
-from reports.report import show
-from reports.table import as_text, escape_latex, spreadsheet_safe, to_latex, to_markdown, write_csv
+from reports.latex import escape_latex, to_latex
+from reports.markdown import to_markdown
+from reports.screen import show
+from reports.spreadsheet import spreadsheet_safe, write_csv
+from reports.table import as_text
 from search.plan import Job
 from search.progress import SweepProgress
 from spaces import Study
 from trainers.config import Config
 from trainers.messages import printable
+from trainers.run_state import RunState
 
 NASTY = [
     "50% & $x_1$ {a}~^\\ #",
@@ -59,11 +64,10 @@ def study_of(rows, title="s"):
     return Study(title, Config(), rows={row: {} for row in rows}, seeds=1)
 
 
-def runs_of(rows, values=(-1.5,)):
-    """A done run a row."""
-    line = {"column": "", "seed": 0, "state": "done", "run_id": "r", "protocol": "p", "code_version": "1"}
-    line |= {"data_digest": "d", "features_digest": "f", "evaluations": 3}
-    return pd.DataFrame([{**line, "row": row, "fid_final": values[0], "fid_best": values[0]} for row in rows])
+def results_of(rows):
+    """A done run a row, in a study titled as the first."""
+    runs = stub_runs({row: [-1.5] for row in rows}, ["fid_final", "fid_best"], run_id="r", evaluations=3)
+    return StubResults(study_of(rows, rows[0]), runs)
 
 
 def test_what_a_terminal_gets_is_one_line_that_moves_no_cursor():
@@ -75,7 +79,7 @@ def test_what_a_terminal_gets_is_one_line_that_moves_no_cursor():
 @example(NASTY)
 def test_the_screen_shows_labels_as_they_are(rows):
     console = Console(file=io.StringIO(), width=10_000, force_terminal=False)
-    show(as_text(runs_of(rows), study_of(rows, rows[0])), console)
+    show(as_text(results_of(rows)), console)
     shown = console.file.getvalue()
     for row in rows:
         assert printable(row).strip() in shown
@@ -87,8 +91,8 @@ def test_no_label_ends_a_sweep(monkeypatch):
         console = Console(file=io.StringIO(), width=1_000, force_terminal=terminal)
         for cell in study_of(NASTY).cells():
             with SweepProgress(1, 96_000, console) as display:
-                display.update(Job(cell, 0, "running", "r"), 10, 1.0)
-                display.end(Job(cell, 0, "running", "r"), "failed: [/] [red]", 1.0)
+                display.update(Job(cell, 0, RunState.RUNNING, "r"), 10, 1.0)
+                display.end(Job(cell, 0, RunState.RUNNING, "r"), "failed: [/] [red]", 1.0)
         shown = console.file.getvalue()
         assert terminal or all(printable(row) in shown for row in NASTY)
         assert terminal or shown.count("failed: [/] [red]") == len(NASTY)
@@ -98,7 +102,7 @@ def test_no_label_ends_a_sweep(monkeypatch):
 @given(some_labels)
 @example(NASTY)
 def test_markdown_shows_labels_as_they_are(rows):
-    markdown = to_markdown(as_text(runs_of(rows), study_of(rows, rows[0])))
+    markdown = to_markdown(as_text(results_of(rows)))
     tokens = MarkdownIt("commonmark").enable("table").parse(markdown)
     kinds = [token.type for token in tokens if token.nesting == 1]
     assert kinds[0] == "table_open"
@@ -138,8 +142,8 @@ LATIN = "".join(chr(c) for c in [*range(0xA1), *range(0xC0, 0x100), *range(0x3B1
 def test_latex_compiles_whatever_the_labels(tmp_path_factory, rows):
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed: no table is compiled")
-    study = study_of(rows, rows[0])
-    latex = to_latex(as_text(runs_of(rows), study), runs_of(rows), study)
+    results = results_of(rows)
+    latex = to_latex(as_text(results), results)
     code, said = compile_latex(latex, tmp_path_factory.mktemp("tex"))
     assert code == 0, said[-2000:]
 
@@ -148,9 +152,9 @@ def test_latex_compiles_whatever_the_labels(tmp_path_factory, rows):
 @given(some_labels)
 @example(NASTY)
 def test_latex_keeps_its_columns_and_comments(rows):
-    study = study_of(rows, rows[0])
-    text = as_text(runs_of(rows), study)
-    latex = to_latex(text, runs_of(rows), study)
+    results = results_of(rows)
+    text = as_text(results)
+    latex = to_latex(text, results)
     tabulars = latex.split("\\begin{tabular}{l")[1:]
     columns = [tabular.index("}") for tabular in tabulars]
     assert sum(columns) == text.cells.shape[1]

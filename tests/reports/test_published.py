@@ -3,18 +3,22 @@
 import io
 import math
 
-import pandas as pd
 import pytest
 from rich.console import Console
+from stubs import no_results, stub_runs
 
 from reports import ablation_table
+from reports.latex import to_latex
+from reports.markdown import to_markdown
 from reports.published import footnotes, published_values
-from reports.report import show, write_report
-from reports.table import as_text, to_csv, to_latex, to_markdown
+from reports.report import write_report
+from reports.results import Results
+from reports.screen import show
+from reports.spreadsheet import to_csv
+from reports.table import as_text
 from search.store import load_runs
 from spaces import STUDIES, Study, published
 from spaces.recipes import STYLEGAN2, STYLEGAN2_COOP
-from trainers.names import METRICS
 
 
 @pytest.fixture
@@ -47,20 +51,15 @@ def table3():
     )
 
 
-def none(study):
-    columns = ["row", "column", "seed", "state", "run_id", "protocol", "code_version", "data_digest"]
-    return pd.DataFrame(columns=[*columns, "features_digest", "evaluations", *METRICS])
-
-
 def test_values_join_by_label_at_the_papers_own_protocol(table7):
-    table = ablation_table(none(table7), table7)
+    table = ablation_table(stub_runs({}), table7)
     assert table.loc[("StyleGAN2 (gamma=0.01)", "lr=0.0030"), ("fid_best", "published")] == 8.71
     assert table.loc[("StyleGAN2 + CoopInit (gamma=0.00)", "lr=0.0020"), ("fid_best", "published")] == 6.16
     assert table["fid_final", "published"].isna().all()  # the papers report the best
 
 
 def test_nothing_run_shows_published_values_and_dashes(table7):
-    text = as_text(none(table7), table7)
+    text = as_text(no_results(table7))
     assert list(text.cells.loc["StyleGAN2 (gamma=0.01)"]) == [
         "–", "–", "9.28 (=)", "", "0/3", "–", "–", "8.95 (=)", "", "0/3", "–", "–", "8.71 (=)", "", "0/3",
     ]  # fmt: skip
@@ -83,8 +82,8 @@ def test_nothing_run_shows_published_values_and_dashes(table7):
 def test_a_footnote_names_what_differs(table7, varied, told):
     study = table7.variant(**varied)
     assert not any(each.comparable for each in published_values(study).values())
-    assert told in as_text(none(study), study).caption
-    assert as_text(none(study), study).cells.iloc[0, 2].startswith("9.28 (a")
+    assert told in as_text(no_results(study)).caption
+    assert as_text(no_results(study)).cells.iloc[0, 2].startswith("9.28 (a")
 
 
 def test_what_changes_no_number_of_the_protocol_is_no_difference(table7):
@@ -109,7 +108,7 @@ def test_equal_notes_share_a_letter(table7):
 
 
 def test_rows_that_are_only_quoted_have_no_runs(table3):
-    text = as_text(none(table3), table3)
+    text = as_text(no_results(table3))
     assert list(text.cells.index)[:3] == ["SN-GAN", "SS-GAN (quoted)", "MSGAN (quoted)"]
     assert text.cells.loc["SN-GAN", "published best IS ↑"] == "8.18 ± 0.12 (=, a)"
     assert text.cells.loc["SRN-GAN (quoted)", "published best FID ↓"] == "19.55"
@@ -119,14 +118,14 @@ def test_rows_that_are_only_quoted_have_no_runs(table3):
 
 
 def test_csv_says_what_is_comparable(table3):
-    frame = to_csv(none(table3), table3).set_index("row")
+    frame = to_csv(no_results(table3)).set_index("row")
     assert frame.loc["SN-GAN", ["is_best_published", "is_best_published_std", "is_best_comparable"]].tolist() == [
         8.18, 0.12, True,
     ]  # fmt: skip
     assert not frame.loc["SS-GAN", "fid_best_comparable"]
     assert math.isnan(frame.loc["SS-GAN", "fid_final_mean"])
     varied = table3.variant(budget=0.5)
-    assert "n_images" in to_csv(none(varied), varied).set_index("row").loc["SN-GAN", "fid_best_notes"]
+    assert "n_images" in to_csv(no_results(varied)).set_index("row").loc["SN-GAN", "fid_best_notes"]
 
 
 def test_no_value_without_a_setting_is_comparable_on_the_papers_own_data_either():
@@ -151,46 +150,22 @@ def test_no_value_without_a_setting_is_comparable_on_the_papers_own_data_either(
 def test_contradictions_of_a_paper_are_footnotes(table7, monkeypatch):
     noted = [value._replace(note="table 10 says 5.12") for value in published("coopinit/table7")]
     monkeypatch.setattr("reports.published.published", lambda table: noted)
-    text = as_text(none(table7), table7)
+    text = as_text(no_results(table7))
     assert text.cells.iloc[0, 2] == "9.28 (=, a)"
     assert "(a): table 10 says 5.12." in text.caption
 
 
 def test_all_forms_hold_them(table3):
-    text = as_text(none(table3), table3)
+    text = as_text(no_results(table3))
     assert "8.18 ± 0.12 (=, a)" in to_markdown(text)
-    assert r"8.18 $\pm$ 0.12 (=, a)" in to_latex(text, none(table3), table3)
+    assert r"8.18 $\pm$ 0.12 (=, a)" in to_latex(text, no_results(table3))
     console = Console(file=io.StringIO(), width=300)
     show(text, console)
     assert "SRN-GAN (quoted)" in console.file.getvalue()
 
 
 def test_a_report_of_nothing_run(store, table3, tmp_path):
-    text, paths = write_report(table3, store, tmp_path)
+    text, paths = write_report(Results(table3, store), tmp_path)
     assert len(load_runs(table3, store=store)) == 0
     assert text.cells.loc["SN-GAN", "published best FID ↓"].startswith("22.40 (=")
     assert all(path.stat().st_size for path in paths)
-
-
-@pytest.mark.parametrize("name", [name for name, study in STUDIES.items() if study.published])
-def test_a_narrow_screen_breaks_no_value(name):
-    """However many columns and metrics it has; heads break between words."""
-    study = STUDIES[name]
-    console = Console(width=80, file=io.StringIO())
-    text = as_text(none(study), study)
-    show(text, console)
-    lines = console.file.getvalue().splitlines()
-    told = [cell.strip() for line in lines if line.startswith("│") for cell in line.split("│")[1:-1]]
-    values = [value for value in text.cells.to_numpy().ravel() if value]
-    assert set(values) <= set(told)
-    assert max(map(len, lines)) <= 80
-
-
-@pytest.mark.parametrize(("width", "tables"), [(79, 3), (400, 1)])
-def test_a_table_that_is_too_wide_is_one_for_each_column(width, tables, table7):
-    console = Console(width=width, file=io.StringIO())
-    show(as_text(none(table7), table7), console)
-    shown = console.file.getvalue()
-    assert shown.count("┏") == tables
-    assert all(value in shown for value in ("6.16 (=)", "8.95 (=)", "8.71 (=)"))
-    assert (f"{table7.title}: lr=0.0025" in shown) == (tables > 1)

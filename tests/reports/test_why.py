@@ -5,6 +5,7 @@ import pytest
 from reports.why import explain
 from search.store import load_runs
 from search.store.delivery import Delivery
+from trainers.run_state import RunState
 
 
 def test_a_cell_leads_to_its_runs(store, make_runs, tiny_study):
@@ -23,7 +24,7 @@ def test_a_cell_leads_to_its_runs(store, make_runs, tiny_study):
 
 def test_why_a_run_failed(store, tiny_study):
     run_id = Delivery(store).create(tiny_study, tiny_study.cells()[0], 0)
-    Delivery(store).finish(run_id, "failed", "OSError: disk full")
+    Delivery(store).finish(run_id, RunState.FAILED, "OSError: disk full")
     assert "    OSError: disk full" in explain(tiny_study, store, "GAN")
 
 

@@ -1,0 +1,129 @@
+"""What claims compare: of each run a metric of its table, a measure of its evaluations, or what it recorded last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from reports.results import Results, Series
+from reports.statistics import mixture
+from spaces import Part
+from spaces.claims import Label
+from trainers.config import Config
+from trainers.names import METRICS
+from trainers.run_state import IN_TABLE, RunState
+
+TIME = "seconds"  # of training, as evaluations record it: those of a table of runs have the evaluations too
+
+
+class Untestable(Exception):
+    """Why a part cannot be tested, in words."""
+
+
+class Measurements:
+    """Values of a part's metric, one a run; a diverged run has the worst value, infinity, but no time.
+
+    Raises Untestable unless all seeds of all its cells have ended: to look again after every seed would raise false
+    verdicts.
+    """
+
+    def __init__(self, part: Part, results: Results) -> None:
+        self.part, self.results = part, results
+        self.groups = {label: self._ended(label) for label in (*part.treatment, *part.control)}
+        self.runs = pd.concat(self.groups.values())
+
+    def _ended(self, label: Label) -> pd.DataFrame:
+        """The ended runs of a cell. Raises Untestable unless all its seeds are."""
+        study = self.results.study
+        if label not in self.results.cells:
+            raise Untestable(f"{study.title} has no cell {labels((label,))}")
+        group = self.results.cells[label]
+        group = group[group["state"].isin(IN_TABLE)]
+        if len(group) < study.seeds:
+            raise Untestable(f"{labels((label,))}: {len(group)} of {study.seeds} runs are done")
+        return group
+
+    def refuse_mixtures(self) -> None:
+        """Raise Untestable unless runs were scored alike or, if times are compared, are of one kind of machine."""
+        mixed = mixture(self.runs, ("device",)) if self.part.metric == TIME else mixture(self.runs)
+        if mixed and self.part.control:
+            raise Untestable(f"{self.part.study}: the runs differ in {mixed}")
+
+    def values(self, label: Label) -> np.ndarray:
+        """[n] of one cell. Raises Untestable if the runs do not record what is needed."""
+        group, metric = self.groups[label], self.part.metric
+        if metric in group and metric != TIME:
+            values = group[metric].to_numpy(float)
+        elif metric in MEASURES:
+            config, target = self.results.configs[label], self._target()
+            values = np.array([MEASURES[metric](each, config, target) for each in self._series(label, config.metric)])
+        else:
+            first, _, second = metric.partition(" - ")
+            values = np.array([each[-1][1] for each in self._series(label, first)])
+            if second:
+                values = values - [each[-1][1] for each in self._series(label, second)]
+        higher = metric in METRICS and not METRICS[metric].lower_is_better
+        lost = (group["state"] == RunState.DIVERGED).to_numpy()
+        if metric == TIME:
+            return values[~lost]
+        values = np.where(lost, -math.inf if higher else math.inf, values)
+        if np.isnan(values).any():
+            raise Untestable(f"{self.part.study} has runs without {metric}")
+        return values
+
+    def _series(self, label: Label, key: str) -> list[Series]:
+        """Each run's evaluations of a key."""
+        series = list(self.results.histories(key, self.groups[label]["run_id"]).values())
+        if not all(series):
+            raise Untestable(f"{self.part.study} has runs without {key}")
+        return series
+
+    def _target(self) -> float:
+        """What all done runs of the cell on the right reached: the worst of their final, or of their best, values."""
+        if self.part.metric not in ("images_to_target", "images_to_best"):
+            return math.nan
+        (label,) = self.part.control
+        when = "final" if self.part.metric == "images_to_target" else "best"
+        values = self.groups[label][f"{self.results.configs[label].metric}_{when}"]
+        return float(values.max())
+
+
+def labels(cells: tuple[Label, ...]) -> str:
+    """The labels of some cells, in words."""
+    return " x ".join(" / ".join(filter(None, label)) for label in cells)
+
+
+def images_to(series: Series, _: Config, target: float) -> float:
+    """Images at the first evaluation that is as low as the target; infinite if none is."""
+    return next((float(images) for images, value in series if value <= target), math.inf)
+
+
+def oscillation(series: Series, config: Config, _: float) -> float:
+    """Mean absolute change of the logarithm from one evaluation to the next, in the second half of the run."""
+    late = [value for images, value in series if images >= config.n_images / 2]
+    return float(np.abs(np.diff(np.log(late))).mean()) if len(late) > 1 else math.nan
+
+
+def jump(series: Series, config: Config, _: float) -> float:
+    """The first evaluation after the switch of stages by the last before it."""
+    switch = math.ceil(config.n_coop / config.batch_size) * config.batch_size  # a step is of one stage
+    before = [value for images, value in series if 0 < images <= switch]
+    after = [value for images, value in series if images > switch]
+    return after[0] / before[-1] if before and after else math.nan
+
+
+def unconverged(series: Series, _: Config, __: float) -> float:
+    """1 if the run ended above half of the untrained generator's value, else 0."""
+    return float(series[-1][1] > series[0][1] / 2)
+
+
+MEASURES: dict[str, Callable[[Series, Config, float], float]] = {
+    "images_to_target": images_to,
+    "images_to_best": images_to,
+    "oscillation": oscillation,
+    "jump": jump,
+    "unconverged": unconverged,
+}

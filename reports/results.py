@@ -1,0 +1,115 @@
+"""A study's results, each computed once: what tables, figures and claims are made of, and what they ask the store."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from reports.published import PublishedValue, published_values
+from reports.statistics import Difference, ablation_table, by_cell, difference, ranks
+from search.store import Store, load_runs, queries
+from spaces import Study
+from spaces.claims import Label
+from trainers.config import Config
+from trainers.run_state import RunState
+
+Series = list[tuple[int, float]]  # a run's evaluations: images, value
+Pictures = dict[Label, dict[int, Path]]  # by cell, then by images
+
+
+class Results:
+    """The results of a study, from a store, or of runs that are given in the form of load_runs.
+
+    The store is asked for the runs once, and for each run's evaluations once a key. All raise ValueError if it does not
+    answer.
+    """
+
+    def __init__(self, study: Study, store: Store, runs: pd.DataFrame | None = None) -> None:
+        self.study, self.store = study, store
+        self._series: dict[str, dict[str, Series]] = {}  # by key, then by run
+        if runs is not None:
+            self.runs = runs
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """The runs of the study's cells and seeds that the store holds, as load_runs gives them."""
+        return load_runs(self.study, store=self.store)
+
+    @cached_property
+    def configs(self) -> dict[Label, Config]:
+        """The Config of each cell, in the study's order."""
+        return {(cell.row, cell.column): cell.config for cell in self.study.cells()}
+
+    @cached_property
+    def cells(self) -> dict[Label, pd.DataFrame]:
+        """The runs of each cell, in the study's order; an empty frame where there are none."""
+        return by_cell(self.runs, self.study)
+
+    @cached_property
+    def done(self) -> dict[Label, pd.DataFrame]:
+        """The done runs of each cell, in the study's order; an empty frame where there are none."""
+        return {label: runs[runs["state"] == RunState.DONE] for label, runs in self.cells.items()}
+
+    @cached_property
+    def published(self) -> dict[tuple[str, str, str], PublishedValue]:
+        """What is published of the study's metrics, by (row, column, metric)."""
+        return published_values(self.study)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """What ablation_table gives. Raises ValueError if runs cannot stand in one table."""
+        return ablation_table(self.runs, self.study)
+
+    @cached_property
+    def ranks(self) -> pd.DataFrame:
+        """Which means of the table are best and second, as statistics.ranks gives them."""
+        return ranks(self.table, self.study.seeds)
+
+    @cached_property
+    def references(self) -> dict[str, str]:
+        """The row of each column that the others are compared with: the first that it has."""
+        return {column: row for row, column in reversed(self.configs)}
+
+    @cached_property
+    def mean_differences(self) -> dict[tuple[str, str, str], Difference]:
+        """Difference of each cell's done runs to those of its column's reference, by (row, column, metric)."""
+        differences = {}
+        for metric in self.study.metrics:
+            values = {label: runs[metric].astype(float) for label, runs in self.done.items()}
+            for row, column in values:
+                reference = values[self.references[column], column]
+                differences[row, column, metric] = difference(values[row, column], reference)
+        return differences
+
+    @cached_property
+    def pictured_runs(self) -> dict[Label, str]:
+        """The id of the run that pictures show of each cell: its first done seed; of those that have one."""
+        return {label: runs.sort_values("seed")["run_id"].iloc[0] for label, runs in self.done.items() if len(runs)}
+
+    def part(self, study: Study) -> Results:
+        """The results of a study that has some of this one's rows and columns."""
+        is_part = self.runs["row"].isin(study.rows) & self.runs["column"].isin(study.columns)
+        return Results(study, self.store, self.runs[is_part])
+
+    def histories(self, key: str, run_ids: Iterable[str] | None = None) -> dict[str, Series]:
+        """The evaluations of runs, by default of all done ones: images and the value of a key, in the order of images;
+        empty for a run without that key."""
+        if run_ids is None:
+            run_ids = [run_id for group in self.done.values() for run_id in group["run_id"]]
+        known, wanted = self._series.setdefault(key, {}), list(run_ids)
+        new = [run_id for run_id in wanted if run_id not in known]
+        for run_id, points in (queries.histories(self.store, new, key) if new else {}).items():
+            known[run_id] = list({images: value for _, images, value in points}.items())
+        return {run_id: known[run_id] for run_id in wanted}
+
+    def pictures(self, folder: Path, nearest: Sequence[float] = (math.inf,)) -> Pictures:
+        """The grids of samples of the pictured runs that are nearest to some numbers of images, by default the last;
+        fetched into the folder where they do not lie here. A cell without any is left out."""
+        pictures = {
+            label: queries.pictures(self.store, run_id, folder, nearest) for label, run_id in self.pictured_runs.items()
+        }
+        return {label: grids for label, grids in pictures.items() if grids}

@@ -1,0 +1,23 @@
+"""The table in Markdown."""
+
+from stubs import StubResults, stub_runs
+
+from reports.markdown import to_markdown
+from reports.table import as_text
+from spaces import Study
+from trainers.config import Config
+
+
+def test_markdown(results):
+    lines = to_markdown(as_text(results)).splitlines()
+    assert lines[0] == "|  | FID ↓ | best FID ↓ | FID − GAN | n |"
+    assert "<u>10.10 ± 0.10</u>" in lines[2]
+    assert "**9.80 ± 0.30**" in lines[3]
+    assert len({line.count("|") for line in lines[:6]}) == 1
+
+
+def test_markdown_keeps_its_columns_whatever_the_labels():
+    study = Study("s", Config(), rows={"a|b": {}}, columns={"x|y": {}})
+    results = StubResults(study, stub_runs({("a|b", "x|y"): [1.0]}))
+    lines = to_markdown(as_text(results)).splitlines()[:3]
+    assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
