@@ -11,14 +11,11 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Iterable
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-
-from search.store.queries import links
 
 if TYPE_CHECKING:
     from search.optimize.outcome import Outcome
@@ -228,10 +225,12 @@ def claims(
     that the options stand for."""
     from rich.console import Console
 
-    from reports.ledger import Ledger, as_text, to_json, write_ledger
+    from reports.ledger import Ledger, as_text, to_json, variants, write_ledger
     from reports.screen import show
+    from spaces import parse_settings
 
-    ledger = Ledger(_store(tracking_uri, storage), *_variants(seeds, budget, set_, tiny))
+    chosen = variants(seeds, {"budget": budget, "settings": parse_settings(set_), "tiny": tiny})
+    ledger = Ledger(_store(tracking_uri, storage), *chosen)
     verdicts = ledger.verdicts(ids or [])
     paths = write_ledger(verdicts, out) if out else []
     if as_json:
@@ -295,6 +294,8 @@ def ui(
     ),
 ) -> None:
     """Serve the MLflow UI on what was run, at http://127.0.0.1:PORT; of a tracking server, say where it is."""
+    from search.store.queries import links
+
     store = _store(tracking_uri, storage)
     address = store.server or f"http://{host}:{port}"
     for study, link in links(store, address).items():
@@ -340,35 +341,18 @@ def train(
 
 def _select(name: str, seeds: int | None, budget: float | None, pairs: list[str] | None, tiny: bool) -> Study:
     """The study that the selectors stand for. Raises ValueError."""
-    from spaces import find_study
+    from spaces import find_study, parse_settings
 
-    return find_study(name).variant(seeds=seeds, budget=budget, settings=_settings(pairs), tiny=tiny)
-
-
-def _variants(
-    seeds: int | None, budget: float | None, pairs: list[str] | None, tiny: bool
-) -> list[Callable[[Study], Study]]:
-    """Functions that make the variants of a study whose runs count: unchanged, then with the selectors; of each the
-    larger seed count first."""
-    varied = {"budget": budget, "settings": _settings(pairs), "tiny": tiny}
-    counts: list[Callable[[int], int]] = [lambda own: own]
-    if seeds is not None:
-        counts = [lambda own: max(own, seeds), lambda own: min(own, seeds)]
-
-    def vary(study: Study, options: dict[str, Any], count: Callable[[int], int]) -> Study:
-        return study.variant(seeds=count(study.seeds), **options)
-
-    chosen: list[dict[str, Any]] = [{}, varied] if any(varied.values()) else [{}]
-    return [partial(vary, options=options, count=count) for options in chosen for count in counts]
+    return find_study(name).variant(seeds=seeds, budget=budget, settings=parse_settings(pairs), tiny=tiny)
 
 
 def _one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: bool) -> Study:
     """A recipe as a study of one cell, its variant in the title. Raises ValueError."""
-    from spaces import Study, find_recipe
+    from spaces import Study, find_recipe, parse_settings
 
-    label, recipe = find_recipe(name)
-    metrics = (f"{recipe.replace(**_settings(pairs)).metric}_final",)
-    study = Study(label, recipe, rows={label: {}}, metrics=metrics, settings=_settings(pairs))
+    (label, recipe), settings = find_recipe(name), parse_settings(pairs)
+    metrics = (f"{recipe.replace(**settings).metric}_final",)
+    study = Study(label, recipe, rows={label: {}}, metrics=metrics, settings=settings)
     return study.variant(budget=budget, tiny=tiny)
 
 
@@ -433,28 +417,6 @@ def _interruptible(make: Callable[..., T], *arguments: Any, **options: Any) -> T
         raise typer.Exit(1) from None
 
 
-def _settings(pairs: list[str] | None) -> dict[str, Any]:
-    """field=value pairs as overrides; backbone_options.width=32 changes one option. Raises ValueError."""
-    settings: dict[str, Any] = {}
-    for pair in pairs or []:
-        name, equals, text = pair.partition("=")
-        field, _, option = name.partition(".")
-        if not equals or (option and field != "backbone_options"):
-            raise ValueError(f"--set {pair!r} should read field=value, or backbone_options.name=value")
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):  # a text, or a number or a nest that is too much for JSON
-            value = text
-        if option:
-            options = settings.setdefault(field, {})
-            if not isinstance(options, dict):
-                raise ValueError(f'{field} = {options!r} should be an object with names, as {{"width": 32}}')
-            options[option] = value
-        else:
-            settings[field] = value
-    return settings
-
-
 def _store(tracking_uri: str | None, storage: str) -> Store:
     from search.store import Store
 
@@ -475,19 +437,18 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except USAGE as error:
-        if error.format_message():  # it has none where help was printed
-            print(f"ganablate: {printable(error.format_message())}", file=sys.stderr)
+        told = error.format_message()  # there is none where help was printed
     except ModuleNotFoundError as error:
         if error.name not in EXTRA or any(is_users(file) for file, *_ in traceback.extract_tb(error.__traceback__)):
             raise
         missing = ", ".join(name for name in EXTRA if find_spec(name) is None)
         told = f"`{sys.argv[1]}` needs the extra `all` (missing: {missing}); pip install 'ganablate[all]'"
-        print(f"ganablate: {told}", file=sys.stderr)
     except ValueError as error:
-        print(f"ganablate: {printable(error)}", file=sys.stderr)
+        told = str(error)
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        print(f"ganablate: {printable(place)}{printable(error.strerror or error)}", file=sys.stderr)
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+    if told:
+        print(f"ganablate: {printable(told)}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from reports.spreadsheet import write_csv
 from reports.table import TextTable
 from reports.verdicts import detectable_ratio, least_seeds
 from search.store import Store
-from spaces import CLAIMS, Claim
+from spaces import CLAIMS, Claim, Study
 
 
 class Ledger:
@@ -43,6 +44,20 @@ class Ledger:
         own = [judge.judged(claim, claim.parts) for judge in self.judges]
         small = [judge.judged(claim, claim.small, "small") for judge in self.judges] if claim.small else []
         return next((verdict for verdict in (*own, *small) if verdict.verdict != NOT_RUN), own[0])
+
+
+def variants(seeds: int | None, options: Mapping[str, Any]) -> list[Vary]:
+    """Functions that make the variants of a study whose runs count: unchanged, then with the options.
+
+    Of each there is one with its own seeds or, where `seeds` is given, the larger of both counts, then the smaller.
+    """
+    counts = [max, min] if seeds is not None else [lambda own, _: own]
+    chosen: list[Mapping[str, Any]] = [{}, options] if any(options.values()) else [{}]
+
+    def vary(study: Study, options: Mapping[str, Any], count: Callable[..., int]) -> Study:
+        return study.variant(seeds=count(study.seeds, seeds), **options)
+
+    return [partial(vary, options=options, count=count) for options in chosen for count in counts]
 
 
 def as_text(verdicts: Iterable[Verdict]) -> TextTable:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -43,6 +44,28 @@ def find_space(name: str) -> Space:
     if not callable(space):
         raise ValueError(f"{name} should be a function space(trial, base), not a {type(space).__name__}")
     return space
+
+
+def parse_settings(pairs: Iterable[str] | None) -> dict[str, Any]:
+    """field=value pairs as overrides; backbone_options.width=32 changes one option. Raises ValueError."""
+    settings: dict[str, Any] = {}
+    for pair in pairs or []:
+        name, equals, text = pair.partition("=")
+        field, _, option = name.partition(".")
+        if not equals or (option and field != "backbone_options"):
+            raise ValueError(f"--set {pair!r} should read field=value, or backbone_options.name=value")
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):  # a text, or a number or a nest that is too much for JSON
+            value = text
+        if option:
+            options = settings.setdefault(field, {})
+            if not isinstance(options, dict):
+                raise ValueError(f'{field} = {options!r} should be an object with names, as {{"width": 32}}')
+            options[option] = value
+        else:
+            settings[field] = value
+    return settings
 
 
 def _split(name: str) -> tuple[Path | None, str]:

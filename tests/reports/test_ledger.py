@@ -11,7 +11,7 @@ from claim_stubs import TABLE5, cells_of, ledger
 from typer.testing import CliRunner
 
 from ganablate import app
-from reports.ledger import Ledger, as_text, to_json, to_lines, write_ledger
+from reports.ledger import Ledger, as_text, to_json, to_lines, variants, write_ledger
 from search.store import load_runs
 from spaces import CLAIMS, STUDIES
 
@@ -87,15 +87,13 @@ def test_the_command_on_an_empty_store(store):
 
 
 def test_claims_count_own_seeds_and_those_asked_for_the_more_first():
-    from ganablate import _variants
-
     def seeds(name, asked):
-        return [vary(STUDIES[name]).seeds for vary in _variants(asked, None, None, False)]
+        return [vary(STUDIES[name]).seeds for vary in variants(asked, {})]
 
     assert seeds("aw-fig4", 10) == [10, 5]
     assert seeds("coopinit-fig1", 10) == [20, 10]
     assert seeds("coopinit-fig1", None) == [20]
-    varied = [vary(STUDIES["quick"]).title for vary in _variants(None, 0.5, None, False)]
+    varied = [vary(STUDIES["quick"]).title for vary in variants(None, {"budget": 0.5})]
     assert varied == ["quick", "quick (budget 0.5)"]
 
 
