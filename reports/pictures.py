@@ -21,7 +21,6 @@ from search.store import Store
 from search.store.queries import histories, pictures
 from spaces import Cell, Study
 from trainers.messages import printable
-from trainers.names import POINT_DATASETS
 from trainers.run_state import RunState
 
 Pictures = dict[tuple[str, str], dict[int, Path]]  # by cell, then by images shown
@@ -79,7 +78,7 @@ def draw_samples(pictures: Pictures, study: Study) -> Figure:
 
 def has_points(study: Study) -> bool:
     """Whether all cells are of 2-D points."""
-    return all(cell.config.dataset in POINT_DATASETS for cell in study.cells())
+    return all(cell.config.has_points for cell in study.cells())
 
 
 def moments(study: Study) -> list[int]:
@@ -89,8 +88,8 @@ def moments(study: Study) -> list[int]:
     for cell in study.cells():
         every, end = cell.config.eval_every, cell.config.n_images
         chosen |= {_nearest(end * i / (MOMENTS - 1), every, end) for i in range(MOMENTS)}
-        if every < cell.config.n_coop < end:
-            chosen.add(cell.config.n_coop // every * every)
+        if every < cell.config.coop_images < end:
+            chosen.add(cell.config.coop_images // every * every)
     return sorted(chosen)[: 2 * MOMENTS]
 
 
@@ -160,7 +159,7 @@ def _frame(axis: Axes, cell: Cell, step: int) -> None:
 
 def _cooperative(cell: Cell, step: int) -> bool:
     """Whether the cooperative stage had made the picture after so many images."""
-    return 0 < step <= cell.config.n_coop
+    return 0 < step <= cell.config.coop_images
 
 
 def _wrapped(label: str, inches: float) -> str:

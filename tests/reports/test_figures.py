@@ -166,6 +166,16 @@ def test_a_strip_shows_each_method_over_its_stages(store, make_runs, tiny_points
     assert "frame" not in draw_strips(ends, study).texts[0].get_text()  # none is drawn
 
 
+def test_a_strip_of_the_joint_objective_has_no_cooperative_stage(tiny_points, tmp_path):
+    rows = {"GAN": {}, "joint": {"n_coop": 300, "coop": "joint"}}
+    study = Study("s", tiny_points.replace(n_images=5_120), rows, seeds=1, metrics=("energy_distance_final",))
+    assert moments(study) == [0, 1024, 2048, 3072, 4096, 5120]  # and not 256, the last evaluation below n_coop
+    matplotlib.image.imsave(tmp_path / "grid.png", np.zeros((4, 4, 3)))
+    figure = draw_strips({(row, ""): {0: tmp_path / "grid.png", 256: tmp_path / "grid.png"} for row in rows}, study)
+    assert not any(axis.spines["left"].get_linewidth() > 1 for axis in figure.axes)
+    assert "frame" not in figure.texts[0].get_text()
+
+
 def test_strips_show_the_scores_of_each_mode(store, make_runs, tiny_points, tmp_path):
     study = Study("s", tiny_points, {"GAN": {}}, seeds=2, metrics=("energy_distance_final",))
     make_runs(study)

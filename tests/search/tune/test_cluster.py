@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from search.tune.cluster import PACKAGES, Cluster, _module_file, _version
+from search.tune.cluster import PACKAGES, Cluster, _version
+from trainers.user_code import module_file
 
 
 def test_a_clients_address_is_refused():
@@ -33,7 +34,7 @@ def test_what_is_sent_of_a_users_code(tmp_path, monkeypatch):
     (tmp_path / "package" / "inner").mkdir(parents=True)
     (tmp_path / "package" / "__init__.py").write_text("")
     (tmp_path / "package" / "inner" / "__init__.py").write_text("")
-    assert _module_file("one_file:name") == str(tmp_path / "one_file.py")
-    assert _module_file("package.inner:name") == str(tmp_path / "package")
+    assert module_file("one_file:name") == str(tmp_path / "one_file.py")
+    assert module_file("package.inner:name") == str(tmp_path / "package")
     for name in ("one_file", "package"):
         sys.modules.pop(name)
