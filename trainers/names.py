@@ -13,7 +13,7 @@ Row = TypeVar("Row")
 
 
 def names_where(table: Mapping[str, Row], wanted: Callable[[Row], object], joint: str = ", ") -> str:
-    """The names of a table whose rows are such, in a row of words."""
+    """The names whose rows are such, joined."""
     return joint.join(name for name, row in table.items() if wanted(row))
 
 
@@ -165,7 +165,8 @@ class Score(NamedTuple):
     lower_is_better: bool
     decimals: int
     compute: str = ""  # function of what it takes -> {key: number}; "": steps report it, the evaluation has the mean
-    takes: Literal["moments", "features", "samples", "state", "steps"] = "moments"  # of trainers.metrics.sampled
+    # what `compute` takes: trainers.metrics.sampled.Sampled with these of it kept, trainers.state.State, or nothing
+    takes: Literal["moments", "features", "samples", "state", "steps"] = "moments"
     on: Literal["all", "points", "logits", "probe"] = "all"  # 2-D points, nets that have logits, a Config that probes
     when: tuple[Literal["final", "best"], ...] = ("final",)  # what METRICS has of it
     name: str = ""  # in METRICS, where that is not the key

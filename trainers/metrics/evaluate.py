@@ -48,6 +48,7 @@ def evaluate(config: Config, data: Dataset, generator: Generator, device: torch.
     return compute(scores, Sampled(data, net, real, moments, torch.cat(features), torch.cat(samples)))
 
 
+@torch.no_grad()
 def compute(scores: Iterable[Score], taken: Any) -> dict[str, float]:
     """The numbers that the functions of the scores make of what they take, each called once."""
     values: dict[str, float] = {}

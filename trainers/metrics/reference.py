@@ -20,7 +20,7 @@ from trainers.metrics.frechet import Moments, symmetric_root
 from trainers.names import KID_REAL, scores_of
 from trainers.streams import stream
 
-STATISTICS_FORMAT = 1  # of the files of real statistics, which tells whether features are kept; another: all anew
+STATISTICS_FORMAT = 1  # of the files of real statistics; another number, due where other arrays are kept: all anew
 log = logging.getLogger(__name__)
 
 
