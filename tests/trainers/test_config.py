@@ -254,47 +254,6 @@ def test_a_network_that_needs_another_size_says_how(photos):
         build(Config(dataset="mnist", features="raw"), (1, 28, 28), 10)
 
 
-def test_objects_of_the_wrong_kind_are_refused():
-    with pytest.raises(ValueError, match="'os:sep' should be a function, not a str"):
-        resolve(DATASETS, "os:sep", FunctionType)
-    with pytest.raises(ValueError, match="should return a Dataset, not a str"):
-        load_dataset(Config(dataset="tempfile:gettempdir", features="raw"))
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("import torch\n\ndef build(:\n", ["SyntaxError", "line 3"]),
-        ("x = 1\ny = undefined\n", ["NameError: name 'undefined' is not defined", "line 2"]),
-        ("import math\nmath.sqrt(-1)\n", ["ValueError: ", "line 2"]),
-        ("import no_such_thing\n", ["ModuleNotFoundError", "no_such_thing", "line 1"]),
-        ("def f():\n    raise KeyError\n\nf()\n", ["KeyError (", "line 2"]),
-        ("import sys\nsys.exit(3)\n", ["SystemExit: 3", "line 2"]),
-        ("raise RuntimeError('two\\nlines')\n", ["RuntimeError: two lines ("]),
-        ("other = 1\n", ["AttributeError", "thing"]),
-    ],
-)
-def test_a_module_that_does_not_load_is_told_with_its_line(text, words, user_module, tmp_path, monkeypatch):
-    name = user_module(text)
-    for folder in (tmp_path, tmp_path.parent):
-        monkeypatch.chdir(folder)
-        with pytest.raises(ValueError) as caught:
-            resolve(DATASETS, f"{name}:thing")
-        sentence = str(caught.value)
-        assert "\n" not in sentence
-        assert all(word in sentence for word in (f"cannot load '{name}:thing'", *words)), sentence
-        where = f"({(tmp_path / (name + '.py')).relative_to(folder)}, line"
-        assert "line" not in "".join(words) or where in sentence, sentence
-
-
-def test_a_name_that_does_not_exist_is_told():
-    with pytest.raises(ValueError, match=r"cannot load 'no_such_module:thing': ModuleNotFoundError: .*$"):
-        resolve(DATASETS, "no_such_module:thing")
-    for name in (":thing", ".mine:thing", "math:"):
-        with pytest.raises(ValueError, match="cannot load"):
-            resolve(DATASETS, name)
-
-
 def test_every_data_set_of_the_table_is_embedded_or_torchvisions():
     assert set(DATASETS) == {*EMBEDDED, *TORCHVISION}
     assert all(row.reference for row in DATASETS.values())
