@@ -57,8 +57,7 @@ EXTRA = (  # what the extra `all` installs, and `list` and `train` do without
 def list_names(as_json: Json = False) -> None:
     """Print the names of studies, recipes, spaces, backbones and data sets."""
     from spaces import RECIPES, SPACES, STUDIES
-    from trainers.names import DATASETS
-    from trainers.networks import BACKBONES
+    from trainers.names import BACKBONES, DATASETS
 
     tables: dict[str, Iterable[str]] = {
         "studies": STUDIES,

@@ -37,11 +37,7 @@ def curves_data(results: Results, key: str) -> pd.DataFrame:
 
 def boundaries(study: Study) -> dict[tuple[str, str], int]:
     """Images at which the cooperative stage of a cell ends and the adversarial one begins, of cells that have both."""
-    return {
-        (cell.row, cell.column): cell.config.n_coop
-        for cell in study.cells()
-        if cell.config.coop == "init" and 0 < cell.config.n_coop < cell.config.n_images
-    }
+    return {(cell.row, cell.column): cell.config.coop_images for cell in study.cells() if cell.config.changes_stage}
 
 
 def draw_curves(data: pd.DataFrame, study: Study, key: str, note: str = "") -> Figure:

@@ -109,7 +109,7 @@ def oscillation(series: Series, config: Config, _: float) -> float:
 
 def jump(series: Series, config: Config, _: float) -> float:
     """The first evaluation after the switch of stages by the last before it."""
-    switch = math.ceil(config.n_coop / config.batch_size) * config.batch_size  # a step is of one stage
+    switch = math.ceil(config.coop_images / config.batch_size) * config.batch_size  # a step is of one stage
     before = [value for images, value in series if 0 < images <= switch]
     after = [value for images, value in series if images > switch]
     return after[0] / before[-1] if before and after else math.nan

@@ -17,7 +17,6 @@ from reports.style import COLOURS, read_image
 from spaces import Cell, Study
 from spaces.claims import Label
 from trainers.messages import printable
-from trainers.names import POINT_DATASETS
 
 Scores = dict[Label, dict[int, list[float]]]  # by cell, then by images shown: D's mean logit of each mode
 STRIP_STEPS = 6  # evenly spaced; those at the end of a cooperative stage come on top
@@ -57,7 +56,7 @@ def draw_samples(pictures: Pictures, study: Study) -> Figure:
 
 def has_points(study: Study) -> bool:
     """Whether all cells are of 2-D points."""
-    return all(cell.config.dataset in POINT_DATASETS for cell in study.cells())
+    return all(cell.config.has_points for cell in study.cells())
 
 
 def strip_steps(study: Study) -> list[int]:
@@ -67,8 +66,8 @@ def strip_steps(study: Study) -> list[int]:
     for cell in study.cells():
         every, end = cell.config.eval_every, cell.config.n_images
         chosen |= {_nearest(end * i / (STRIP_STEPS - 1), every, end) for i in range(STRIP_STEPS)}
-        if every < cell.config.n_coop < end:
-            chosen.add(cell.config.n_coop // every * every)
+        if every < cell.config.coop_images < end:
+            chosen.add(cell.config.coop_images // every * every)
     return sorted(chosen)[: 2 * STRIP_STEPS]
 
 
@@ -138,7 +137,7 @@ def _frame(axis: Axes, cell: Cell, step: int) -> None:
 
 def _cooperative(cell: Cell, step: int) -> bool:
     """Whether the cooperative stage had made the picture after so many images."""
-    return 0 < step <= cell.config.n_coop
+    return 0 < step <= cell.config.coop_images
 
 
 def _wrapped(label: str, inches: float) -> str:

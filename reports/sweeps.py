@@ -17,7 +17,6 @@ from reports.statistics import STATISTICS
 from reports.style import ABREAST, COLOURS, GREY, MARKERS, STYLES, labelled, legend, panels
 from reports.table import with_arrow
 from spaces import Cell, Study
-from trainers.names import REFERENCES
 
 VALUES = 3  # of a field at the least, to be a sweep
 MAX_LINES, MAX_REFERENCES, MAX_FIELDS = 12, 3, 6  # of a figure
@@ -65,7 +64,7 @@ def _varied(cells: Sequence[Cell]) -> dict[str, list[Any]]:
     for index, cell in enumerate(cells):
         values = {**cell.config.model_dump(exclude={"seed", "backbone_options"}), **cell.config.backbone_options}
         if values["n_train"] is None:  # all there are
-            values["n_train"] = REFERENCES.get(cell.config.dataset)
+            values["n_train"] = cell.config.data_source.reference
         for name, value in values.items():
             fields.setdefault(name, [None] * len(cells))[index] = value
     names: dict[str, list[str]] = {}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +15,7 @@ from spaces.studies import STUDIES
 from spaces.study import Study
 from trainers.config import Config
 from trainers.messages import choose
-from trainers.user_code import told
+from trainers.user_code import load_file
 
 
 def find_study(name: str) -> Study:
@@ -40,7 +38,7 @@ def find_space(name: str) -> Space:
         if name not in SPACES:
             raise ValueError(f"space {name!r} is unknown; {choose(name, SPACES)}, or file.py:NAME")
         return SPACES[name]
-    space: Space = _member(_load(path), attribute, object)
+    space: Space = _member(load_file(path), attribute, object)
     if not callable(space):
         raise ValueError(f"{name} should be a function space(trial, base), not a {type(space).__name__}")
     return space
@@ -80,7 +78,7 @@ def _find(kind: str, name: str, table: Mapping[str, Any], wanted: type) -> Any:
         if name not in table:
             raise ValueError(f"{kind} {name!r} is unknown; {choose(name, table)}, or a file.py of your own")
         return table[name]
-    module = _load(path)
+    module = load_file(path)
     if attribute:
         return _member(module, attribute, wanted)
     matches = {key: value for key, value in vars(module).items() if isinstance(value, wanted)}
@@ -95,25 +93,3 @@ def _member(module: ModuleType, name: str, wanted: type) -> Any:
     if name not in members:
         raise ValueError(f"{module.__file__} has no {wanted.__name__} {name!r}; {choose(name, members)}")
     return vars(module)[name]
-
-
-def _load(path: Path) -> ModuleType:
-    """Run a user's file. Its folder is where it finds modules of its own, after ours.
-
-    Raises ValueError, with the line, for whatever goes wrong in it.
-    """
-    if not path.is_file():
-        raise ValueError(f"file {path} does not exist")
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
-    spec = importlib.util.spec_from_file_location(f"ganablate_user_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses and the like look for it
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"{path}: {told(error).removeprefix('ValueError: ')}") from None
-    return module

@@ -43,7 +43,7 @@ def coopinit(trial: Any, base: Config) -> dict[str, Any]:
     if base.langevin_noise > 0:
         noise = base.langevin_noise
         overrides["langevin_noise"] = trial.suggest_float("langevin_noise", noise / 10, noise * 10, log=True)
-    if base.coop == "init" and base.n_coop < base.n_images:
+    if base.changes_stage:
         least = max(1, base.n_images // 100)
         most = max(least, base.n_images // COOP_SHARE)
         overrides["n_coop"] = trial.suggest_int("n_coop", least, most, log=True)

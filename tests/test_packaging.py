@@ -15,14 +15,15 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ganablate import EXTRA
-from search.tune.cluster import OF_FEATURES, PACKAGES
+from search.tune.cluster import PACKAGES
+from trainers.names import FEATURES
 
 HOME = Path(__file__).parent.parent
 PROJECT = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
 PARTS = ("trainers", "spaces", "search", "reports")
 PRODUCT = [HOME / "ganablate.py", *(path for part in PARTS for path in (HOME / part).rglob("*.py"))]
 MAKES_ASSETS = HOME / "trainers" / "assets" / "make_assets.py"  # made what ships; nothing imports it
-FOR_FEATURES = {canonicalize_name(name) for names in OF_FEATURES.values() for name in names}
+FOR_FEATURES = {canonicalize_name(name) for row in FEATURES.values() for name in row.packages}
 DISTRIBUTIONS = {module: {canonicalize_name(d) for d in found} for module, found in packages_distributions().items()}
 TRAIN = ["train", "digits_gan", "--tiny", "--out", "run"]
 
@@ -77,7 +78,7 @@ def test_what_is_imported_is_declared():
     anywhere = {**declared(), **declared("all")}
     assert product <= set(anywhere)
     # and nothing else is: Optuna imports cmaes, and `lite0` is imported by name
-    assert set(anywhere) - product == {"cmaes", *map(canonicalize_name, OF_FEATURES["lite0"])}
+    assert set(anywhere) - product == {"cmaes", *map(canonicalize_name, FEATURES["lite0"].packages)}
     others = [MAKES_ASSETS, *(HOME / "tests").rglob("*.py"), *(HOME / "benchmarks").rglob("*.py")]
     assert imported(others) <= {*anywhere, *declared("dev")}
 

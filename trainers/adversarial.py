@@ -21,7 +21,7 @@ def adversarial_step(state: State) -> dict[str, Tensor]:
     With `coop = joint` the last D update and the G update also carry Algorithm 1's two losses, with weight 1.
     """
     config = state.config
-    joint = config.coop == "joint" and config.n_coop > 0
+    joint = config.coop == "joint"
     for left in reversed(range(config.n_critic)):
         real, labels = state.real_batch()
         learned = cooperate(state, real, labels) if joint and left == 0 else None

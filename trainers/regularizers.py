@@ -1,4 +1,4 @@
-"""Regularizers of D and of G: one table, whose keys are the Config fields that weigh them, and which act when.
+"""Regularizers of D and of G: penalties, and which act when. The Config field that holds a weight says the rest.
 
 Each gives an unweighed 0-d penalty. Those of D are added after aw-loss, so that aw-loss weighs the two adversarial
 terms alone.
@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from trainers.config import Config
 from trainers.state import State
+from trainers.user_code import load_object
 
 Critic = Callable[[Tensor], Tensor]
 
@@ -31,16 +32,6 @@ class Batch(NamedTuple):
     source: Callable[[], Tensor]  # what G made `fake` of
     generator: Any  # G
     config: Config
-
-
-class Regularizer(NamedTuple):
-    """A penalty; for one that may be lazy, the Config field with its interval in D updates; for one that may act in the
-    cooperative stage, the field that says so."""
-
-    penalty: Callable[[Batch], Tensor]
-    of: Literal["discriminator", "generator"] = "discriminator"
-    interval: str | None = None
-    coop: str | None = None
 
 
 def r1(batch: Batch) -> Tensor:
@@ -104,15 +95,6 @@ def _slopes(critic: Critic, x: Tensor) -> Tensor:
     return slope.flatten(1)
 
 
-REGULARIZERS = {
-    "r1_gamma": Regularizer(r1, interval="r1_interval"),
-    "gp_weight": Regularizer(gradient_penalty),
-    "zcr_d": Regularizer(zcr_discriminator),
-    "zcr_g": Regularizer(zcr_generator, of="generator"),
-    "nce_weight": Regularizer(patch_nce, of="generator", coop="nce_coop"),
-}
-
-
 def penalties(
     state: State,
     of: Literal["discriminator", "generator"],
@@ -132,15 +114,14 @@ def penalties(
         with torch.set_grad_enabled(of == "generator"):
             return state.generate(purpose, labels, near=True)
 
-    for field, regularizer in REGULARIZERS.items():
-        weight = getattr(config, field)
-        interval = getattr(config, regularizer.interval) if regularizer.interval else 1
+    for field, row in config.active_regularizers.items():
+        interval = getattr(config, row.interval) if row.interval else 1
         due = (state.images // config.batch_size - 1) % interval == 0  # D's updates before this one
-        staged = not coop or (regularizer.coop is not None and getattr(config, regularizer.coop))
-        if weight and regularizer.of == of and lazy == (interval > 1) and due and staged:
+        staged = not coop or (row.coop is not None and getattr(config, row.coop))
+        if row.of == of and lazy == (interval > 1) and due and staged:
             critic = partial(state.critic, "augmentation of regularizers", labels)
             source = partial(state.source, purpose, len(labels))
             rng = state.rng(f"regularizer {field}")
             batch = Batch(real, fake, near, critic, rng, source, state.generator, config)
-            found[f"loss_{field}"] = weight * interval * regularizer.penalty(batch)
+            found[f"loss_{field}"] = getattr(config, field) * interval * load_object(row.penalty)(batch)
     return found

@@ -72,10 +72,10 @@ def check_row(row: dict[str, Any], place: str) -> None:
         raise ValueError(f"{place}: {names[0]!r} is no name of a metric")
 
 
-def read_run(run_dir: Path) -> tuple[Config, list[dict[str, Any]]]:
+def read_run(run_dir: Path, kind: type[Config] = Config) -> tuple[Config, list[dict[str, Any]]]:
     """Config and rows of a run folder. Raises ValueError if one of its files cannot be read, or they do not fit."""
     try:
-        config, rows = Config(**read_json(run_dir / "config.json")), read_rows(run_dir)
+        config, rows = kind(**read_json(run_dir / "config.json")), read_rows(run_dir)
         if not all(config.metric in row for row in rows):
             raise ValueError(f"rows.jsonl has a row that lacks its {config.metric}")
         read_provenance(run_dir)
@@ -124,7 +124,7 @@ def open_run(config: Config, run_dir: Path) -> None:
     (run_dir / "samples").mkdir(parents=True, exist_ok=True)
     path = run_dir / "config.json"
     if path.exists():
-        held, _ = read_run(run_dir)
+        held, _ = read_run(run_dir, type(config))
         if held != config:
             raise ValueError(
                 f"{run_dir} holds a run of another config (cell {held.cell_key}, seed {held.seed}), not of this one "

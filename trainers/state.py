@@ -23,8 +23,7 @@ from trainers.data.load import load_dataset
 from trainers.data.sampler import Sampler
 from trainers.losses import Loss
 from trainers.messages import sentence
-from trainers.names import LOSSES
-from trainers.networks import BACKBONES
+from trainers.names import BACKBONES, LOSSES
 from trainers.networks.layers import Generator
 from trainers.streams import seeded, stream
 from trainers.user_code import resolve, users_code
@@ -109,9 +108,11 @@ class State:
 
     @property
     def _lazy_share(self) -> float:
-        """StyleGAN2's c: k + 1 updates of D take the place of k where R1 has one of its own after every k-th."""
-        interval = self.config.r1_interval
-        return interval / (interval + 1) if self.config.r1_gamma and interval > 1 else 1.0
+        """StyleGAN2's c: k + 1 updates of D take the place of k where a regularizer has one of its own after every
+        k-th."""
+        rows = [row for row in self.config.active_regularizers.values() if row.of == "discriminator"]
+        intervals = [getattr(self.config, row.interval) for row in rows if row.interval]
+        return math.prod((k / (k + 1) for k in intervals if k > 1), start=1.0)
 
     def set_learning_rates(self) -> None:
         """The rates of the step to come; the clock counts images and runs through both stages."""

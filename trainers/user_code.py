@@ -1,23 +1,37 @@
-"""A user's own code, named `module:object`: found, and guarded so that its exceptions are sentences."""
+"""All that is known of a user's own code: `module:object` names and files, found, called, guarded, told, digested.
+
+Whatever it raises becomes a ValueError of one sentence that says where.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.util
+import sys
 import sysconfig
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
+from trainers.names import PATHS
 
-def resolve(table: dict[str, str], name: str, kind: type = object) -> Any:
-    """The object that a name of a table, or `module:object`, stands for.
+HOME = Path(__file__).parents[1]  # what holds our packages
+PACKAGES = ("trainers", "spaces", "search", "reports")
 
-    Raises ValueError if there is none such, or its module raises anything while it is imported.
-    """
-    path = table.get(name, name)
+
+def user_modules(config: Any) -> list[str]:
+    """The `module:object` names of the user's own in a Config."""
+    names = {config.dataset, config.backbone, config.loss, config.features}
+    return sorted(name for name in names if ":" in name and not name.startswith(tuple(PATHS)))
+
+
+def load_object(path: str, kind: type = object) -> Any:
+    """The object `module:object`. Raises ValueError if there is none such, or its module raises anything while it is
+    imported."""
     module, _, attribute = path.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
@@ -28,7 +42,13 @@ def resolve(table: dict[str, str], name: str, kind: type = object) -> Any:
     return found
 
 
-def made_by(field: str, table: dict[str, str], name: str, kind: type) -> Any:
+def resolve(table: Mapping[str, Any], name: str, kind: type = object) -> Any:
+    """The object that a name stands for: `build` of its row in a table of trainers.names, else `module:object`.
+    Raises ValueError as load_object."""
+    return load_object(_path(table, name), kind)
+
+
+def made_by(field: str, table: Mapping[str, Any], name: str, kind: type) -> Any:
     """What the function that a name stands for, as a Config field's value, returns.
 
     Raises ValueError if that is not of the kind, or the function is a user's own and raises.
@@ -37,8 +57,12 @@ def made_by(field: str, table: dict[str, str], name: str, kind: type) -> Any:
     with users_code(field, name, table):
         made = function()
     if not isinstance(made, kind):
-        raise ValueError(f"{table.get(name, name)!r} should return a {kind.__name__}, not a {type(made).__name__}")
+        raise ValueError(f"{_path(table, name)!r} should return a {kind.__name__}, not a {type(made).__name__}")
     return made
+
+
+def _path(table: Mapping[str, Any], name: str) -> str:
+    return str(table[name].build) if name in table else name
 
 
 @contextmanager
@@ -66,8 +90,7 @@ def told(error: BaseException) -> str:
 def is_users(file: str) -> bool:
     """Whether a frame's file is neither Python's, nor an installed package's, nor ours."""
     homes = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    ours = Path(__file__).parent.parent
-    homes += [ours / part for part in ("trainers", "spaces", "search", "reports", "ganablate.py")]
+    homes += [HOME / part for part in (*PACKAGES, "ganablate.py")]
     return not file.startswith("<") and not any(Path(file).is_relative_to(home) for home in homes)
 
 
@@ -75,3 +98,51 @@ def _short(file: str) -> str:
     """A path as seen from the working directory, if it lies below it."""
     path = Path(file)
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def own_code_digest(config: Any) -> str:
+    """16 hex digits of SHA-256 over the files of the user's own names in a Config, "" if there are none; what these
+    import is not seen."""
+    if not user_modules(config):
+        return ""
+    content = hashlib.sha256()
+    for name in user_modules(config):
+        file = importlib.import_module(name.partition(":")[0]).__file__
+        content.update(Path(file).read_bytes() if file else b"")
+    return content.hexdigest()[:16]
+
+
+def module_file(name: str) -> str:
+    """The file, or the folder of the package, that a `module:object` comes from: what another machine needs of it."""
+    module = importlib.import_module(name.partition(":")[0].partition(".")[0])
+    return str(Path(module.__path__[0] if hasattr(module, "__path__") else str(module.__file__)).resolve())
+
+
+def refuse_namesakes() -> None:
+    """Raise ValueError for modules in the working directory that workers would take for ours."""
+    for name in PACKAGES:
+        for path in (Path(f"{name}.py"), Path(name) / "__init__.py"):
+            if path.exists() and not path.resolve().is_relative_to(HOME.resolve()):
+                raise ValueError(f"{path} in this folder hides a part of ganablate from its workers; rename or move it")
+
+
+def load_file(path: Path) -> ModuleType:
+    """Run a user's file. Its folder is where it finds modules of its own, after ours.
+
+    Raises ValueError, with the line, for whatever goes wrong in it.
+    """
+    if not path.is_file():
+        raise ValueError(f"file {path} does not exist")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    spec = importlib.util.spec_from_file_location(f"ganablate_user_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses and the like look for it
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{path}: {told(error).removeprefix('ValueError: ')}") from None
+    return module

@@ -16,7 +16,6 @@ from search.store.queries import trials_of
 from spaces import Search, Study
 from spaces.studies import POINT_METRICS
 from trainers.config import Config
-from trainers.names import POINT_DATASETS
 from trainers.run_state import RunState
 from trainers.user_code import told
 
@@ -140,7 +139,7 @@ def check_table(searches: list[Search], seeds: int) -> str:
 
 
 def _table(searches: list[Search], configs: list[Config], seeds: int, searched: dict[str, float]) -> Study:
-    metrics = POINT_METRICS if searches[0].base.dataset in POINT_DATASETS else ("fid_final", "fid_best")
+    metrics = POINT_METRICS if searches[0].base.has_points else ("fid_final", "fid_best")
     rows = {search.recipe: config.changed() for search, config in zip(searches, configs, strict=True)}
     recipes = ", ".join(search.recipe for search in searches)
     if len(rows) < len(searches):

@@ -73,7 +73,7 @@ class Stopper:
         if (number, images) not in self.decided:
             if number not in self._out and self._gives_up(number, images, value):
                 self._out.add(number)
-            stage = config.n_coop if config.coop == "init" and config.n_coop < config.n_images else 0
+            stage = config.coop_images if config.changes_stage else 0
             self.decided[number, images] = number in self._out and images >= stage and not went_on
         return self.decided[number, images]
 

@@ -59,7 +59,7 @@ def propose(search: Search, trial: optuna.Trial) -> Config:
         if getattr(config, name) != getattr(base, name):
             raise ValueError(f"{subject} varies the {name}: trials could not be compared")
     bound = base.n_images // COOP_SHARE
-    if search.scheduler != "none" and config.n_coop != base.n_coop and config.n_coop > bound:
+    if search.scheduler != "none" and config.coop_images != base.coop_images and config.coop_images > bound:
         raise ValueError(
             f"{subject} gives n_coop = {config.n_coop}, more than a quarter of n_images = {base.n_images}: "
             f"{search.scheduler} could not compare trials soon enough; use --scheduler none"

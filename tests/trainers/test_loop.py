@@ -14,7 +14,7 @@ from PIL import Image
 from trainers.config import Config
 from trainers.data.load import load_dataset
 from trainers.loop import check, train
-from trainers.networks import NARROW
+from trainers.names import BACKBONES
 
 TIMES = {"seconds", "eval_seconds", "logged_at"}
 
@@ -444,7 +444,7 @@ def test_a_conditional_grid_has_one_class_a_row(tmp_path, user_module):
 
 
 def test_the_grid_of_a_pair_shows_each_source_beside_its_translation(tmp_path):
-    config = Config(dataset="digits_outlines", backbone="cut", backbone_options=NARROW["cut"], batch_size=8)
+    config = Config(dataset="digits_outlines", backbone="cut", backbone_options=BACKBONES["cut"].narrow, batch_size=8)
     next(train(config, tmp_path))
     sources = load_dataset(config).pair.test_sources
     with Image.open(tmp_path / "samples" / f"{0:012d}.png") as image:
@@ -463,7 +463,7 @@ def test_check_refuses_networks_that_translate_nothing_on_a_pair(user_module):
     config = Config(dataset=f"{data}:pair", backbone=f"{nets}:build", features="digits")
     with pytest.raises(ValueError, match=r"is a pair, .* not \(2, 100\)"):
         check(config)
-    check(config.replace(backbone="cut", backbone_options=NARROW["cut"]))
+    check(config.replace(backbone="cut", backbone_options=BACKBONES["cut"].narrow))
 
 
 GOLDEN = {
@@ -479,7 +479,7 @@ def translation():
     return Config(
         dataset="digits_outlines",
         backbone="cut",
-        backbone_options=NARROW["cut"],
+        backbone_options=BACKBONES["cut"].narrow,
         loss="least_squares",
         nce_weight=0.5,
         nce_patches=16,

@@ -1,4 +1,4 @@
-"""Image files of a user's own: a folder, or a zip."""
+"""Image files of a user's own: a folder, a zip, or a pair of folders for training and two for testing."""
 
 from __future__ import annotations
 
@@ -57,6 +57,12 @@ def from_zip(name: str) -> Source:
         return _open(io.BytesIO(archive.read(entry)))
 
     return Source(name, key, lambda: _labelled(name, [image.removeprefix(around) for image in found], opened))
+
+
+def from_pair(name: str) -> list[Source]:
+    """`pair:PATH`: the folders trainA, trainB, testA and testB of PATH, as CycleGAN's. Raises ValueError."""
+    path = Path(name.partition(":")[2])
+    return [from_folder(f"pair:{path / part}") for part in ("trainA", "trainB", "testA", "testB")]
 
 
 def _path(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Scores of a generator: one file a metric. Each function takes plain tensors; `evaluate` says which of them count."""
+"""Scores of a generator: one file a metric. SCORES in trainers/names.py says which of them count where."""
 
 from typing import TYPE_CHECKING
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,39 +13,47 @@ from trainers.config import Config
 from trainers.data.dataset import Dataset
 from trainers.features import load_features
 from trainers.metrics import BATCH
-from trainers.metrics.frechet import Moments, frechet_distance
-from trainers.metrics.inception import inception_metrics
-from trainers.metrics.points import point_metrics
+from trainers.metrics.frechet import Moments
 from trainers.metrics.reference import reference
+from trainers.metrics.sampled import Sampled
+from trainers.names import Score, scores_of
 from trainers.networks.layers import Generator
 from trainers.streams import stream
+from trainers.user_code import load_object
 
 PIXELS = BATCH * 64 * 64  # that a generator makes at a time, if that is less: larger images need more memory
 
 
 @torch.no_grad()
 def evaluate(config: Config, data: Dataset, generator: Generator, device: torch.device) -> dict[str, float]:
-    """The metrics of a generator, with latents that depend on the seed alone; leaves it in the mode it was in."""
+    """The scores of a generator's samples, with latents that depend on the seed alone; leaves it in the mode it was
+    in. NaN where features are not finite."""
+    every = scores_of(config.feature_net, points=data.modes is not None)  # a user's own data may be points too
+    scores = [score for score in every.values() if score.is_of_samples]
+    kept = {score.takes for score in scores}
     net = load_features(config.feature_net)
-    moments, features, points = Moments(), [], []
+    moments, features, samples = Moments(), [torch.empty(0)], [torch.empty(0)]
     n = config.eval_samples if data.pair is None else min(config.eval_samples, len(data.pair.test_sources.examples))
-    for samples in generate(config, data, generator, device, n):
-        batch = net.extract(samples)
+    for part in generate(config, data, generator, device, n):
+        batch = net.extract(part)
         moments.update(batch)
-        if "kid" in config.row_metrics:
+        if "features" in kept:
             features.append(batch.cpu())
-        if data.modes is not None:
-            points.append(samples.cpu())
+        if "samples" in kept:
+            samples.append(part.cpu())
     if not moments.covariance.isfinite().all():
         return dict.fromkeys(config.row_metrics, float("nan"))
     targets = data if data.pair is None else data.pair.test_targets
     real = reference(targets, config.feature_net, device, torch.get_num_threads())
-    fid = frechet_distance(real.mean, real.covariance, moments.mean, moments.covariance, root1=real.root)
-    values = {"fid": fid}
-    if real.features is not None:
-        values |= inception_metrics(net, torch.cat(features), real.features)
-    if data.modes is not None:
-        values |= point_metrics(data, torch.cat(points))
+    return compute(scores, Sampled(data, net, real, moments, torch.cat(features), torch.cat(samples)))
+
+
+@torch.no_grad()
+def compute(scores: Iterable[Score], taken: Any) -> dict[str, float]:
+    """The numbers that the functions of the scores make of what they take, each called once."""
+    values: dict[str, float] = {}
+    for function in dict.fromkeys(score.compute for score in scores):
+        values |= load_object(function)(taken)
     return values
 
 

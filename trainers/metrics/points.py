@@ -9,11 +9,9 @@ from torch import Tensor
 
 from trainers.data.dataset import Dataset
 from trainers.metrics import BATCH
-from trainers.names import MODE_RADIUS
+from trainers.metrics.sampled import Sampled
+from trainers.names import MODE_RADIUS, MODE_SHARE, REAL_POINTS
 from trainers.streams import stream
-
-REAL_POINTS = 10_000  # fresh real points that 2-D samples are held against
-MODE_SHARE = 0.01  # of all samples that a mode needs near it to count as covered
 
 
 def mean_distance(x: Tensor, y: Tensor) -> float:
@@ -48,13 +46,15 @@ def _real_points(data: Dataset, threads: int) -> tuple[Tensor, float]:
     return points, mean_distance(points, points)
 
 
-def point_metrics(data: Dataset, points: Tensor) -> dict[str, float]:
-    """Energy distance to fresh real points, modes covered and high-quality share of generated points [n, 2]."""
+def energy(sampled: Sampled) -> dict[str, float]:
+    """Energy distance of generated to fresh real points."""
+    real, within = _real_points(sampled.data, torch.get_num_threads())
+    return {"energy_distance": energy_distance(sampled.samples, real, within)}
+
+
+def modes(sampled: Sampled) -> dict[str, float]:
+    """Modes covered, and the share of generated points that lie near one."""
+    data = sampled.data
     assert data.modes is not None
-    real, within = _real_points(data, torch.get_num_threads())
-    shares = mode_shares(points, data.modes, MODE_RADIUS * data.mode_std)
-    return {
-        "energy_distance": energy_distance(points, real, within),
-        "modes": float((shares >= MODE_SHARE).sum()),
-        "high_quality": float(shares.sum()),
-    }
+    shares = mode_shares(sampled.samples, data.modes, MODE_RADIUS * data.mode_std)
+    return {"modes": float((shares >= MODE_SHARE).sum()), "high_quality": float(shares.sum())}

@@ -17,10 +17,10 @@ from trainers.features import load_features
 from trainers.files import cache_folder, key_of, made_once, reading
 from trainers.metrics import BATCH
 from trainers.metrics.frechet import Moments, symmetric_root
-from trainers.names import FEATURE_METRICS, KID_REAL
+from trainers.names import KID_REAL, scores_of
 from trainers.streams import stream
 
-STATISTICS_FORMAT = 1  # of the files of real statistics; another number makes all of them anew
+STATISTICS_FORMAT = 1  # of the files of real statistics; another number, due where other arrays are kept: all anew
 log = logging.getLogger(__name__)
 
 
@@ -48,7 +48,7 @@ def reference(data: Dataset, features: str, device: torch.device, threads: int) 
         path = cache_folder() / "statistics" / f"{key}.npz"
         made_once(path, lambda aside: _save(aside, _real_statistics(data, features, device)))
         with reading(path):
-            statistics = _read(path, _has_kid(features))
+            statistics = _read(path, _keeps_features(features))
     mean, covariance = statistics["mean"].to(device), statistics["covariance"].to(device)
     return Reference(mean, covariance, symmetric_root(covariance), statistics.get("features"))
 
@@ -58,20 +58,20 @@ def _real_statistics(data: Dataset, features: str, device: torch.device) -> dict
     net, moments = load_features(features), Moments()
     if net.slow:
         log.info("taking %s features of %s training examples once", features, f"{len(data.examples):,}")
-    has_kid = _has_kid(features)
+    keeps_features = _keeps_features(features)
     is_kept = _drawn_once(len(data.examples), KID_REAL)
     kept, filled = torch.empty(0, 0), 0
     for indices in torch.arange(len(data.examples)).split(BATCH):
         batch = net.extract(data.scaled(indices).to(device))
         moments.update(batch)
-        if has_kid:
+        if keeps_features:
             chosen = batch.cpu()[is_kept[indices]]
             if kept.numel() == 0:  # at once: pieces would be held twice while they are joined
                 kept = chosen.new_empty(int(is_kept.sum()), *chosen.shape[1:])
             kept[filled : filled + len(chosen)] = chosen
             filled += len(chosen)
     statistics = {"mean": moments.mean, "covariance": moments.covariance}
-    return {**statistics, "features": kept} if has_kid else statistics
+    return {**statistics, "features": kept} if keeps_features else statistics
 
 
 def _drawn_once(n: int, size: int) -> Tensor:
@@ -81,18 +81,19 @@ def _drawn_once(n: int, size: int) -> Tensor:
     return drawn
 
 
-def _has_kid(features: str) -> bool:
-    return "kid" in FEATURE_METRICS.get(features, ())
+def _keeps_features(features: str) -> bool:
+    """Whether a score on the feature net takes real features, beside their moments."""
+    return any(score.takes == "features" for score in scores_of(features, points=False).values())
 
 
-def _read(path: Path, has_kid: bool) -> dict[str, Tensor]:
+def _read(path: Path, keeps_features: bool) -> dict[str, Tensor]:
     """What _save wrote; raises anything if it is damaged."""
     with np.load(path, allow_pickle=False) as stored:
-        names = ("mean", "covariance", *(("features",) if has_kid else ()))
+        names = ("mean", "covariance", *(("features",) if keeps_features else ()))
         statistics = {name: torch.from_numpy(stored[name]) for name in names}
     shapes = {name: tuple(value.shape) for name, value in statistics.items()}
     n, d = shapes.get("features", (0,))[0], shapes["mean"][0]
-    if shapes != {"mean": (d,), "covariance": (d, d), **({"features": (n, d)} if has_kid else {})}:
+    if shapes != {"mean": (d,), "covariance": (d, d), **({"features": (n, d)} if keeps_features else {})}:
         raise ValueError(f"its arrays do not fit: {shapes}")
     if not all(value.is_floating_point() for value in statistics.values()):
         raise ValueError("its numbers are no floats")

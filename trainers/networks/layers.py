@@ -34,7 +34,7 @@ def image_side(config: Config, shape: tuple[int, ...], fits: Callable[[int], boo
     """
     side = shape[-1]
     if len(shape) != 3 or shape[1] != side or not fits(side):
-        hint = "; set resolution, to 32 say" if config.holds_image_files else ""
+        hint = "; set resolution, to 32 say" if config.data_source.is_image_files else ""
         raise ValueError(f"backbone = {config.backbone!r} needs square images {sides}, not {shape}{hint}")
     return side
 

@@ -341,7 +341,7 @@ def build(
     """
     side = shape[-1]
     if len(shape) != 3 or shape[1] != side or side < 8 or side.bit_count() != 1:
-        hint = "; set resolution, to 32 say" if config.holds_image_files else ""
+        hint = "; set resolution, to 32 say" if config.data_source.is_image_files else ""
         raise ValueError(
             f"backbone = 'stylegan2' needs square images with a power-of-two side from 8, not {shape}{hint}"
         )

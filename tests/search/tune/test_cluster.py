@@ -1,10 +1,8 @@
 """What can be told of a cluster before there is one; real raylets are in tests/faults."""
 
-import sys
-
 import pytest
 
-from search.tune.cluster import PACKAGES, Cluster, _module_file, _version
+from search.tune.cluster import PACKAGES, Cluster, _version
 
 
 def test_a_clients_address_is_refused():
@@ -25,15 +23,3 @@ def test_versions_are_those_of_the_source():
     assert _version("torch") == torch.__version__.partition("+")[0]
     assert _version("no-such-package") == ""
     assert all(_version(name) for name in PACKAGES)
-
-
-def test_what_is_sent_of_a_users_code(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "one_file.py").write_text("")
-    (tmp_path / "package" / "inner").mkdir(parents=True)
-    (tmp_path / "package" / "__init__.py").write_text("")
-    (tmp_path / "package" / "inner" / "__init__.py").write_text("")
-    assert _module_file("one_file:name") == str(tmp_path / "one_file.py")
-    assert _module_file("package.inner:name") == str(tmp_path / "package")
-    for name in ("one_file", "package"):
-        sys.modules.pop(name)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, interpolate, one_hot
 
 from trainers.config import Config
-from trainers.networks import BACKBONES, NARROW
+from trainers.names import BACKBONES
 from trainers.networks.layers import (
     BatchNorm2d,
     ConditionalBatchNorm2d,
@@ -28,7 +28,9 @@ RESIDUAL = {  # largest image of each backbone; whether it takes classes
 
 def make(backbone, side, n_classes, colours=3, **options):
     config = Config(backbone=backbone)
-    return resolve(BACKBONES, backbone)(config, (colours, side, side), n_classes, **{**NARROW[backbone], **options})
+    return resolve(BACKBONES, backbone)(
+        config, (colours, side, side), n_classes, **{**BACKBONES[backbone].narrow, **options}
+    )
 
 
 def draws(*shape, seed=0):
@@ -213,7 +215,9 @@ def test_g_and_d_are_seeded_apart(backbone):
     build = resolve(BACKBONES, backbone)
 
     def weights(seed=0, **options):
-        networks = build(Config(backbone=backbone, seed=seed), (3, 16, 16), 0, **{**NARROW[backbone], **options})
+        networks = build(
+            Config(backbone=backbone, seed=seed), (3, 16, 16), 0, **{**BACKBONES[backbone].narrow, **options}
+        )
         return [torch.cat([p.detach().flatten() for p in network.parameters()]) for network in networks]
 
     g, d = weights()

@@ -18,10 +18,13 @@ from trainers.data.points import grid25, ring8
 from trainers.features import FeatureNet, load_features
 from trainers.metrics.evaluate import evaluate, generate
 from trainers.metrics.frechet import Moments, frechet_distance, symmetric_root
-from trainers.metrics.inception import inception_metrics
+from trainers.metrics.inception_score import inception_score
+from trainers.metrics.kid import kid
 from trainers.metrics.points import energy_distance, mode_shares
+from trainers.metrics.reference import Reference
 from trainers.metrics.reference import reference as real_reference
-from trainers.names import FEATURE_METRICS
+from trainers.metrics.sampled import Sampled
+from trainers.names import FEATURES
 from trainers.state import State
 
 CPU = torch.device("cpu")
@@ -214,8 +217,8 @@ def cubic_mmd(x, y):
 @pytest.fixture
 def few_subsets(monkeypatch):
     """A thousandth of the work of a KID."""
-    monkeypatch.setattr("trainers.metrics.inception.KID_SUBSETS", 10)
-    monkeypatch.setattr("trainers.metrics.inception.KID_SUBSET", 100)
+    monkeypatch.setattr("trainers.metrics.kid.KID_SUBSETS", 10)
+    monkeypatch.setattr("trainers.metrics.kid.KID_SUBSET", 100)
 
 
 def sure(features):
@@ -223,17 +226,21 @@ def sure(features):
     return 50 * features
 
 
-SURE = FeatureNet(sure, "d", logits=sure)
+def inception_metrics(fake, real):
+    """Of a classifier that is sure."""
+    reference = Reference(None, None, None, real)
+    sampled = Sampled(None, FeatureNet(sure, "d", logits=sure), reference, None, fake, None)
+    return inception_score(sampled) | kid(sampled)
 
 
 @pytest.mark.usefixtures("few_subsets")
 def test_kid_is_the_unbiased_mmd_of_the_cubic_kernel():
     """With no more features than a subset holds, every subset is all of them; and as many as the smaller side has."""
     x, y = sample(6, 40, 8), sample(7, 40, 8)
-    values = inception_metrics(SURE, x, y)
+    values = inception_metrics(x, y)
     assert values["kid"] == pytest.approx(cubic_mmd(x, y), rel=1e-9)
     assert values["kid_std"] == pytest.approx(0, abs=1e-9 * values["kid"])
-    uneven = inception_metrics(SURE, x, sample(7, 60, 8))
+    uneven = inception_metrics(x, sample(7, 60, 8))
     assert uneven["kid"] == pytest.approx(values["kid"], rel=0.3)
     assert uneven["kid_std"] > 1e-3 * uneven["kid"]
 
@@ -241,7 +248,7 @@ def test_kid_is_the_unbiased_mmd_of_the_cubic_kernel():
 @pytest.mark.usefixtures("few_subsets")
 def test_kid_of_equal_distributions_is_about_zero():
     x = torch.randn(3_000, 5, generator=torch.Generator().manual_seed(8))
-    same, other = (inception_metrics(SURE, x[:1_500], x[1_500:] + shift) for shift in (0, 1))
+    same, other = (inception_metrics(x[:1_500], x[1_500:] + shift) for shift in (0, 1))
     assert abs(same["kid"]) < 2 * same["kid_std"]
     assert other["kid"] > 3 * other["kid_std"]
 
@@ -251,7 +258,7 @@ def test_kid_of_equal_distributions_is_about_zero():
 def test_inception_score_counts_classes(classes):
     """Of samples that are each sure of one of k equally frequent classes: k (Salimans et al. 2016)."""
     x = torch.eye(4)[:classes].repeat(1_000, 1)
-    values = inception_metrics(SURE, x, x)
+    values = inception_metrics(x, x)
     assert values["inception_score"] == pytest.approx(classes, rel=0.01)
     assert values["inception_score_std"] < 0.05
 
@@ -358,7 +365,7 @@ def test_real_features_of_a_kid_are_kept_with_the_moments(photos, slow_net, cach
     """Those of the same few examples for all runs, in a file of plain arrays."""
     name, calls = slow_net()
     monkeypatch.setattr("trainers.metrics.reference.KID_REAL", 5)
-    monkeypatch.setitem(FEATURE_METRICS, name, ("fid", "kid"))
+    monkeypatch.setitem(FEATURES, name, FEATURES["inception"]._replace(build=name))
     config = Config(dataset=f"folder:{photos}", features=name)
     first, second = reference(config), reference(config.replace(seed=3))
     assert calls == [12]
@@ -414,7 +421,6 @@ torch.set_num_threads(1)
 from trainers.config import Config
 from trainers.data import load_dataset
 from trainers.metrics.reference import reference
-from trainers.names import FEATURE_METRICS
 config = Config(dataset=sys.argv[1], features=sys.argv[2])
 data = load_dataset(config)
 print("ready", flush=True)

@@ -13,7 +13,7 @@ from trainers.data.digits import digits, digits_outlines
 from trainers.data.load import load_dataset
 from trainers.data.points import grid25, ring8
 from trainers.data.sampler import Sampler
-from trainers.names import EMBEDDED, PAIRS
+from trainers.names import DATASETS
 
 CPU = torch.device("cpu")
 
@@ -66,9 +66,9 @@ def test_limited_cifar_is_one_subset_within_another():
     assert small[:5].tolist() == [16091, 46654, 9993, 724, 26284]
 
 
-@pytest.mark.parametrize("name", EMBEDDED)
+@pytest.mark.parametrize("name", [name for name, row in DATASETS.items() if row.origin == "embedded"])
 def test_data_sets_are_well_formed(name):
-    config = Config(dataset=name, backbone="cut" if name in PAIRS else "mlp")
+    config = Config(dataset=name, backbone="cut" if DATASETS[name].kind == "pair" else "mlp")
     data = load_dataset(config)
     for part in (data, *(data.pair or ())):
         assert len(part.examples) == len(part.labels)
