@@ -53,7 +53,7 @@ def make_figures(runs: pd.DataFrame, study: Study, store: Store, out: Path) -> l
     shown = [(len(part.rows), len(study.rows), "rows"), (len(part.columns), len(study.columns), "columns")]
     note = ", ".join(f"{some} of {all_} {name}" for some, all_, name in shown if some < all_)
     paths = []
-    keys = dict.fromkeys(METRICS[name].row for name in study.metrics)
+    keys = dict.fromkeys(METRICS[name].key for name in study.metrics)
     for key in keys:
         curves = curves_data(runs, part, store, key)
         stem = "curves" if key == next(iter(keys)) else f"curves-{key}"
@@ -82,7 +82,7 @@ def _picture_figures(runs: pd.DataFrame, study: Study, store: Store, folder: Pat
     pictures = samples_data(runs, study, store, folder)
     if not pictures:
         return []
-    if all(cell.config.holds_pair for cell in study.cells()):
+    if all(cell.config.is_paired for cell in study.cells()):
         return save(draw_translations(pictures, study), out / "translations")
     paths = save(draw_samples(pictures, study), out / "samples")
     if has_points(study):

@@ -68,7 +68,7 @@ def differences(config: Config, defined: Config, value: Published, settings: Ite
     expected = {name: getattr(defined, name) for name in asked} | {"dataset": value.dataset}
     if value.metric in SCORES:
         expected["feature_net"] = PAPERS_FEATURES
-    if value.metric in SCORES and not config.holds_pair:  # of which all test images are translated, few as they are
+    if value.metric in SCORES and not config.is_paired:  # of which all test images are translated, few as they are
         expected["eval_samples"] = PAPERS_SAMPLES
     held = {name: getattr(config, name) for name in expected} | {"dataset": papers_name(config)}
     return "; ".join(_told(name, held[name], paper) for name, paper in expected.items() if held[name] != paper)

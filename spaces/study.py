@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from spaces.recipes import RECIPES
 from trainers.config import TINY_FIELDS, Config
-from trainers.messages import choose
+from trainers.messages import did_you_mean
 from trainers.names import METRICS
 
 Overrides = Mapping[str, Any]
@@ -84,7 +84,9 @@ class Study:
             raise ValueError(f"seeds = {self.seeds} should be 1 or more, and at most {FIRST_SEARCH_SEED}")
         for metric in self.metrics:
             if metric not in METRICS:
-                raise ValueError(f"metric {metric!r} of study {self.name!r} is unknown; {choose(metric, METRICS)}")
+                raise ValueError(
+                    f"metric {metric!r} of study {self.name!r} is unknown; {did_you_mean(metric, METRICS)}"
+                )
         varied = {name for overrides in (*self.rows.values(), *self.columns.values()) for name in overrides}
         for name in self.settings:
             if name in varied:
@@ -99,13 +101,15 @@ class Study:
     def _check_metrics(self) -> None:
         """Raise ValueError if a cell lacks a metric, or a column would mix protocols."""
         cells = self.cells()
-        held = [name for name in self.metrics if all(METRICS[name].row in cell.config.row_keys for cell in cells)]
+        held = [
+            name for name in self.metrics if all(METRICS[name].key in cell.config.evaluation_keys for cell in cells)
+        ]
         if held and (self.settings or self.tiny):
             object.__setattr__(self, "metrics", tuple(held))
         protocols: dict[str, str] = {}
         for cell in cells:
             for metric in self.metrics:
-                if METRICS[metric].row not in cell.config.row_keys:
+                if METRICS[metric].key not in cell.config.evaluation_keys:
                     on = f"dataset = {cell.config.dataset!r} and features = {cell.config.feature_net!r}"
                     raise ValueError(f"study {self.name!r}, {cell.label}: there is no {metric} with {on}")
             first = protocols.setdefault(cell.column, cell.config.protocol)
@@ -119,7 +123,7 @@ class Study:
     def base(self) -> Config:
         """The recipe with the settings."""
         if isinstance(self.recipe, str) and self.recipe not in RECIPES:
-            raise ValueError(f"recipe {self.recipe!r} is unknown; {choose(self.recipe, RECIPES)}")
+            raise ValueError(f"recipe {self.recipe!r} is unknown; {did_you_mean(self.recipe, RECIPES)}")
         recipe = RECIPES[self.recipe] if isinstance(self.recipe, str) else self.recipe
         return recipe.replace(seed=0, **self.settings)
 
