@@ -265,11 +265,11 @@ def clean(
 ) -> None:
     """List what can go of the storage folder and what that frees; remove it with --yes, or once you said so."""
     from search.clean import KINDS, describe, find_leftovers, remove
-    from trainers.messages import choose
+    from trainers.messages import did_you_mean
 
     for kind in kinds or []:
         if kind not in KINDS:
-            raise ValueError(f"kind {kind!r} is unknown; {choose(kind, KINDS)}")
+            raise ValueError(f"kind {kind!r} is unknown; {did_you_mean(kind, KINDS)}")
     store = _store(tracking_uri, storage)
     found = find_leftovers(store)
     items = [item for item in found.items if not kinds or item.kind in kinds]
@@ -319,11 +319,11 @@ def train(
     """Train one recipe in a folder, without Ray or MLflow; Ctrl-C and SIGTERM finish a checkpoint first."""
     config = _one_cell(recipe, budget, set_, tiny).cells()[0].config.replace(seed=seed)
 
-    from trainers.loop import check
+    from trainers.loop import dry_run
     from trainers.loop import train as train_config
     from trainers.run_state import RunState
 
-    check(config)
+    dry_run(config)
 
     signals: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -43,7 +43,7 @@ def boundaries(study: Study) -> dict[tuple[str, str], int]:
 def draw_curves(data: pd.DataFrame, study: Study, key: str, note: str = "") -> Figure:
     """Mean against images with a band of one standard deviation; dotted lines where the cooperative stage ends, and an
     inset of that if it is a small part of the run. The note heads the legend."""
-    metric = next(metric for metric in METRICS.values() if metric.row == key)
+    metric = next(metric for metric in METRICS.values() if metric.key == key)
     rows = [row for row in study.rows if row in set(data["row"])]
     columns = [column for column in study.columns if column in set(data["column"])]
     ends = boundaries(study)

@@ -43,7 +43,7 @@ def make_figures(results: Results, out: Path) -> list[Path]:
     sides = (part.study.rows, study.rows, "rows"), (part.study.columns, study.columns, "columns")
     note = ", ".join(f"{len(some)} of {len(all_)} {name}" for some, all_, name in sides if len(some) < len(all_))
     paths = []
-    keys = dict.fromkeys(METRICS[name].row for name in study.metrics)
+    keys = dict.fromkeys(METRICS[name].key for name in study.metrics)
     for key in keys:
         curves = curves_data(part, key)
         stem = "curves" if key == next(iter(keys)) else f"curves-{key}"
@@ -72,7 +72,7 @@ def _picture_figures(results: Results, folder: Path, out: Path) -> list[Path]:
     study, pictures = results.study, results.pictures(folder)
     if not pictures:
         return []
-    if all(config.holds_pair for config in results.configs.values()):
+    if all(config.is_paired for config in results.configs.values()):
         return save(draw_translations(pictures, study), out / "translations")
     paths = save(draw_samples(pictures, study), out / "samples")
     if has_points(study):

@@ -74,9 +74,9 @@ def deviations_from_paper(
     """
     asked = [name for name in dict.fromkeys([*BUDGET_AND_DATA, *settings]) if name not in (*HARMLESS, *SCORING)]
     expected = {name: getattr(defined, name) for name in asked} | {"dataset": value.dataset}
-    if METRICS[paper.metrics[value.metric]].row in config.row_metrics:
+    if METRICS[paper.metrics[value.metric]].key in config.metric_keys:
         expected["feature_net"] = paper.features
-        if not config.holds_pair:  # of which all test images are translated, few as they are
+        if not config.is_paired:  # of which all test images are translated, few as they are
             expected["eval_samples"] = paper.samples
     own = {name: getattr(config, name) for name in expected} | {"dataset": paper.dataset_name(config)}
     return "; ".join(_deviation(name, own[name], theirs) for name, theirs in expected.items() if own[name] != theirs)

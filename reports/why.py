@@ -10,23 +10,23 @@ from search.store import Store
 from search.store.database import StoredRun
 from search.store.queries import seed_runs
 from spaces import Study
-from trainers.messages import choose
+from trainers.messages import did_you_mean
 from trainers.names import METRICS
 
 
 def explain(study: Study, store: Store, row: str, column: str | None = None) -> list[str]:
     """Lines on a cell, or on all cells of a row: its key and fields, and a run a seed. Raises ValueError."""
     if row not in study.rows:
-        raise ValueError(f"row {row!r} is not in study {study.title!r}; {choose(row, study.rows)}")
+        raise ValueError(f"row {row!r} is not in study {study.title!r}; {did_you_mean(row, study.rows)}")
     if column is not None and column not in study.columns:
-        raise ValueError(f"column {column!r} is not in study {study.title!r}; {choose(column, study.columns)}")
+        raise ValueError(f"column {column!r} is not in study {study.title!r}; {did_you_mean(column, study.columns)}")
     cells = [cell for cell in study.cells() if cell.row == row and column in (None, cell.column)]
     records = seed_runs(store, (cell.config for cell in cells))
     lines = []
     for cell, jobs in make_plan(study, store).by_cell():
         if cell not in cells:
             continue
-        fields = ", ".join(f"{name} {value}" for name, value in cell.config.changed().items())
+        fields = ", ".join(f"{name} {value}" for name, value in cell.config.non_defaults().items())
         lines += [
             f"{study.title}: {cell.label}",
             f"  cell {cell.config.cell_key}: {fields}",

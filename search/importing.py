@@ -14,7 +14,7 @@ from search.store.queries import seed_runs
 from spaces import Cell, Study
 from spaces.study import FIRST_SEARCH_SEED
 from trainers.config import Config
-from trainers.run_folder import END, STOP, end_of, read_rows, read_run
+from trainers.run_folder import END, STOP, end_of, read_evaluations, read_run
 from trainers.run_state import IN_TABLE, RunState
 
 
@@ -51,7 +51,7 @@ def _are_files(*paths: Path) -> bool:
 
 def _import_one(path: Path, config: Config, delivery: Delivery, locks: RunLocks) -> str:
     """Copy one folder; returns what became of it."""
-    store, rows = delivery.store, read_rows(path)
+    store, rows = delivery.store, read_evaluations(path)
     if not rows:
         return "no rows yet, left alone"
     if not locks.acquire(config.cell_key, config.seed):
@@ -62,7 +62,7 @@ def _import_one(path: Path, config: Config, delivery: Delivery, locks: RunLocks)
     if stored and path.resolve() == store.folder(stored.run_id).resolve():
         delivery.complete(stored.run_id)
         return f"brought to the store as run {stored.run_id} ({end_of(path)[0]})"
-    known = read_rows(store.folder(stored.run_id)) if stored else []
+    known = read_evaluations(store.folder(stored.run_id)) if stored else []
     if rows[: len(known)] != known:
         return "the store has begun this run itself, left alone"
     if rows == known and rows[-1]["state"] == RunState.RUNNING:

@@ -18,7 +18,7 @@ from search.store.queries import seed_runs, stored_cells
 from search.tune.cluster import Cluster
 from search.tune.driver import DONE, RunQueue, tune_runs
 from spaces import Cell, Study
-from trainers.loop import check
+from trainers.loop import dry_run
 from trainers.run_folder import end_of
 from trainers.run_state import RunState
 
@@ -88,7 +88,7 @@ def check_cells(cells: Iterable[Cell], stored: Mapping[tuple[str, int], StoredRu
     """Raise ValueError if a cell cannot be trained, or was trained before on other data or scored by other weights."""
     for cell in cells:
         of_cell = [run for (key, _), run in stored.items() if key == cell.config.cell_key]
-        check_digests(cell, check(cell.config), of_cell)
+        check_digests(cell, dry_run(cell.config), of_cell)
 
 
 def check_digests(cell: Cell, digests: Mapping[str, str], runs: Iterable[StoredRun]) -> None:

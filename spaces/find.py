@@ -14,7 +14,7 @@ from spaces.search_spaces import SPACES, Space
 from spaces.studies import STUDIES
 from spaces.study import Study
 from trainers.config import Config
-from trainers.messages import choose
+from trainers.messages import did_you_mean
 from trainers.user_code import load_file
 
 
@@ -36,7 +36,7 @@ def find_space(name: str) -> Space:
     path, attribute = _split(name)
     if path is None or not attribute:
         if name not in SPACES:
-            raise ValueError(f"space {name!r} is unknown; {choose(name, SPACES)}, or file.py:NAME")
+            raise ValueError(f"space {name!r} is unknown; {did_you_mean(name, SPACES)}, or file.py:NAME")
         return SPACES[name]
     space: Space = _member(load_file(path), attribute, object)
     if not callable(space):
@@ -76,7 +76,7 @@ def _find(kind: str, name: str, table: Mapping[str, Any], wanted: type) -> Any:
     path, attribute = _split(name)
     if path is None:
         if name not in table:
-            raise ValueError(f"{kind} {name!r} is unknown; {choose(name, table)}, or a file.py of your own")
+            raise ValueError(f"{kind} {name!r} is unknown; {did_you_mean(name, table)}, or a file.py of your own")
         return table[name]
     module = load_file(path)
     if attribute:
@@ -91,5 +91,5 @@ def _find(kind: str, name: str, table: Mapping[str, Any], wanted: type) -> Any:
 def _member(module: ModuleType, name: str, wanted: type) -> Any:
     members = {key for key, value in vars(module).items() if isinstance(value, wanted) and not key.startswith("_")}
     if name not in members:
-        raise ValueError(f"{module.__file__} has no {wanted.__name__} {name!r}; {choose(name, members)}")
+        raise ValueError(f"{module.__file__} has no {wanted.__name__} {name!r}; {did_you_mean(name, members)}")
     return vars(module)[name]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from spaces.recipes import RECIPES
 from trainers.config import TINY_FIELDS, Config
-from trainers.messages import choose
+from trainers.messages import did_you_mean
 from trainers.names import METRICS
 
 Overrides = Mapping[str, Any]
@@ -82,7 +82,9 @@ class Study:
             raise ValueError(f"seeds = {self.seeds!r} should be a whole number from 1 to {FIRST_SEARCH_SEED:,}")
         for metric in self.metrics:
             if metric not in METRICS:
-                raise ValueError(f"metric {metric!r} of study {self.name!r} is unknown; {choose(metric, METRICS)}")
+                raise ValueError(
+                    f"metric {metric!r} of study {self.name!r} is unknown; {did_you_mean(metric, METRICS)}"
+                )
         self._check_settings()
         self._check_metrics()
         self._check_protocols()
@@ -100,7 +102,12 @@ class Study:
 
     def _check_metrics(self) -> None:
         """Of a changed study, leave out metrics that cells lack. Raise ValueError if none is left, or for any other."""
-        lacks = [(cell, m) for cell in self.cells() for m in self.metrics if METRICS[m].row not in cell.config.row_keys]
+        lacks = [
+            (cell, m)
+            for cell in self.cells()
+            for m in self.metrics
+            if METRICS[m].key not in cell.config.evaluation_keys
+        ]
         kept = tuple(metric for metric in self.metrics if metric not in {lacked for _, lacked in lacks})
         if lacks and not (kept and (self.settings or self.tiny)):
             cell, metric = lacks[0]
@@ -120,7 +127,7 @@ class Study:
     def base(self) -> Config:
         """The recipe with the settings."""
         if isinstance(self.recipe, str) and self.recipe not in RECIPES:
-            raise ValueError(f"recipe {self.recipe!r} is unknown; {choose(self.recipe, RECIPES)}")
+            raise ValueError(f"recipe {self.recipe!r} is unknown; {did_you_mean(self.recipe, RECIPES)}")
         recipe = RECIPES[self.recipe] if isinstance(self.recipe, str) else self.recipe
         return recipe.replace(seed=0, **self.settings)
 

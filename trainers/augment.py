@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 
-class Law(NamedTuple):
+class Distribution(NamedTuple):
     """How a parameter is drawn: an integer below `spread`, uniformly within +-spread, or normal of that deviation."""
 
     kind: Literal["integer", "uniform", "normal"]
@@ -39,23 +39,23 @@ class Law(NamedTuple):
 
 # The transformations in the order in which they act, each with the law of its parameter; at 0 each changes nothing.
 BLIT = {
-    "mirror": Law("integer", 2),  # 1: left and right exchanged
-    "quarter_turns": Law("integer", 4),  # anticlockwise
-    "shift": Law("uniform", 0.125, 2),  # right and down, in sides of the image, rounded to whole pixels
+    "mirror": Distribution("integer", 2),  # 1: left and right exchanged
+    "quarter_turns": Distribution("integer", 4),  # anticlockwise
+    "shift": Distribution("uniform", 0.125, 2),  # right and down, in sides of the image, rounded to whole pixels
 }
 GEOMETRY = {
-    "scale": Law("normal", 0.2),  # log2 of the factor
-    "turn": Law("uniform", math.pi),  # anticlockwise, radians
-    "stretch": Law("normal", 0.2),  # log2 of the factor of x and of 1/y
-    "second_turn": Law("uniform", math.pi),
-    "drift": Law("normal", 0.125, 2),  # right and down, in sides of the image
+    "scale": Distribution("normal", 0.2),  # log2 of the factor
+    "turn": Distribution("uniform", math.pi),  # anticlockwise, radians
+    "stretch": Distribution("normal", 0.2),  # log2 of the factor of x and of 1/y
+    "second_turn": Distribution("uniform", math.pi),
+    "drift": Distribution("normal", 0.125, 2),  # right and down, in sides of the image
 }
 COLOUR = {
-    "brightness": Law("normal", 0.2),  # added to all channels
-    "contrast": Law("normal", 0.5),  # log2 of the factor
-    "luma_flip": Law("integer", 2),  # 1: light and dark exchanged, hues kept
-    "hue": Law("uniform", math.pi),  # radians
-    "saturation": Law("normal", 1.0),  # log2 of the factor
+    "brightness": Distribution("normal", 0.2),  # added to all channels
+    "contrast": Distribution("normal", 0.5),  # log2 of the factor
+    "luma_flip": Distribution("integer", 2),  # 1: light and dark exchanged, hues kept
+    "hue": Distribution("uniform", math.pi),  # radians
+    "saturation": Distribution("normal", 1.0),  # log2 of the factor
 }
 TRANSFORMATIONS = BLIT | GEOMETRY | COLOUR
 PIPES = {"b": (*BLIT,), "bg": (*BLIT, *GEOMETRY), "bgc": (*BLIT, *GEOMETRY, *COLOUR)}
@@ -216,26 +216,26 @@ class _Sample(torch.autograd.Function):
         return grid_sample(image, grid, align_corners=True)
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        return _Spread.apply(slope, *ctx.saved_tensors, ctx.shape), None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return _Spread.apply(grad, *ctx.saved_tensors, ctx.shape), None
 
 
 class _Spread(torch.autograd.Function):
     """The adjoint of _Sample, whose adjoint is _Sample."""
 
     @staticmethod
-    def forward(ctx: Any, slope: Tensor, grid: Tensor, shape: torch.Size) -> Tensor:
+    def forward(ctx: Any, grad: Tensor, grid: Tensor, shape: torch.Size) -> Tensor:
         ctx.save_for_backward(grid)
-        image = slope.new_empty(shape)  # tells the shape; its values would matter to the grid's gradient alone
+        image = grad.new_empty(shape)  # tells the shape; its values would matter to the grid's gradient alone
         bilinear, zeros = 0, 0
         spread: Tensor = torch.ops.aten.grid_sampler_2d_backward(
-            slope, image, grid, bilinear, zeros, True, (True, False)
+            grad, image, grid, bilinear, zeros, True, (True, False)
         )[0]
         return spread
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
-        return _Sample.apply(slope, *ctx.saved_tensors), None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return _Sample.apply(grad, *ctx.saved_tensors), None, None
 
 
 @functools.cache

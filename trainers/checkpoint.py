@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 from trainers.files import tensor_bytes, write_atomically
-from trainers.run_folder import check_row
+from trainers.run_folder import check_evaluation
 
 logger = logging.getLogger(__name__)
 CHECKPOINTS = ("checkpoint.pt", "checkpoint_before.pt")  # the latest, and the one before it
@@ -19,8 +19,7 @@ DIGEST = sha256().digest_size
 
 
 def save_checkpoint(run_dir: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint, the SHA-256 of torch.save's bytes before them; the latest one becomes the one before once the
-    new one is whole."""
+    """Write a checkpoint: SHA-256 of torch.save's bytes, then the bytes; the previous checkpoint is kept."""
     held = tensor_bytes(content)
     latest, before = (run_dir / name for name in CHECKPOINTS)
     aside = latest.with_name("checkpoint_next.pt")
@@ -41,8 +40,8 @@ def load_checkpoint(run_dir: Path, device: torch.device) -> dict[str, Any]:
         digest, content = (held := path.read_bytes())[:DIGEST], held[DIGEST:]
         if sha256(content).digest() == digest:
             saved: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-            for number, row in enumerate(saved["rows"], 1):
-                check_row(row, f"{path}, row {number}")
+            for number, evaluation in enumerate(saved["rows"], 1):
+                check_evaluation(evaluation, f"{path}, row {number}")
             return saved
         logger.warning("%s is damaged; going on from what was before it", path)
     return {}

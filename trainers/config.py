@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from trainers.messages import choose, sentence
+from trainers.messages import did_you_mean, first_error
 from trainers.names import (
     BACKBONES,
     DATASETS,
@@ -63,7 +63,7 @@ class Config(BaseModel):
     """Weights of D, or of D and G, divided by their largest singular value (Miyato et al. 2018): of all convolutions
     and linear layers, and of D's embeddings."""
     mirror: bool = False
-    """Real images, and those that are translated, are turned left to right at random, before D and G see them."""
+    """Real images, and those that are translated, are flipped left to right at random, before D and G see them."""
     data_noise: float = Field(0.0, ge=0)
     """Uniform noise from 0 to this added to real data, in data units; SN-GAN's images have 1/128."""
     loss: str = "nonsaturating"
@@ -177,7 +177,7 @@ class Config(BaseModel):
     """The Langevin chains run on augmented images too."""
 
     eval_every: int = Field(9_600, ge=1)
-    """Images between two evaluations; rows stand at 0, eval_every, ..., n_images."""
+    """Images between two evaluations, which are at 0, eval_every, ..., n_images."""
     eval_samples: int = Field(10_000, ge=2)
     """Generated samples of one evaluation; of a pair, each image of test A is translated once, and at most so many."""
     features: str = "auto"
@@ -200,7 +200,7 @@ class Config(BaseModel):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise ValueError(sentence(error, type(self).model_fields)) from None
+            raise ValueError(first_error(error, type(self).model_fields)) from None
 
     @field_validator("*", mode="before")
     @classmethod
@@ -223,7 +223,7 @@ class Config(BaseModel):
         tables: dict[str, Iterable[str]] = {"dataset": DATASETS, "backbone": BACKBONES, "loss": LOSSES}
         names = tables.get(info.field_name, ("auto", *FEATURES))
         if value not in names and ":" not in value:
-            raise ValueError(choose(value, names))
+            raise ValueError(did_you_mean(value, names))
         if value in PATHS:
             raise ValueError(f"should name a path, as {value}photos")
         return value
@@ -239,7 +239,7 @@ class Config(BaseModel):
     def _translation_fits(self) -> Self:
         net, data = BACKBONES.get(self.backbone), self.data_source
         translators = names_where(BACKBONES, lambda row: row.translates)
-        if net and self.holds_pair and not net.translates:
+        if net and self.is_paired and not net.translates:
             raise ValueError(
                 f"backbone = {self.backbone!r} starts from noise, and {self.dataset} is a pair of domains to translate "
                 f"between; use {translators}"
@@ -318,10 +318,10 @@ class Config(BaseModel):
     def cell_key(self) -> str:
         """The name of this Config without its seed: 16 hex digits of SHA-256 over the fields that differ from their
         defaults, as sorted JSON. A field added later keeps every key, so long as its default means 'as before'."""
-        fields = json.dumps(self.changed(), sort_keys=True, allow_nan=False)
+        fields = json.dumps(self.non_defaults(), sort_keys=True, allow_nan=False)
         return hashlib.sha256(fields.encode()).hexdigest()[:16]
 
-    def changed(self) -> dict[str, Any]:
+    def non_defaults(self) -> dict[str, Any]:
         """The fields that differ from their defaults, the seed left out."""
         return self.model_dump(mode="json", exclude_defaults=True, exclude={"seed"})
 
@@ -404,21 +404,21 @@ class Config(BaseModel):
         return scores_of(self.feature_net, points=self.has_points, probe=self.probe != "none")
 
     @property
-    def row_metrics(self) -> tuple[str, ...]:
+    def metric_keys(self) -> tuple[str, ...]:
         """Keys of the scores of samples, first the one that runs are judged by: for 2-D points the energy distance,
         since Frechet distance sees only their mean and covariance."""
         scores = [(key, score) for key, score in self.scores.items() if score.is_of_samples]
         return tuple(name for key, score in scores for name in (key, *score.also))
 
     @property
-    def row_keys(self) -> tuple[str, ...]:
-        """`row_metrics` and what else an evaluation tells of D that METRICS names."""
-        return (*self.row_metrics, *(key for key, score in self.scores.items() if not score.is_of_samples))
+    def evaluation_keys(self) -> tuple[str, ...]:
+        """`metric_keys` and what else an evaluation tells of D that METRICS names."""
+        return (*self.metric_keys, *(key for key, score in self.scores.items() if not score.is_of_samples))
 
     @property
     def metric(self) -> str:
         """Key of the score that runs are judged by."""
-        return self.row_metrics[0]
+        return self.metric_keys[0]
 
     @property
     def data_source(self) -> DataSource:
@@ -436,7 +436,7 @@ class Config(BaseModel):
         return self.data_source.kind == "points"
 
     @property
-    def holds_pair(self) -> bool:
+    def is_paired(self) -> bool:
         """Whether the data set is a pair of domains to translate between; a user's module may have one too."""
         return self.data_source.kind == "pair"
 

@@ -27,26 +27,26 @@ def langevin(
     clamp: tuple[float, float] | None = None,
     generator: torch.Generator | None = None,
     ramp: bool = False,
-    slopes: list[Tensor] | None = None,
+    grad_norms: list[Tensor] | None = None,
 ) -> Tensor:
     """Langevin dynamics on the energy -critic (CoopInit equation 4): x <- x + step_size * grad + noise * N(0, I).
 
     `x` is [N, ...], `critic(x)` gives logits that are summed over all elements, `noise` is a standard deviation in
     units of x (equation 4 read literally: sqrt(2 * step_size)), with `ramp` falling linearly to 0 along the chain.
-    `clamp` bounds the end of the chain, not its steps. Returns the end of the chain, detached. `slopes`, where given,
-    receives each step's mean norm of the gradient over the batch, a 0-d tensor.
+    `clamp` bounds the end of the chain, not its steps. Returns the end of the chain, detached. `grad_norms`, where
+    given, receives each step's mean norm of the gradient over the batch, a 0-d tensor.
     """
     x = x.detach()
     for step in range(steps):
         x.requires_grad_(True)
         with torch.enable_grad():
-            (slope,) = torch.autograd.grad(critic(x).sum(), x)
+            (grad,) = torch.autograd.grad(critic(x).sum(), x)
         sigma = noise * (1 - step / steps) if ramp else noise
-        x = x.detach() + step_size * slope
+        x = x.detach() + step_size * grad
         if sigma:
             x = x + sigma * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-        if slopes is not None:
-            slopes.append(slope.flatten(1).norm(dim=1).mean())
+        if grad_norms is not None:
+            grad_norms.append(grad.flatten(1).norm(dim=1).mean())
     return x.clamp(*clamp) if clamp else x
 
 
@@ -67,7 +67,7 @@ def cooperate(state: State, real: Tensor, labels: Tensor) -> Cooperation:
     """
     config = state.config
     start = state.generate("z", labels)  # [N, *shape]
-    slopes: list[Tensor] = []
+    grad_norms: list[Tensor] = []
     with frozen(state.discriminator), cached():  # no weight changes along the chain
         revised = langevin(
             state.critic("augmentation of langevin", labels, augmented=config.ada_langevin),
@@ -78,7 +78,7 @@ def cooperate(state: State, real: Tensor, labels: Tensor) -> Cooperation:
             ramp=config.langevin_noise_ramp,
             clamp=state.data.bounds,
             generator=state.rng("langevin"),
-            slopes=slopes,
+            grad_norms=grad_norms,
         )
     critic = state.critic("augmentation of energy", labels, augmented=config.ada_coop)
     real_logits, revised_logits = critic(real), critic(revised)
@@ -88,7 +88,7 @@ def cooperate(state: State, real: Tensor, labels: Tensor) -> Cooperation:
         "logit_real": real_logits.detach().mean(),
         "logit_revised": revised_logits.detach().mean(),
         "loss_teaching": teaching.detach(),
-        "langevin_slope": torch.stack(slopes).mean(),
+        "langevin_slope": torch.stack(grad_norms).mean(),
         "langevin_distance": (revised - start.detach()).square().mean().sqrt(),
     }
     return Cooperation(start, energy, teaching, statistics)

@@ -25,7 +25,7 @@ from torch.nn.functional import interpolate
 
 from trainers.files import cache_folder, made_once
 from trainers.names import FEATURES
-from trainers.user_code import made_by
+from trainers.user_code import built_by
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class DigitNet(nn.Module):
 @cache
 def load_features(name: str) -> FeatureNet:
     """The feature net of that name or `module:object`. Raises ValueError if there is none."""
-    net: FeatureNet = made_by("features", FEATURES, name, FeatureNet)
+    net: FeatureNet = built_by("features", FEATURES, name, FeatureNet)
     return net
 
 

@@ -1,4 +1,4 @@
-"""The training loop: steps until the budget is spent, a row at each evaluation, a checkpoint before each row."""
+"""The training loop: steps until the budget is spent, evaluations on the way, a checkpoint before each."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from trainers.features import load_features
 from trainers.files import save_tensors
 from trainers.metrics.evaluate import compute, evaluate, generate
 from trainers.names import BACKBONES, FEATURES
-from trainers.run_folder import claim_provenance, locked, open_run, read_rows, write_rows
+from trainers.run_folder import locked, open_run, read_evaluations, record_provenance, write_evaluations
 from trainers.run_state import RunState
 from trainers.state import State
-from trainers.user_code import own_code_digest, told, users_code
+from trainers.user_code import describe, guard_user_code, own_code_digest
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +40,13 @@ CLOUD = 10_000  # samples of a picture of points
 
 
 def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lambda: False) -> Iterator[dict[str, Any]]:
-    """Train a Config in its run folder; yield one row an evaluation, at 0, eval_every, ..., n_images images.
+    """Train a Config in its run folder; yield its evaluations, at 0, eval_every, ..., n_images images.
 
-    A row holds images, seconds (of training so far), eval_seconds, logged_at (Unix time), state ("running", then
-    "done" or "diverged"), the metrics (NaN in a diverged row), and running means of the steps' statistics. Row and
-    checkpoint are on disk before a row is yielded; a folder that holds rows yields them again first and goes on from
+    One holds images, seconds (of training so far), eval_seconds, logged_at (Unix time), state ("running", then "done"
+    or "diverged"), the scores (NaN in a diverged run), and running means of the steps' statistics. It is on disk, with
+    a checkpoint, before it is yielded; those of an earlier process are yielded again first, and training goes on from
     there, bit-identical on the same machine but for the time fields. Once `stop()`, which is asked before each step, is
-    true, a checkpoint is written and no more rows come. Uses CUDA where there is a device.
+    true, a checkpoint is written and no more evaluations come. Uses CUDA where there is a device.
 
     Raises ValueError if the parts of the config do not fit, or the folder holds a run of another.
     """
@@ -57,24 +57,25 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
         open_run(config, folder)
         state = State(config, device)
         on = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-        claim_provenance(folder, digests(config), {"torch": torch.__version__, "device": on})
-        rows = _restore(state, folder)
-        yield from rows
-        while not rows or rows[-1]["state"] == RunState.RUNNING:
+        record_provenance(folder, digests(config), {"torch": torch.__version__, "device": on})
+        evaluations = _restore(state, folder)
+        yield from evaluations
+        while not evaluations or evaluations[-1]["state"] == RunState.RUNNING:
             started = time.perf_counter()
+            images = _next_evaluation(config, evaluations[-1]["images"]) if evaluations else 0
             with tensor_float(config.precision == "tf32"):
-                reached = not rows or _train_until(state, _next_evaluation(config, rows[-1]["images"]), stop)
+                reached = _train_until(state, images, stop)
             if not reached:
                 state.seconds += time.perf_counter() - started
-                save_checkpoint(folder, {**state.state_dict(), "rows": rows})
+                save_checkpoint(folder, {**state.state_dict(), "rows": evaluations})
                 return
             state.seconds += time.perf_counter() - started
-            rows.append(_evaluate(state, folder, rows))
-            yield rows[-1]
+            evaluations.append(_evaluate(state, folder, evaluations))
+            yield evaluations[-1]
 
 
 @torch.no_grad()
-def check(config: Config) -> dict[str, str]:
+def dry_run(config: Config) -> dict[str, str]:
     """The digests of a Config's data and feature weights.
 
     Raises ValueError if its parts do not fit together, which includes what shows only once the networks and the feature
@@ -84,14 +85,14 @@ def check(config: Config) -> dict[str, str]:
     net = load_features(config.feature_net)  # first, since the rest may take long
     state = State(config, torch.device("cpu"))
     shape, labels = state.data.shape, torch.zeros(2, dtype=torch.int64)
-    with users_code("backbone", config.backbone, BACKBONES):
-        source = state.source("check", 2)
+    with guard_user_code("backbone", config.backbone, BACKBONES):
+        inputs = state.generator_input("check", 2)
         samples = state.generate("check", labels)
         logits = state.critic("check", labels)(state.data.scaled(labels))
-    if state.data.pair is not None and source.shape != (2, *shape):
+    if state.data.pair is not None and inputs.shape != (2, *shape):
         raise ValueError(
             f"backbone {config.backbone!r}: {config.dataset} is a pair, so two of its sources should be of the "
-            f"shape {(2, *shape)} of images of domain A, not {tuple(source.shape)}"
+            f"shape {(2, *shape)} of images of domain A, not {tuple(inputs.shape)}"
         )
     if samples.shape != (2, *shape):
         raise ValueError(
@@ -103,7 +104,7 @@ def check(config: Config) -> dict[str, str]:
             f"backbone {config.backbone!r}: its discriminator's logits of two examples should have 2 as their first "
             f"dimension, not the shape {tuple(logits.shape)}"
         )
-    with users_code("features", config.feature_net, FEATURES):
+    with guard_user_code("features", config.feature_net, FEATURES):
         net.extract(samples)
     return digests(config)
 
@@ -134,8 +135,8 @@ def digests(config: Config) -> dict[str, str]:
     return {**found, "own_code_digest": own} if (own := own_code_digest(config)) else found
 
 
-def _evaluate(state: State, folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Score the run as it stands, write row and checkpoint; returns the row."""
+def _evaluate(state: State, folder: Path, evaluations: list[dict[str, Any]]) -> dict[str, Any]:
+    """Score the run as it stands, write evaluation and checkpoint; returns the evaluation."""
     config = state.config
     started = time.perf_counter()
     metrics: dict[str, float] = {}
@@ -144,19 +145,19 @@ def _evaluate(state: State, folder: Path, rows: list[dict[str, Any]]) -> dict[st
         metrics |= compute((score for score in config.scores.values() if score.takes == "state"), state)
         save_samples(state, folder / "samples" / f"{state.images:012d}.png")
     diverged = not metrics or not all(map(math.isfinite, metrics.values()))
-    row = {
+    evaluation = {
         "images": int(state.diverged_at) if state.diverged_at >= 0 else state.images,
         "state": _run_state(state, diverged).value,  # a plain text, as files keep it
-        # a scheduler needs the keys of a diverged row too
-        **(dict.fromkeys(config.row_keys, math.nan) if diverged else metrics),
+        # a scheduler needs the keys of a diverged evaluation too
+        **(dict.fromkeys(config.evaluation_keys, math.nan) if diverged else metrics),
         **state.statistics.means(),
         **state.probed.means(),  # over the whole run, where both have one
         "seconds": state.seconds,
-        "eval_seconds": (rows[-1]["eval_seconds"] if rows else 0.0) + time.perf_counter() - started,
+        "eval_seconds": (evaluations[-1]["eval_seconds"] if evaluations else 0.0) + time.perf_counter() - started,
         "logged_at": time.time(),
     }
-    _save(state, folder, [*rows, row])
-    return row
+    _save(state, folder, [*evaluations, evaluation])
+    return evaluation
 
 
 def _run_state(state: State, diverged: bool) -> RunState:
@@ -200,36 +201,37 @@ def _train_until(state: State, images: int, stop: Callable[[], bool]) -> bool:
     return True
 
 
-def _save(state: State, folder: Path, rows: list[dict[str, Any]]) -> None:
-    """Write what goes on from the last row, then the rows; an ended run keeps only its generators, to keep disks small.
+def _save(state: State, folder: Path, evaluations: list[dict[str, Any]]) -> None:
+    """Write what training goes on from, then the evaluations; an ended run keeps only its generators, to keep disks
+    small.
 
-    The checkpoint holds the rows too: it decides which rows count, and a crash between the two files repeats none.
+    The checkpoint holds the evaluations too: it decides which count, and a crash between the two files repeats none.
     """
-    row, key = rows[-1], state.config.metric
-    best = min((r[key] for r in rows if math.isfinite(r[key])), default=None)
+    evaluation, key = evaluations[-1], state.config.metric
+    best = min((each[key] for each in evaluations if math.isfinite(each[key])), default=None)
     weights = state.evaluated_generator.state_dict()
-    if row[key] == best:
+    if evaluation[key] == best:
         save_tensors(folder / "generator_best.pt", weights)
-    if row["state"] == RunState.RUNNING:
-        save_checkpoint(folder, {**state.state_dict(), "rows": rows})
-        write_rows(folder, rows)
+    if evaluation["state"] == RunState.RUNNING:
+        save_checkpoint(folder, {**state.state_dict(), "rows": evaluations})
+        write_evaluations(folder, evaluations)
         return
-    if row["state"] == RunState.DONE:
+    if evaluation["state"] == RunState.DONE:
         save_tensors(folder / "generator_final.pt", weights)
-    write_rows(folder, rows)
+    write_evaluations(folder, evaluations)
     drop_checkpoints(folder)
 
 
 def _restore(state: State, folder: Path) -> list[dict[str, Any]]:
-    """The rows so far, with the state of the latest whole checkpoint, unless the run has ended.
+    """The evaluations so far, with the state of the latest whole checkpoint, unless the run has ended.
 
-    Rows stand, whatever became of the checkpoints: from an older one, or none, training goes through what they say once
-    more, without another evaluation, since it comes to the same numbers.
+    Evaluations on disk are kept. If checkpoints are lost, training repeats up to the last one without evaluating again;
+    the numbers are the same.
     """
-    rows = read_rows(folder)
-    if rows and rows[-1]["state"] != RunState.RUNNING:
+    evaluations = read_evaluations(folder)
+    if evaluations and evaluations[-1]["state"] != RunState.RUNNING:
         drop_checkpoints(folder)
-        return rows
+        return evaluations
     try:
         saved = load_checkpoint(folder, state.device)
         if saved:
@@ -239,12 +241,12 @@ def _restore(state: State, folder: Path) -> list[dict[str, Any]]:
     except Exception as error:  # whatever another version, or another program, may have put there
         raise ValueError(
             f"the checkpoint in {folder} is that of another version of ganablate, or of other networks "
-            f"({told(error)}); remove its checkpoint files, and training starts again below the rows that it has"
+            f"({describe(error)}); remove its checkpoint files, and training starts again below the rows that it has"
         ) from None
-    if saved and len(saved["rows"]) > len(rows):  # the process died between the two files
-        rows = saved["rows"]
-        write_rows(folder, rows)
-    return rows
+    if saved and len(saved["rows"]) > len(evaluations):  # the process died between the two files
+        evaluations = saved["rows"]
+        write_evaluations(folder, evaluations)
+    return evaluations
 
 
 def save_samples(state: State, path: Path) -> None:

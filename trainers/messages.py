@@ -12,19 +12,19 @@ SHORTLY = reprlib.Repr()  # how a value is written in a sentence: cut where it i
 SHORTLY.maxstring = SHORTLY.maxother = 200
 
 
-def choose(name: str, allowed: Iterable[str]) -> str:
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """A clause that tells which names are allowed, the nearest to `name` first."""
     names = sorted(allowed)
-    near = difflib.get_close_matches(name, names, n=1)
-    return (f"did you mean {near[0]!r}? " if near else "") + "allowed: " + ", ".join(names)
+    nearest = difflib.get_close_matches(name, names, n=1)
+    return (f"did you mean {nearest[0]!r}? " if nearest else "") + "allowed: " + ", ".join(names)
 
 
-def sentence(error: ValidationError, allowed: Iterable[str] = ()) -> str:
+def first_error(error: ValidationError, allowed: Iterable[str] = ()) -> str:
     """The first mistake of a pydantic error as one sentence: field, value, what is allowed."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"unknown field {field!r}; {choose(field, allowed)}"
+        return f"unknown field {field!r}; {did_you_mean(field, allowed)}"
     if first["type"] == "missing":
         return f"{field} is missing"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
-Row = TypeVar("Row")
+Entry = TypeVar("Entry")
 
 
-def names_where(table: Mapping[str, Row], wanted: Callable[[Row], object], joint: str = ", ") -> str:
+def names_where(table: Mapping[str, Entry], wanted: Callable[[Entry], object], joint: str = ", ") -> str:
     """The names whose rows are such, joined."""
     return joint.join(name for name, row in table.items() if wanted(row))
 
@@ -172,7 +172,7 @@ class Score(NamedTuple):
 def _fid(config: Any) -> str:
     """Of a Config: feature net, samples on both sides, reference split, resizes."""
     samples, split = f"{config.eval_samples:,} generated samples", "training examples"
-    if config.holds_pair:
+    if config.is_paired:
         samples, split = f"translations of test A, each image once and at most {config.eval_samples:,},", "of test B"
     count, fit = config.data_source.reference, "centre crop" if config.center_crop else "stretched"
     reference = f"all {count:,} {split}" if count else f"all {split}"
@@ -182,7 +182,7 @@ def _fid(config: Any) -> str:
 
 
 def _kid(config: Any) -> str:
-    size, real = min(KID_SUBSET, config.eval_samples), "images of test B" if config.holds_pair else "training examples"
+    size, real = min(KID_SUBSET, config.eval_samples), "images of test B" if config.is_paired else "training examples"
     return f"KID is the mean over {KID_SUBSETS} subsets of at most {size:,} a side, out of at most {KID_REAL:,} {real}"
 
 
@@ -231,7 +231,7 @@ def scores_of(features: str, *, points: bool, probe: bool = False) -> dict[str, 
 class Metric(NamedTuple):
     """How a metric of the tables is named, ordered and printed."""
 
-    row: str  # the key in a row of train()
+    key: str  # in an evaluation
     when: Literal["final", "best"]  # of the last evaluation, or the best of the scheduled ones
     label: str
     lower_is_better: bool

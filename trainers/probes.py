@@ -21,22 +21,23 @@ MODE_POINTS = 100  # real points of each mode (section 5.3)
 
 
 def angles(step: Sequence[Tensor], real: Sequence[Tensor], fake: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Angles (section 5.1) between the gradient of D's step and those of its real and fake part, tensors of equal
-    shapes, a parameter each: for each pair 0-d tensors, 1 or 0, of whether it is above 90 degrees
-    (`real_fake_obtuse`), and of which multiple of 10 degrees is nearest (`angle_real_fake_000` to `_180`).
+    """Angles between three gradients of D: its step, the real loss, the fake loss (5.1). One tensor a parameter.
+
+    Per pair 1.0 if above 90 degrees (`real_fake_obtuse`), and a one-hot histogram in bins of 10 degrees
+    (`angle_real_fake_000` to `_180`), as 0-d tensors.
 
     A gradient that vanished (`real_vanished`, `fake_vanished`), as that of the hinge loss does once all of a batch is
     beyond the margin, counts as orthogonal to the others, as in aw-loss's weights.
     """
     s, r, f = (torch.cat([g.reshape(-1) for g in gradients]) for gradients in (step, real, fake))
-    found = {"real_vanished": (~r.any()).float(), "fake_vanished": (~f.any()).float()}
+    measured = {"real_vanished": (~r.any()).float(), "fake_vanished": (~f.any()).float()}
     for name, (a, b) in {"real_fake": (r, f), "step_real": (s, r), "step_fake": (s, f)}.items():
         cosine = cosine_similarity(a, b, dim=0, eps=torch.finfo(a.dtype).tiny)
-        place = (cosine.clamp(-1, 1).acos().rad2deg() / ANGLE_STEP).round().long()
-        shares = one_hot(place, 180 // ANGLE_STEP + 1).float()
-        found[f"{name}_obtuse"] = (cosine < OBTUSE).float()
-        found |= {f"angle_{name}_{ANGLE_STEP * i:03d}": share for i, share in enumerate(shares.unbind())}
-    return found
+        bin_ = (cosine.clamp(-1, 1).acos().rad2deg() / ANGLE_STEP).round().long()
+        shares = one_hot(bin_, 180 // ANGLE_STEP + 1).float()
+        measured[f"{name}_obtuse"] = (cosine < OBTUSE).float()
+        measured |= {f"angle_{name}_{ANGLE_STEP * i:03d}": share for i, share in enumerate(shares.unbind())}
+    return measured
 
 
 def logits_before(logits_real: Tensor, logits_fake: Tensor) -> dict[str, Tensor]:

@@ -1,7 +1,6 @@
-"""Regularizers of D and of G: penalties, and which act when. The Config field that holds a weight says the rest.
+"""Regularizers of D and of G: their penalties, and which act when. The Config field that weighs one says the rest.
 
-Each gives an unweighed 0-d penalty. Those of D are added after aw-loss, so that aw-loss weighs the two adversarial
-terms alone.
+Each gives an unweighed 0-d penalty. Those of D are added after aw-loss, which weighs the two adversarial terms alone.
 """
 
 from __future__ import annotations
@@ -26,42 +25,42 @@ class Batch(NamedTuple):
 
     real: Tensor  # [N, *shape]
     fake: Tensor  # [M, *shape], G(z); with a graph in G's update
-    near: Callable[[], Tensor]  # G(z + noise), same labels
+    perturbed: Callable[[], Tensor]  # G(z + noise), same labels
     critic: Callable[[], Critic]  # gives x -> logits; each starts the same augmentations anew
     rng: torch.Generator
-    source: Callable[[], Tensor]  # what G made `fake` of
+    generator_input: Callable[[], Tensor]  # what G made `fake` of
     generator: Any  # G
     config: Config
 
 
 def r1(batch: Batch) -> Tensor:
     """Half the mean squared norm of D's gradient on real data (Mescheder, Geiger, Nowozin 2018, equation 9)."""
-    return 0.5 * _slopes(batch.critic(), batch.real).square().sum(1).mean()
+    return 0.5 * _input_gradient(batch.critic(), batch.real).square().sum(1).mean()
 
 
 def gradient_penalty(batch: Batch) -> Tensor:
     """Mean squared distance from 1 of D's gradient norm between real and fake data (Gulrajani et al. 2017)."""
     real, fake = batch.real, batch.fake
     share = torch.rand(len(real), *[1] * (real.ndim - 1), generator=batch.rng, device=real.device)
-    return (_slopes(batch.critic(), real + share * (fake - real)).norm(dim=1) - 1).square().mean()
+    return (_input_gradient(batch.critic(), real + share * (fake - real)).norm(dim=1) - 1).square().mean()
 
 
 def zcr_discriminator(batch: Batch) -> Tensor:
     """Mean squared difference of D's logits of G(z) and G(z + noise) (Zhao et al. 2020, Improved consistency
     regularization, algorithm 2)."""
-    return (batch.critic()(batch.fake) - batch.critic()(batch.near())).square().mean()
+    return (batch.critic()(batch.fake) - batch.critic()(batch.perturbed())).square().mean()
 
 
 def zcr_generator(batch: Batch) -> Tensor:
     """Minus the mean squared difference of G(z) and G(z + noise), over all elements as in StyleGAN2-ADA's comparison
     (NVlabs/stylegan2-ada, training/loss.py)."""
-    return -(batch.fake - batch.near()).square().mean()
+    return -(batch.fake - batch.perturbed()).square().mean()
 
 
 def patch_nce(batch: Batch) -> Tensor:
     """CUT's multilayer, patchwise contrast of images of A with their translations (Park et al. 2020, equation 3);
     with `nce_identity` the mean of that and of real images with G's version of them (equation 4)."""
-    pairs = [(batch.source(), batch.fake)]
+    pairs = [(batch.generator_input(), batch.fake)]
     if batch.config.nce_identity:
         pairs.append((batch.real, batch.generator(batch.real)))
     return torch.stack([_contrast_of_layers(batch, *pair) for pair in pairs]).mean()
@@ -88,11 +87,11 @@ def contrast(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     return cross_entropy(logits.flatten(0, 1), own)
 
 
-def _slopes(critic: Critic, x: Tensor) -> Tensor:
+def _input_gradient(critic: Critic, x: Tensor) -> Tensor:
     """Gradient of the summed logits at x, as [N, elements], differentiable itself."""
     x = x.detach().requires_grad_(True)
-    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    return slope.flatten(1)
+    (grad,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return grad.flatten(1)
 
 
 def penalties(
@@ -108,11 +107,11 @@ def penalties(
 ) -> dict[str, Tensor]:
     """The weighed regularizers of one network that act on this update, by name: those of every update, or the lazy
     ones; of an update of the cooperative stage, or of an adversarial one. `purpose` is that of the source of `fake`."""
-    config, found = state.config, {}
+    config, weighed = state.config, {}
 
-    def near() -> Tensor:
+    def perturbed() -> Tensor:
         with torch.set_grad_enabled(of == "generator"):
-            return state.generate(purpose, labels, near=True)
+            return state.generate(purpose, labels, perturbed=True)
 
     for field, row in config.active_regularizers.items():
         interval = getattr(config, row.interval) if row.interval else 1
@@ -120,8 +119,8 @@ def penalties(
         staged = not coop or (row.coop is not None and getattr(config, row.coop))
         if row.of == of and lazy == (interval > 1) and due and staged:
             critic = partial(state.critic, "augmentation of regularizers", labels)
-            source = partial(state.source, purpose, len(labels))
+            generator_input = partial(state.generator_input, purpose, len(labels))
             rng = state.rng(f"regularizer {field}")
-            batch = Batch(real, fake, near, critic, rng, source, state.generator, config)
-            found[f"loss_{field}"] = getattr(config, field) * interval * load_object(row.penalty)(batch)
-    return found
+            batch = Batch(real, fake, perturbed, critic, rng, generator_input, state.generator, config)
+            weighed[f"loss_{field}"] = getattr(config, field) * interval * load_object(row.penalty)(batch)
+    return weighed

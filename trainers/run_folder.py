@@ -22,19 +22,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainers.config import Config
 from trainers.files import read_json, waiting_lock, write_atomically, write_json
-from trainers.messages import sentence
+from trainers.messages import first_error
 from trainers.run_state import ENDED, IN_TABLE, RunState
 
 PROVENANCE = ("data_digest", "features_digest", "own_code_digest", "torch", "device", "code_version")
 LONGEST = 5_000  # characters of a text there: MLflow cuts longer tags
 STOP = "stop"  # a file of this name asks the process that trains in the folder for a checkpoint, and to end
-END = "end.json"  # how the run ended, where its rows do not say so: stopped by a scheduler, or failed
+END = "end.json"  # how the run ended, where its evaluations do not say so: stopped by a scheduler, or failed
 LOCK_WAIT = 30  # seconds that a run waits for a process that still trains in its folder, one being killed, say
 
 
-class Row(BaseModel):
-    """What each row has beside the metrics, which are numbers, NaN in a diverged run; `logged_at` as milliseconds fits
-    64 bits."""
+class Evaluation(BaseModel):
+    """What each evaluation has beside the scores, which are numbers, NaN in a diverged run. `logged_at` fits 64 bits as
+    milliseconds."""
 
     model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, float] = Field(init=False)
@@ -45,43 +45,43 @@ class Row(BaseModel):
     logged_at: float = Field(ge=0, lt=2**40)
 
 
-def read_rows(run_dir: Path) -> list[dict[str, Any]]:
-    """The rows on disk. Raises ValueError for a line that is no row."""
+def read_evaluations(run_dir: Path) -> list[dict[str, Any]]:
+    """The evaluations on disk. Raises ValueError for a line that is no evaluation."""
     path = run_dir / "rows.jsonl"
     lines = path.read_bytes().splitlines() if path.exists() else []
-    return [_read_row(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+    return [_read_evaluation(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
 
 
-def _read_row(line: bytes, place: str) -> dict[str, Any]:
+def _read_evaluation(line: bytes, place: str) -> dict[str, Any]:
     try:
-        row: dict[str, Any] = json.loads(line)
+        evaluation: dict[str, Any] = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{place}: {error}") from None
-    check_row(row, place)
-    return row
+    check_evaluation(evaluation, place)
+    return evaluation
 
 
-def check_row(row: dict[str, Any], place: str) -> None:
-    """Raise ValueError for what is no row."""
+def check_evaluation(evaluation: dict[str, Any], place: str) -> None:
+    """Raise ValueError for what is no evaluation."""
     try:
-        Row.model_validate(row)
+        Evaluation.model_validate(evaluation)
     except ValidationError as error:
-        raise ValueError(f"{place}: {sentence(error)}") from None
-    names = [name for name in row if not re.fullmatch(r"\w{1,100}", name, re.ASCII)]
+        raise ValueError(f"{place}: {first_error(error)}") from None
+    names = [name for name in evaluation if not re.fullmatch(r"\w{1,100}", name, re.ASCII)]
     if names:
         raise ValueError(f"{place}: {names[0]!r} is no name of a metric")
 
 
 def read_run(run_dir: Path, kind: type[Config] = Config) -> tuple[Config, list[dict[str, Any]]]:
-    """Config and rows of a run folder. Raises ValueError if one of its files cannot be read, or they do not fit."""
+    """Config and evaluations of a run folder. Raises ValueError if a file cannot be read, or they do not fit."""
     try:
-        config, rows = kind(**read_json(run_dir / "config.json")), read_rows(run_dir)
-        if not all(config.metric in row for row in rows):
+        config, evaluations = kind(**read_json(run_dir / "config.json")), read_evaluations(run_dir)
+        if not all(config.metric in evaluation for evaluation in evaluations):
             raise ValueError(f"rows.jsonl has a row that lacks its {config.metric}")
         read_provenance(run_dir)
     except ValueError as error:
         raise ValueError(f"{run_dir} is no run folder that can be read: {error}") from None
-    return config, rows
+    return config, evaluations
 
 
 def read_provenance(run_dir: Path) -> dict[str, str]:
@@ -94,14 +94,14 @@ def read_provenance(run_dir: Path) -> dict[str, str]:
     return held
 
 
-def write_rows(run_dir: Path, rows: list[dict[str, Any]]) -> None:
-    """All rows, atomically: a few hundred short lines at the most."""
-    content = "".join(json.dumps(row) + "\n" for row in rows)
+def write_evaluations(run_dir: Path, evaluations: list[dict[str, Any]]) -> None:
+    """All evaluations, atomically: a few hundred short lines at the most."""
+    content = "".join(json.dumps(evaluation) + "\n" for evaluation in evaluations)
     write_atomically(run_dir / "rows.jsonl", lambda file: file.write(content.encode()))
 
 
 def mark_end(run_dir: Path, state: str, error: str = "") -> None:
-    """Write how a run ended, unless its rows say so."""
+    """Write how a run ended, unless its evaluations say so."""
     if state not in IN_TABLE:
         run_dir.mkdir(parents=True, exist_ok=True)
         write_json(run_dir / END, {"state": state, "error": error})
@@ -115,8 +115,8 @@ def end_of(run_dir: Path) -> tuple[RunState, str]:
         if end.get("state") not in ENDED or not isinstance(end.get("error"), str):
             raise ValueError(f"{path} should hold an error and a state of {', '.join(sorted(ENDED))}")
         return RunState(end["state"]), end["error"][:LONGEST]
-    rows = read_rows(run_dir)
-    return RunState(rows[-1]["state"]) if rows else RunState.MISSING, ""
+    evaluations = read_evaluations(run_dir)
+    return RunState(evaluations[-1]["state"]) if evaluations else RunState.MISSING, ""
 
 
 def open_run(config: Config, run_dir: Path) -> None:
@@ -134,7 +134,7 @@ def open_run(config: Config, run_dir: Path) -> None:
     (run_dir / END).unlink(missing_ok=True)  # it goes on
 
 
-def claim_provenance(run_dir: Path, digests: dict[str, str], made_with: dict[str, str]) -> None:
+def record_provenance(run_dir: Path, digests: dict[str, str], made_with: dict[str, str]) -> None:
     """Write what the run is made with; code versions and machines that go on with it are added.
 
     Raises ValueError if the digest of data or feature weights changed since the run began.

@@ -22,11 +22,11 @@ from trainers.data.dataset import Dataset
 from trainers.data.load import load_dataset
 from trainers.data.sampler import Sampler
 from trainers.losses import Loss
-from trainers.messages import sentence
+from trainers.messages import first_error
 from trainers.names import BACKBONES, LOSSES
 from trainers.networks.layers import Generator
 from trainers.streams import seeded, stream
-from trainers.user_code import resolve, users_code
+from trainers.user_code import guard_user_code, resolve
 
 MAX_LOGIT = 1e4  # a mean |D(x)| beyond it counts as diverged
 
@@ -34,7 +34,7 @@ MAX_LOGIT = 1e4  # a mean |D(x)| beyond it counts as diverged
 class Statistics:
     """Running means of step statistics with a memory of about 100 steps, whatever the evaluation schedule is.
 
-    What no step of that memory had (the cooperative losses, long after the switch) is forgotten.
+    A statistic that no step reported for MEMORY steps is dropped, as the cooperative losses are after the switch.
     """
 
     MEMORY: float = 100
@@ -131,8 +131,8 @@ class State:
         real, labels = self.sampler.batch(self.images, self.config.batch_size)
         self.images += self.config.batch_size
         if self.config.mirror:
-            turned = torch.rand(len(real), 1, 1, 1, generator=self.rng("mirror"), device=self.device) < 0.5
-            real = torch.where(turned, real.flip(-1), real)
+            flipped = torch.rand(len(real), 1, 1, 1, generator=self.rng("mirror"), device=self.device) < 0.5
+            real = torch.where(flipped, real.flip(-1), real)
         if self.config.data_noise:
             noise = torch.rand(real.shape, generator=self.rng("data noise"), device=self.device)
             real = real + self.config.data_noise * noise
@@ -147,26 +147,26 @@ class State:
         return self.data.labels[torch.randint(len(self.data.labels), (n,), generator=rng)].to(self.device)
 
     def rng(self, purpose: str) -> torch.Generator:
-        """The stream of one purpose at the present count of images, which no two D updates and no two steps share."""
+        """Generator of one purpose, keyed by the image count, which differs for every D update."""
         return stream(self.config.seed, purpose, self.images, self.device)
 
-    def source(self, purpose: str, n: int) -> Tensor:
+    def generator_input(self, purpose: str, n: int) -> Tensor:
         """n inputs of G, noise or images of domain A: those of this purpose and moment."""
-        source: Tensor = self.generator.sample_source(n, self.rng(purpose))
-        return source
+        inputs: Tensor = self.generator.sample_source(n, self.rng(purpose))
+        return inputs
 
-    def generate(self, purpose: str, labels: Tensor, *, near: bool = False) -> Tensor:
+    def generate(self, purpose: str, labels: Tensor, *, perturbed: bool = False) -> Tensor:
         """G's samples [N, *shape] for the labels, from the source of this purpose and moment; the graph is kept.
 
-        `near`: from the same source with zCR's noise.
+        `perturbed`: from the same source with zCR's noise.
         """
-        source = self.source(purpose, len(labels))
-        if near:
-            z = source[:, : getattr(self.generator, "latent", None)]  # not the per-layer noise of some generators
+        inputs = self.generator_input(purpose, len(labels))
+        if perturbed:
+            z = inputs[:, : getattr(self.generator, "latent", None)]  # not the per-layer noise of some generators
             noise = torch.randn(z.shape, generator=self.rng(f"zcr of {purpose}"), device=self.device)
-            source = torch.cat([z + self.config.zcr_noise * noise, source[:, z.shape[1] :]], dim=1)
+            inputs = torch.cat([z + self.config.zcr_noise * noise, inputs[:, z.shape[1] :]], dim=1)
         with self.autocast():
-            fake: Tensor = self.generator(source, labels)
+            fake: Tensor = self.generator(inputs, labels)
         return fake.float()
 
     def critic(
@@ -271,7 +271,7 @@ def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]
         raise ValueError(f"conditional = True needs classes, and dataset = {config.dataset!r} has none")
     build = resolve(BACKBONES, config.backbone, FunctionType)
     options = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    guarded = users_code("backbone", config.backbone, BACKBONES)(build)
+    guarded = guard_user_code("backbone", config.backbone, BACKBONES)(build)
     checked = validate_call(config={"arbitrary_types_allowed": True, "strict": True})(guarded)
     try:
         with seeded(config.seed, "init"):  # for a user's own networks; ours seed G and D apart
@@ -279,7 +279,7 @@ def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]
                 config, data.shape, data.n_classes if config.conditional else 0, **config.backbone_options
             )
     except ValidationError as error:
-        raise ValueError(f"backbone_options of {config.backbone!r}: {sentence(error, options)}") from None
+        raise ValueError(f"backbone_options of {config.backbone!r}: {first_error(error, options)}") from None
     except (MemoryError, RuntimeError) as error:  # sizes that no memory can hold
         made = f"backbone {config.backbone!r} cannot be made with {config.backbone_options}"
         raise ValueError(f"{made}: {str(error).splitlines()[0][:200]}") from error

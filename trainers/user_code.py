@@ -1,4 +1,4 @@
-"""All that is known of a user's own code: `module:object` names and files, found, called, guarded, told, digested.
+"""All that is known of a user's own code: `module:object` names and files, loaded, called, guarded, digested.
 
 Whatever it raises becomes a ValueError of one sentence that says where.
 """
@@ -30,16 +30,16 @@ def user_modules(config: Any) -> list[str]:
 
 
 def load_object(path: str, kind: type = object) -> Any:
-    """The object `module:object`. Raises ValueError if there is none such, or its module raises anything while it is
+    """The object `module:object`. Raises ValueError if there is none, or its module raises anything while it is
     imported."""
     module, _, attribute = path.partition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        loaded = getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:  # a script run by its import may end in sys.exit
-        raise ValueError(f"cannot load {path!r}: {told(error)}") from None
-    if not isinstance(found, kind):
-        raise ValueError(f"{path!r} should be a {kind.__name__}, not a {type(found).__name__}")
-    return found
+        raise ValueError(f"cannot load {path!r}: {describe(error)}") from None
+    if not isinstance(loaded, kind):
+        raise ValueError(f"{path!r} should be a {kind.__name__}, not a {type(loaded).__name__}")
+    return loaded
 
 
 def resolve(table: Mapping[str, Any], name: str, kind: type = object) -> Any:
@@ -48,13 +48,13 @@ def resolve(table: Mapping[str, Any], name: str, kind: type = object) -> Any:
     return load_object(_path(table, name), kind)
 
 
-def made_by(field: str, table: Mapping[str, Any], name: str, kind: type) -> Any:
+def built_by(field: str, table: Mapping[str, Any], name: str, kind: type) -> Any:
     """What the function that a name stands for, as a Config field's value, returns.
 
     Raises ValueError if that is not of the kind, or the function is a user's own and raises.
     """
     function = resolve(table, name, FunctionType)
-    with users_code(field, name, table):
+    with guard_user_code(field, name, table):
         made = function()
     if not isinstance(made, kind):
         raise ValueError(f"{_path(table, name)!r} should return a {kind.__name__}, not a {type(made).__name__}")
@@ -66,7 +66,7 @@ def _path(table: Mapping[str, Any], name: str) -> str:
 
 
 @contextmanager
-def users_code(field: str, name: str, table: Iterable[str]) -> Iterator[None]:
+def guard_user_code(field: str, name: str, table: Iterable[str]) -> Iterator[None]:
     """Within it an exception of a user's own `module:object` becomes a ValueError of one sentence that tells where it
     arose; what the names of the table raise passes as it is."""
     try:
@@ -74,10 +74,10 @@ def users_code(field: str, name: str, table: Iterable[str]) -> Iterator[None]:
     except Exception as error:
         if name in table:
             raise
-        raise ValueError(f"{field} {name!r} raised {told(error)}") from error
+        raise ValueError(f"{field} {name!r} raised {describe(error)}") from error
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Type and text of an exception in one line, with the file and line of the user's code it comes from, if any."""
     text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
@@ -144,5 +144,5 @@ def load_file(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{path}: {told(error).removeprefix('ValueError: ')}") from None
+        raise ValueError(f"{path}: {describe(error).removeprefix('ValueError: ')}") from None
     return module

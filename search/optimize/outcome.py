@@ -17,7 +17,7 @@ from spaces import Search, Study
 from spaces.studies import POINT_METRICS
 from trainers.config import Config
 from trainers.run_state import RunState
-from trainers.user_code import told
+from trainers.user_code import describe
 
 STATES = {
     RunState.DONE: TrialState.COMPLETE,
@@ -50,7 +50,7 @@ def read_trials(search: Search, store: Store) -> list[StoredRun]:
             json.loads(run.tags["ranges"])
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             name = f"run {run.run_id} of {search.title}"
-            raise ValueError(f"the tags of {name} cannot be read ({told(error)}); delete it in MLflow") from None
+            raise ValueError(f"the tags of {name} cannot be read ({describe(error)}); delete it in MLflow") from None
     return runs
 
 
@@ -140,7 +140,7 @@ def check_table(searches: list[Search], seeds: int) -> str:
 
 def _table(searches: list[Search], configs: list[Config], seeds: int, searched: dict[str, float]) -> Study:
     metrics = POINT_METRICS if searches[0].base.has_points else ("fid_final", "fid_best")
-    rows = {search.recipe: config.changed() for search, config in zip(searches, configs, strict=True)}
+    rows = {search.recipe: config.non_defaults() for search, config in zip(searches, configs, strict=True)}
     recipes = ", ".join(search.recipe for search in searches)
     if len(rows) < len(searches):
         raise ValueError(f"a recipe is named twice: {recipes}")

@@ -25,8 +25,8 @@ from search.store.queries import seed_runs, trials_of
 from search.tune.cluster import Cluster
 from search.tune.driver import tune_runs
 from spaces import Search
-from trainers.loop import check
-from trainers.messages import choose
+from trainers.loop import dry_run
+from trainers.messages import did_you_mean
 
 DRAWS = 16  # of a space before a search starts, at the least
 
@@ -89,14 +89,14 @@ def check_search(search: Search, samples: int, store: Store) -> None:
     base that cannot be trained, trials that were made with other data, weights or code."""
     for kind, name, names in (("sampler", search.sampler, SAMPLERS), ("scheduler", search.scheduler, SCHEDULERS)):
         if name not in names:
-            raise ValueError(f"{kind} {name!r} is unknown; {choose(name, names)}")
+            raise ValueError(f"{kind} {name!r} is unknown; {did_you_mean(name, names)}")
     if samples < 1:
         raise ValueError(f"samples = {samples} should be 1 or more")
     Stopper(search)
     drawn = optuna.create_study(sampler=RandomSampler(seed=0))
     for _ in range(max(DRAWS, samples)):
         propose(search, drawn.ask())
-    digests = check(search.base)
+    digests = dry_run(search.base)
     check_digests(search.cell, digests, [*seed_runs(store, [search.base]).values(), *trials_of(store, search)])
 
 

@@ -31,7 +31,7 @@ from spaces import Cell, Search
 from spaces.search_spaces import COOP_SHARE
 from trainers.config import Config
 from trainers.run_state import RunState
-from trainers.user_code import told
+from trainers.user_code import describe
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -50,7 +50,7 @@ def propose(search: Search, trial: optuna.Trial) -> Config:
     try:
         config = search.propose(trial)
     except Exception as error:
-        raise ValueError(f"{subject}, {trial.params}: {told(error).removeprefix('ValueError: ')}") from None
+        raise ValueError(f"{subject}, {trial.params}: {describe(error).removeprefix('ValueError: ')}") from None
     if not trial.params:
         raise ValueError(f"space {search.space_name!r} varies nothing of {search.recipe}")
     if json.loads(json.dumps(trial.params, default=str)) != trial.params:
@@ -195,7 +195,7 @@ class TrialQueue(RunQueue):
             "trial": str(number),
             "params": json.dumps(self.asked[number].params),
             "ranges": _ranges(self.asked[number]),
-            "config": json.dumps(self.configs[number].changed()),
+            "config": json.dumps(self.configs[number].non_defaults()),
         }
         job = self._job(number, None)
         return self.delivery.create(self.search, job.cell, job.seed, parent=self.search.cell, tags=tags)

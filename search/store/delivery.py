@@ -19,7 +19,7 @@ from search.store.parents import Parents, cell_tags, log_params
 from search.store.queries import stored_grids
 from spaces import Cell, Search, Study
 from trainers.config import Config
-from trainers.run_folder import end_of, mark_end, read_provenance, read_rows, read_run
+from trainers.run_folder import end_of, mark_end, read_evaluations, read_provenance, read_run
 from trainers.run_state import IN_TABLE, RunState
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Delivery:
         """
         folder, client = self.store.folder(run_id), self.store.client
         self.store.folders.download(run_id)
-        rows = read_rows(folder)
+        rows = read_evaluations(folder)
         if run_id not in self._opened and (provenance := read_provenance(folder)):
             for name, value in provenance.items():
                 client.set_tag(run_id, name, value)

@@ -10,7 +10,7 @@ from search.store.connection import Store
 from search.store.database import StoredRun
 from search.store.queries import seed_runs
 from spaces import STUDIES, Cell, Study
-from trainers.messages import choose
+from trainers.messages import did_you_mean
 from trainers.names import METRICS
 from trainers.run_state import RunState
 
@@ -30,7 +30,7 @@ def load_runs(study: Study | str, tracking_uri: str | None = None, *, store: Sto
     """
     if isinstance(study, str):
         if study not in STUDIES:
-            raise ValueError(f"study {study!r} is unknown; {choose(study, STUDIES)}")
+            raise ValueError(f"study {study!r} is unknown; {did_you_mean(study, STUDIES)}")
         study = STUDIES[study]
     cells = study.cells()
     return runs_frame(study, cells, seed_runs(store or Store(tracking_uri), (cell.config for cell in cells)))
@@ -64,9 +64,9 @@ def final_metrics(evaluations: list[dict[str, Any]]) -> dict[str, float]:
     values = {}
     last = evaluations[-1]
     for name, metric in METRICS.items():
-        if metric.row not in last:
+        if metric.key not in last:
             continue
-        series = [each[metric.row] for each in evaluations if metric.row in each]  # D has no step before the first
+        series = [each[metric.key] for each in evaluations if metric.key in each]  # D has no step before the first
         best = min(series) if metric.lower_is_better else max(series)
         diverged = last["state"] == RunState.DIVERGED
         values[name] = math.nan if diverged else series[-1] if metric.when == "final" else best

@@ -134,7 +134,7 @@ def log_params(store: Store, run_id: str, config: Config) -> None:
     """Log the fields of a Config that differ from their defaults."""
     from mlflow.entities import Param
 
-    params = [Param(name, str(value)) for name, value in config.changed().items()]
+    params = [Param(name, str(value)) for name, value in config.non_defaults().items()]
     store.client.log_batch(run_id, params=params)
 
 

@@ -9,7 +9,7 @@ import pytest
 from search.plan import make_plan
 from search.store import load_runs
 from search.store.queries import find_runs, histories
-from trainers.run_folder import read_rows
+from trainers.run_folder import read_evaluations
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_runs_and_parents(jumping_clock, store, make_runs, tiny_study):
     assert make_plan(tiny_study, store).missing == []
     out_of_order = 0
     for _, run in found.iterrows():
-        rows = read_rows(store.folder(run["run_id"]))
+        rows = read_evaluations(store.folder(run["run_id"]))
         assert [images for _, images, _ in histories(store, [run["run_id"]], "energy_distance")[run["run_id"]]] == [
             0,
             256,

@@ -28,7 +28,7 @@ from search.store.delivery import mlflow_metrics
 from spaces import Study
 from trainers.config import Config
 from trainers.loop import train
-from trainers.run_folder import claim_provenance, open_run, read_run
+from trainers.run_folder import open_run, read_run, record_provenance
 
 CONFIG = {
     "dataset": "ring8",
@@ -90,7 +90,7 @@ def test_run_folders(fuzz, n):
             print(f"{row['images']:>12,} images  {config.metric} {row[config.metric]:10.4f}  {seconds:8.1f} s")
             assert all(-(2**63) <= metric.timestamp < 2**63 for metric in mlflow_metrics(row))
         open_run(config, folder)
-        claim_provenance(folder, {"data_digest": "0" * 16}, {"torch": "2.14.1", "device": "x86_64"})
+        record_provenance(folder, {"data_digest": "0" * 16}, {"torch": "2.14.1", "device": "x86_64"})
 
     assert fuzz(n, run_folders(), attempt)["works"] > n / 50
 

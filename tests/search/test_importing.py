@@ -10,7 +10,7 @@ from search.store import load_runs
 from search.store.delivery import Delivery
 from search.store.queries import find_runs, histories
 from trainers.loop import train
-from trainers.run_folder import read_rows
+from trainers.run_folder import read_evaluations
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_what_is_taken_in_counts_once(store, tiny_study, elsewhere):
     runs = load_runs(tiny_study, store=store)
     assert len(runs) == 3
     for path, run_id in zip(("a", "b/c"), runs["run_id"], strict=False):
-        rows = read_rows(elsewhere / path)
+        rows = read_evaluations(elsewhere / path)
         assert [(images, value) for _, images, value in histories(store, [run_id], "fid")[run_id]] == [
             (row["images"], row["fid"]) for row in rows
         ]

@@ -6,7 +6,7 @@ from search.locks import RunLocks, is_locked
 from search.plan import make_plan
 from search.store.delivery import Delivery
 from spaces import Study
-from trainers.run_folder import write_rows
+from trainers.run_folder import write_evaluations
 
 
 def states(plan):
@@ -44,7 +44,7 @@ def test_each_state_is_told(store, tiny_study):
     diverged = Delivery(store).create(tiny_study, second, 0)
     store.folder(diverged).mkdir(parents=True)
     row = {"images": 64, "state": "diverged", "seconds": 1.0, "eval_seconds": 0.0, "logged_at": 1.0}
-    write_rows(store.folder(diverged), [row])
+    write_evaluations(store.folder(diverged), [row])
     Delivery(store).deliver(diverged)
     Delivery(store).finish(Delivery(store).create(tiny_study, second, 1), "stopped")
     plan = make_plan(tiny_study, store)

@@ -263,18 +263,18 @@ def test_metrics_are_named_after_their_row():
     """But for the inception score, whose published name is short; what runs are judged by has a final."""
     short = {"inception_score": "is"}
     for name, metric in METRICS.items():
-        assert name == f"{short.get(metric.row, metric.row)}_{metric.when}"
+        assert name == f"{short.get(metric.key, metric.key)}_{metric.when}"
     for config in (*RECIPES.values(), Config(dataset="cifar10", features="inception")):
-        assert METRICS[f"{config.metric}_final"].row == config.metric == config.row_metrics[0]
-        assert {metric.row for metric in METRICS.values()} & set(config.row_metrics)
+        assert METRICS[f"{config.metric}_final"].key == config.metric == config.metric_keys[0]
+        assert {metric.key for metric in METRICS.values()} & set(config.metric_keys)
 
 
 def test_inception_alone_gives_is_and_kid():
     keys = ("fid", "inception_score", "inception_score_std", "kid", "kid_std")
-    assert Config(dataset="cifar10", features="inception").row_metrics == keys
+    assert Config(dataset="cifar10", features="inception").metric_keys == keys
     for features in ("auto", "raw", "lite0", "mine:net"):
-        assert Config(features=features).row_metrics == ("fid",)
-    assert {metric.row for metric in METRICS.values()} & set(keys) == {"fid", "inception_score", "kid"}
+        assert Config(features=features).metric_keys == ("fid",)
+    assert {metric.key for metric in METRICS.values()} & set(keys) == {"fid", "inception_score", "kid"}
 
 
 def test_protocol_of_inception():
@@ -302,7 +302,7 @@ def test_tiny_is_one_rule(recipe):
     assert tiny.n_coop <= tiny.n_images // 4 or not config.n_coop
     assert (tiny.aw, tiny.loss, tiny.coop) == (config.aw, config.loss, config.coop)
     assert tiny.dataset in EMBEDDED
-    assert tiny.holds_pair == config.holds_pair
+    assert tiny.is_paired == config.is_paired
     assert tiny.tiny() == tiny
 
 
@@ -317,8 +317,10 @@ def test_tiny_keeps_data_and_networks_of_a_users_module():
 def test_a_config_of_a_pair_comes_back_from_json():
     config = RECIPES["cut_digits"]
     assert Config(**json.loads(config.model_dump_json())) == config
-    assert config.changed()["nce_layers"] == [0, 4, 8, 12]
-    assert config.replace(nce_layers=[0, 4, 8, 12, 16]).changed().keys() == config.changed().keys() - {"nce_layers"}
+    assert config.non_defaults()["nce_layers"] == [0, 4, 8, 12]
+    assert config.replace(nce_layers=[0, 4, 8, 12, 16]).non_defaults().keys() == config.non_defaults().keys() - {
+        "nce_layers"
+    }
 
 
 def test_another_backbone_starts_from_its_own_options():

@@ -38,8 +38,8 @@ def test_langevin_without_noise_climbs_and_clamps_at_the_end_only():
     x = langevin(lambda x: x.sum(1), torch.zeros(2, 3), step_size=1.0, steps=5, noise=0.0)
     assert torch.equal(x, torch.full((2, 3), 5.0))
     # a step-wise clamp at 1 would end the first climb at 1 and then fall: slope -1 beyond 2
-    slope = langevin(lambda x: -(x - 2).abs(), torch.zeros(1, 1), step_size=1.5, steps=2, noise=0.0, clamp=(-9, 9))
-    assert float(slope) == 3.0
+    end = langevin(lambda x: -(x - 2).abs(), torch.zeros(1, 1), step_size=1.5, steps=2, noise=0.0, clamp=(-9, 9))
+    assert float(end) == 3.0
     assert float(langevin(lambda x: x, torch.zeros(1, 1), step_size=3.0, steps=2, noise=0, clamp=(-1, 1))) == 1.0
 
 
@@ -52,12 +52,12 @@ def test_langevin_noise_ramp_falls_to_zero():
 
 
 def test_langevin_leaves_the_start_and_reports_slopes():
-    start, slopes = torch.zeros(4, 2), []
-    end = langevin(lambda x: 3 * x[:, 0], start, step_size=0.1, steps=3, noise=0.0, slopes=slopes)
+    start, grad_norms = torch.zeros(4, 2), []
+    end = langevin(lambda x: 3 * x[:, 0], start, step_size=0.1, steps=3, noise=0.0, grad_norms=grad_norms)
     assert torch.equal(start, torch.zeros(4, 2))
     assert not start.requires_grad
     assert not end.requires_grad
-    assert [float(s) for s in slopes] == pytest.approx([3.0] * 3)
+    assert [float(s) for s in grad_norms] == pytest.approx([3.0] * 3)
 
 
 @pytest.mark.parametrize(("n_coop", "batch"), [(0, 32), (1, 32), (32, 32), (33, 32), (160, 32), (512, 32), (100, 7)])
@@ -102,8 +102,8 @@ def test_cooperate_gives_equation_3_and_the_teaching_loss(tiny_points):
     revised = start.detach()
     for _ in range(2):
         revised.requires_grad_(True)
-        (slope,) = torch.autograd.grad(state.discriminator(revised, labels).sum(), revised)
-        revised = (revised + 0.3 * slope).detach()
+        (grad,) = torch.autograd.grad(state.discriminator(revised, labels).sum(), revised)
+        revised = (revised + 0.3 * grad).detach()
     energy = state.discriminator(revised, labels).mean() - state.discriminator(real, labels).mean()
     assert torch.allclose(got.energy, energy)
     assert torch.allclose(got.teaching, ((revised - start) ** 2).sum() / len(start))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from trainers.config import Config
 from trainers.data.load import load_dataset
-from trainers.loop import check, train
+from trainers.loop import dry_run, train
 from trainers.names import BACKBONES
 
 TIMES = {"seconds", "eval_seconds", "logged_at"}
@@ -181,7 +181,7 @@ def test_an_absurd_learning_rate_diverges(backbone, tiny_points, tiny_images, tm
     last = rows[-1]
     assert last["state"] == "diverged"
     assert 0 < last["images"] <= config.n_images
-    assert all(math.isnan(last[key]) for key in config.row_metrics)
+    assert all(math.isnan(last[key]) for key in config.metric_keys)
     assert len(rows) == 2
     assert numbers(train(config, tmp_path))[-1]["state"] == "diverged"
 
@@ -262,11 +262,11 @@ def test_a_second_process_waits_for_the_first(tiny_points, tmp_path, monkeypatch
 
 
 def test_check_finds_what_config_cannot_see(tiny_images):
-    check(tiny_images)
+    dry_run(tiny_images)
     with pytest.raises(ValueError, match="n_train"):
-        check(tiny_images.replace(n_train=10**6))
+        dry_run(tiny_images.replace(n_train=10**6))
     with pytest.raises(ValueError, match="widht"):
-        check(tiny_images.replace(backbone_options={"widht": 3}))
+        dry_run(tiny_images.replace(backbone_options={"widht": 3}))
 
 
 NETWORKS = """
@@ -320,11 +320,11 @@ def test_check_tells_what_is_wrong_with_a_users_networks(wrong, words, user_modu
     monkeypatch.chdir(tmp_path)
     name = user_module(NETWORKS)
     config = Config(backbone=f"{name}:build")
-    digests = check(config)
+    digests = dry_run(config)
     assert digests.pop("own_code_digest") == hashlib.sha256(NETWORKS.encode()).hexdigest()[:16]
-    assert digests == check(Config())
+    assert digests == dry_run(Config())
     with pytest.raises(ValueError) as caught:
-        check(config.replace(backbone_options={"wrong": wrong}))
+        dry_run(config.replace(backbone_options={"wrong": wrong}))
     text = str(caught.value)
     assert "\n" not in text
     assert all(word.replace("MODULE", name) in text for word in words), text
@@ -356,7 +356,7 @@ def test_check_tells_where_a_users_data_and_features_fail(field, text, words, us
     monkeypatch.chdir(tmp_path)
     name = user_module(text)
     with pytest.raises(ValueError) as caught:
-        check(Config(**{"features": "raw", field: f"{name}:make"}))
+        dry_run(Config(**{"features": "raw", field: f"{name}:make"}))
     assert "\n" not in str(caught.value)
     assert all(word.replace("MODULE", name) in str(caught.value) for word in words), caught.value
 
@@ -364,9 +364,9 @@ def test_check_tells_where_a_users_data_and_features_fail(field, text, words, us
 def test_check_refuses_features_that_do_not_fit_the_data(photos):
     config = Config(dataset=f"folder:{photos}", features="digits")
     with pytest.raises(ValueError, match="features = 'digits' needs grey images of 16x16"):
-        check(config)
+        dry_run(config)
     with pytest.raises(ValueError, match=r"power-of-two side from 16, not .3, 8, 8.; set resolution"):
-        check(config.replace(resolution=8))
+        dry_run(config.replace(resolution=8))
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_check_refuses_features_that_do_not_fit_the_data(photos):
 )
 def test_check_tells_of_an_average_that_is_still_untrained(tiny_images, caplog, fields, told):
     """What is scored after 96 images; in numbers: after one half-life, a half."""
-    check(tiny_images.replace(**fields))
+    dry_run(tiny_images.replace(**fields))
     assert ("is the untrained generator; ema_ramp" in caplog.text) == told
     if fields == {"ema_halflife": 96}:
         assert "50% of the average that is scored is the untrained generator" in caplog.text
@@ -389,7 +389,7 @@ def test_check_tells_of_an_average_that_is_still_untrained(tiny_images, caplog, 
 
 def test_check_changes_no_number(tiny_images, tmp_path):
     before = numbers(train(tiny_images, tmp_path / "before"))
-    check(tiny_images)
+    dry_run(tiny_images)
     assert numbers(train(tiny_images, tmp_path / "after")) == before
 
 
@@ -462,8 +462,8 @@ def test_check_refuses_networks_that_translate_nothing_on_a_pair(user_module):
     nets = user_module("from trainers.networks.dcgan import build\n")
     config = Config(dataset=f"{data}:pair", backbone=f"{nets}:build", features="digits")
     with pytest.raises(ValueError, match=r"is a pair, .* not \(2, 100\)"):
-        check(config)
-    check(config.replace(backbone="cut", backbone_options=BACKBONES["cut"].narrow))
+        dry_run(config)
+    dry_run(config.replace(backbone="cut", backbone_options=BACKBONES["cut"].narrow))
 
 
 GOLDEN = {

@@ -163,7 +163,7 @@ def test_rows_tell_the_mean_over_all_steps_so_far(tiny_points, tmp_path, monkeyp
         assert row["logit_real_after"] == pytest.approx(expected, abs=1e-6)
         assert sum(row[f"aw_case_{case}"] for case in range(1, 6)) == pytest.approx(1)
         assert sum(row[f"angle_real_fake_{degrees:03d}"] for degrees in range(0, 190, 10)) == pytest.approx(1)
-        assert set(config.row_keys) <= row.keys()
+        assert set(config.evaluation_keys) <= row.keys()
 
 
 def test_class_logits_of_a_known_critic(tiny_points):
@@ -194,10 +194,10 @@ def test_class_logits_of_a_known_critic(tiny_points):
 
 
 def test_keys_that_tables_may_ask_for(tiny_points, tiny_images):
-    names = {metric.row for metric in METRICS.values()}
+    names = {metric.key for metric in METRICS.values()}
     for config in (tiny_points, tiny_images, tiny_points.replace(probe="off"), tiny_images.replace(probe="off")):
-        assert config.row_keys[: len(config.row_metrics)] == config.row_metrics
-        assert set(config.row_keys) - set(config.row_metrics) <= names
-    assert tiny_images.row_keys == tiny_images.row_metrics
+        assert config.evaluation_keys[: len(config.metric_keys)] == config.metric_keys
+        assert set(config.evaluation_keys) - set(config.metric_keys) <= names
+    assert tiny_images.evaluation_keys == tiny_images.metric_keys
     with pytest.raises(ValueError, match="probe = 'sideways'"):
         Config(probe="sideways")

@@ -23,9 +23,9 @@ from trainers.user_code import load_object
 CPU = torch.device("cpu")
 
 
-def batch_of(critic, real, fake, near=None, source=None, generator=None, config=None):
+def batch_of(critic, real, fake, perturbed=None, generator_input=None, generator=None, config=None):
     rng = torch.Generator().manual_seed(0)
-    return Batch(real, fake, lambda: near, lambda: critic, rng, lambda: source, generator, config)
+    return Batch(real, fake, lambda: perturbed, lambda: critic, rng, lambda: generator_input, generator, config)
 
 
 def test_r1_of_a_quadratic():
@@ -120,10 +120,12 @@ def test_patch_nce_is_the_mean_over_layers_and_terms(identity):
     config = cut(nce_identity=identity, nce_temperature=0.5)
     state = State(config, CPU)
     real, labels = state.real_batch()
-    source, fake = state.source("z", 2), state.generate("z", labels)
-    got = patch_nce(batch_of(None, real, fake, source=source, generator=state.generator, config=config))
+    generator_input, fake = state.generator_input("z", 2), state.generate("z", labels)
+    got = patch_nce(
+        batch_of(None, real, fake, generator_input=generator_input, generator=state.generator, config=config)
+    )
     rng = torch.Generator().manual_seed(0)
-    terms = [nce_by_loops(state, source, fake, rng)]
+    terms = [nce_by_loops(state, generator_input, fake, rng)]
     if identity:
         terms.append(nce_by_loops(state, real, state.generator(real), rng))
     torch.testing.assert_close(got, torch.stack(terms).mean())
@@ -135,10 +137,12 @@ def test_patch_nce_is_the_mean_over_layers_and_terms(identity):
 def test_patch_nce_teaches_g_and_its_projections_by_the_queries_alone():
     state = State(cut(nce_identity=False), CPU)
     _, labels = state.real_batch()
-    source = state.source("z", 2).requires_grad_(True)
-    fake = state.generator(source.detach(), labels).detach().requires_grad_(True)
-    patch_nce(batch_of(None, None, fake, source=source, generator=state.generator, config=state.config)).backward()
-    assert source.grad is None
+    generator_input = state.generator_input("z", 2).requires_grad_(True)
+    fake = state.generator(generator_input.detach(), labels).detach().requires_grad_(True)
+    patch_nce(
+        batch_of(None, None, fake, generator_input=generator_input, generator=state.generator, config=state.config)
+    ).backward()
+    assert generator_input.grad is None
     assert fake.grad.abs().sum() > 0
     assert all(p.grad.abs().sum() > 0 for p in state.generator.projections.parameters())
     assert state.generator.layers[1].weight.grad.abs().sum() > 0
@@ -158,7 +162,7 @@ def test_the_start_of_the_chain_is_the_translation_of_the_source():
     state = State(cut(n_coop=4, eta=0.5), CPU)
     real, labels = state.real_batch()
     learned = cooperate(state, real, labels)
-    torch.testing.assert_close(learned.start, state.generator(state.source("z", 2)))
+    torch.testing.assert_close(learned.start, state.generator(state.generator_input("z", 2)))
     sources = load_dataset(state.config).pair.sources
     images = sources.scaled(torch.arange(len(sources.examples)))
-    assert all((images == x).all((1, 2, 3)).any() for x in state.source("z", 2))
+    assert all((images == x).all((1, 2, 3)).any() for x in state.generator_input("z", 2))

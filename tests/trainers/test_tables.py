@@ -110,7 +110,7 @@ def test_a_data_set_of_points(tiny_points, user_module, monkeypatch, tmp_path):
     assert config.metric == "energy_distance"
     assert "fresh ones of two" in config.protocol
     last = last_of(config, tmp_path)
-    assert set(config.row_keys) <= last.keys()
+    assert set(config.evaluation_keys) <= last.keys()
     assert 0 <= last["modes"] <= 2
     with pytest.raises(ValueError, match="two holds 2-D points; use mlp"):
         Config(dataset="two")
@@ -166,8 +166,8 @@ def test_a_feature_net(small, user_module, monkeypatch, tmp_path):
     assert config.protocol.startswith("FID on quarters features, ")
     assert "of digits, cut to a quarter; IS is the mean over 10 parts; KID is" in config.protocol
     last = last_of(config, tmp_path)
-    assert config.row_metrics == ("fid", "inception_score", "inception_score_std", "kid", "kid_std")
-    assert all(math.isfinite(last[key]) for key in config.row_metrics)
+    assert config.metric_keys == ("fid", "inception_score", "inception_score_std", "kid", "kid_std")
+    assert all(math.isfinite(last[key]) for key in config.metric_keys)
     with pytest.raises(ValueError, match=r"eval_samples = 9 is too few .* at least 10"):
         config.replace(eval_samples=9)
     with pytest.raises(ValueError, match="features = 'quarters' needs images"):
@@ -187,8 +187,8 @@ def test_a_metric(small, user_module, monkeypatch, make_runs, store):
         monkeypatch.setitem(METRICS, name, metric)
     names = ("spread_final", "spread_best", "weight_final")
     assert [METRICS[name].label for name in names] == ["spread of pixels", "best spread of pixels", "size of D"]
-    assert small.row_metrics == ("fid", "spread")
-    assert small.row_keys == ("fid", "spread", "weight")
+    assert small.metric_keys == ("fid", "spread")
+    assert small.evaluation_keys == ("fid", "spread", "weight")
     study = Study("s", small, {"GAN": {}}, seeds=2, metrics=names)
     make_runs(study)
     table = ablation_table(load_runs(study, store=store), study)

@@ -1,6 +1,6 @@
 """Data sets: one file a source.
 
-A data set is a function without arguments that gives a Dataset, or a Source of images that are decoded once;
+A data set is a function without arguments that gives a Dataset, or an ImageSource of images that are decoded once;
 `DATASETS` in trainers/names.py names them.
 """
 

@@ -44,7 +44,7 @@ class Images(NamedTuple):
     open: Callable[[int], Image.Image]
 
 
-class Source(NamedTuple):
+class ImageSource(NamedTuple):
     """Where images come from."""
 
     name: str  # as in Config.dataset
@@ -70,7 +70,7 @@ class Meta(BaseModel):
     digest: str = Field(pattern="^[0-9a-f]{16}$")
 
 
-def open_images(source: Source, resolution: int | None, center_crop: bool) -> Decoded:
+def open_images(source: ImageSource, resolution: int | None, center_crop: bool) -> Decoded:
     """The images of a source at a resolution (None: as they are), decoded if they are not in the cache.
 
     `center_crop`: the shorter side is resized and the centre cropped; else the image is stretched to a square. Raises
@@ -94,7 +94,7 @@ def _read(folder: Path) -> Decoded:
     return Decoded(examples, labels, meta.classes, meta.digest)
 
 
-def _decode(source: Source, resolution: int | None, center_crop: bool, aside: Path, folder: Path) -> None:
+def _decode(source: ImageSource, resolution: int | None, center_crop: bool, aside: Path, folder: Path) -> None:
     """Fill the folder aside with images.npy, labels.npy and meta.json; `folder` is where it will be."""
     images = source.read()
     count = len(images.names)
@@ -152,7 +152,7 @@ def _ahead(pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Iter
         yield waiting.popleft().result()
 
 
-def _require_equal_size(source: Source, images: Images, first: np.ndarray, index: int, image: np.ndarray) -> None:
+def _require_equal_size(source: ImageSource, images: Images, first: np.ndarray, index: int, image: np.ndarray) -> None:
     if image.shape != first.shape:
         sizes = [f"{pixels.shape[2]}x{pixels.shape[1]}" for pixels in (first, image)]
         raise ValueError(
@@ -162,7 +162,7 @@ def _require_equal_size(source: Source, images: Images, first: np.ndarray, index
 
 
 @contextmanager
-def _blamed(source: Source, images: Images, index: int) -> Iterator[None]:
+def _blamed(source: ImageSource, images: Images, index: int) -> Iterator[None]:
     """Within it whatever Pillow raises becomes a ValueError that names the image."""
     try:
         yield
@@ -177,7 +177,7 @@ def _blamed(source: Source, images: Images, index: int) -> Iterator[None]:
         ) from error
 
 
-def _is_grey(source: Source, images: Images, index: int) -> bool:
+def _is_grey(source: ImageSource, images: Images, index: int) -> bool:
     """By the head of the file alone."""
     with _blamed(source, images, index), images.open(index) as image:
         return image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I")

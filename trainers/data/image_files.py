@@ -13,13 +13,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from trainers.data.decode import Images, Source
+from trainers.data.decode import Images, ImageSource
 
 UNREADABLE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # formats that Pillow cannot decode by itself
 MAX_BYTES = 2**28  # of an image file in a zip: a few bytes there can claim to be gigabytes
 
 
-def from_folder(name: str) -> Source:
+def from_folder(name: str) -> ImageSource:
     """`folder:PATH`: the images below PATH; folders at its top are classes. Raises ValueError if there are none.
 
     So ImageNet is given by the folder of its training split, whose folders are its classes. FFHQ's folders of a
@@ -32,10 +32,10 @@ def from_folder(name: str) -> Source:
     except (OSError, ValueError) as error:
         raise ValueError(f"dataset = {name!r}: cannot read the folder: {error}") from None
     _require_some(name, found)
-    return Source(name, key, lambda: _labelled(name, found, lambda index: _open(f"{root}/{found[index]}")))
+    return ImageSource(name, key, lambda: _labelled(name, found, lambda index: _open(f"{root}/{found[index]}")))
 
 
-def from_zip(name: str) -> Source:
+def from_zip(name: str) -> ImageSource:
     """`zip:PATH`: the images in an archive; folders at its top are classes, but for a single one around everything, as
     `zip -r photos.zip photos` makes it, which counts as the top. Raises ValueError if there are none."""
     path = _path(name)
@@ -56,10 +56,10 @@ def from_zip(name: str) -> Source:
             raise ValueError(f"it has {entry.file_size:,} bytes; at most {MAX_BYTES:,} are read")
         return _open(io.BytesIO(archive.read(entry)))
 
-    return Source(name, key, lambda: _labelled(name, [image.removeprefix(around) for image in found], opened))
+    return ImageSource(name, key, lambda: _labelled(name, [image.removeprefix(around) for image in found], opened))
 
 
-def from_pair(name: str) -> list[Source]:
+def from_pair(name: str) -> list[ImageSource]:
     """`pair:PATH`: the folders trainA, trainB, testA and testB of PATH, as CycleGAN's. Raises ValueError."""
     path = Path(name.partition(":")[2])
     return [from_folder(f"pair:{path / part}") for part in ("trainA", "trainB", "testA", "testB")]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from trainers.config import Config
 from trainers.data.dataset import Dataset, Pair
-from trainers.data.decode import Source, open_images
+from trainers.data.decode import ImageSource, open_images
 from trainers.names import DATASETS, data_source
-from trainers.user_code import load_object, made_by
+from trainers.user_code import built_by, load_object
 
 
 def load_dataset(config: Config) -> Dataset:
@@ -23,10 +23,10 @@ def _load(name: str, resolution: int | None, center_crop: bool, folder: Path) ->
     """`folder` is what relative paths mean."""
     row = data_source(name)
     if not row.is_image_files:
-        data: Dataset = made_by("dataset", DATASETS, name, Dataset)
+        data: Dataset = built_by("dataset", DATASETS, name, Dataset)
         return data
     if row.origin == "torchvision":
-        return _images(made_by("dataset", DATASETS, name, Source), resolution, center_crop)
+        return _images(built_by("dataset", DATASETS, name, ImageSource), resolution, center_crop)
     found = load_object(row.build)(name)
     if row.kind != "pair":
         return _images(found, resolution, center_crop)
@@ -37,6 +37,6 @@ def _load(name: str, resolution: int | None, center_crop: bool, folder: Path) ->
         raise ValueError(f"dataset = {name!r}: {error}") from None
 
 
-def _images(source: Source, resolution: int | None, center_crop: bool) -> Dataset:
+def _images(source: ImageSource, resolution: int | None, center_crop: bool) -> Dataset:
     examples, labels, classes, digest = open_images(source, resolution, center_crop)
     return Dataset(examples, labels, max(1, len(classes)), stored_digest=digest)

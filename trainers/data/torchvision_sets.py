@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainers.data.decode import Images, Source
+from trainers.data.decode import Images, ImageSource
 from trainers.files import cache_folder
 
 
-def mnist() -> Source:
+def mnist() -> ImageSource:
     """60,000 grey digits of 28x28 (LeCun et al. 1998), torchvision's training split."""
     return _from_torchvision("mnist", "MNIST", train=True)
 
 
-def fashion_mnist() -> Source:
+def fashion_mnist() -> ImageSource:
     """60,000 grey pictures of clothes, 28x28 (Xiao et al. 2017), torchvision's training split."""
     return _from_torchvision("fashion_mnist", "FashionMNIST", train=True)
 
 
-def cifar10() -> Source:
+def cifar10() -> ImageSource:
     """50,000 colour images of 32x32 in ten classes (Krizhevsky 2009), torchvision's training split."""
     return _from_torchvision("cifar10", "CIFAR10", train=True)
 
 
-def cifar100() -> Source:
+def cifar100() -> ImageSource:
     """50,000 colour images of 32x32 in a hundred classes (Krizhevsky 2009), torchvision's training split."""
     return _from_torchvision("cifar100", "CIFAR100", train=True)
 
 
-def stl10() -> Source:
+def stl10() -> ImageSource:
     """105,000 colour images of 96x96 (Coates, Ng, Lee 2011): torchvision's training split, then its unlabelled images.
 
     All are of one class, since 100,000 have no label; so nothing can be trained on it class by class. GAN papers use it
@@ -37,7 +37,7 @@ def stl10() -> Source:
     return _from_torchvision("stl10", "STL10", split="train+unlabeled")
 
 
-def _from_torchvision(name: str, kind: str, **split: Any) -> Source:
+def _from_torchvision(name: str, kind: str, **split: Any) -> ImageSource:
     """A split of a torchvision data set, downloaded to the cache folder unless it is there."""
 
     def read() -> Images:
@@ -56,4 +56,4 @@ def _from_torchvision(name: str, kind: str, **split: Any) -> Source:
         labels = list(map(int, data.targets)) if labelled else [0] * len(data)
         return Images(names, labels, list(data.classes) if labelled else [], lambda index: data[index][0])
 
-    return Source(name, ["torchvision", kind], read)
+    return ImageSource(name, ["torchvision", kind], read)

@@ -42,7 +42,7 @@ def evaluate(config: Config, data: Dataset, generator: Generator, device: torch.
         if "samples" in kept:
             samples.append(part.cpu())
     if not moments.covariance.isfinite().all():
-        return dict.fromkeys(config.row_metrics, float("nan"))
+        return dict.fromkeys(config.metric_keys, float("nan"))
     targets = data if data.pair is None else data.pair.test_targets
     real = reference(targets, config.feature_net, device, torch.get_num_threads())
     return compute(scores, Sampled(data, net, real, moments, torch.cat(features), torch.cat(samples)))

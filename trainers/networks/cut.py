@@ -137,7 +137,7 @@ def initialize(module: nn.Module) -> None:
 
 
 def draw_from(sources: Dataset, *, mirror: bool) -> Draw:
-    """A function that draws images of A with replacement, turned left to right at random if `mirror`."""
+    """A function that draws images of A with replacement, flipped left to right at random if `mirror`."""
 
     def draw(n: int, rng: torch.Generator) -> Tensor:
         indices = torch.randint(len(sources.examples), (n,), generator=rng, device=rng.device)

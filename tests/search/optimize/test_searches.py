@@ -21,7 +21,7 @@ from search.store.queries import histories, trials_of
 from search.tune.driver import DONE
 from spaces import RECIPES, SPACES, Search, find_study
 from trainers.config import Config
-from trainers.run_folder import read_rows, write_rows
+from trainers.run_folder import read_evaluations, write_evaluations
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 FAIL, COMPLETE = optuna.trial.TrialState.FAIL, optuna.trial.TrialState.COMPLETE
@@ -46,7 +46,7 @@ def objective(config, images):
 
 def train(config, folder):
     """As trainers.loop.train: rows that are on disk first, then the others, each on disk before it is yielded."""
-    rows = read_rows(folder)
+    rows = read_evaluations(folder)
     yield from rows
     while not rows or rows[-1]["state"] == "running":
         images = 100 * len(rows)
@@ -55,7 +55,7 @@ def train(config, folder):
         rows.append({"images": images, "state": state, "fid": value, "seconds": 1.0, "eval_seconds": 0.0})
         rows[-1]["logged_at"] = time.time()
         folder.mkdir(parents=True, exist_ok=True)
-        write_rows(folder, rows)
+        write_evaluations(folder, rows)
         yield rows[-1]
 
 

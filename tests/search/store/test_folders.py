@@ -7,7 +7,7 @@ from search.store.delivery import Delivery
 from search.store.folders import ObjectStore, RunFolders
 from search.store.queries import seed_runs
 from trainers.loop import train
-from trainers.run_folder import end_of, read_rows
+from trainers.run_folder import end_of, read_evaluations
 
 RUN = "0123abcd"
 
@@ -58,7 +58,7 @@ def test_a_run_goes_on_at_another_node(stores, tiny_points, tmp_path):
     next(run)  # this row dies with its node
     run.close()
     driver.download(RUN)
-    assert [row["images"] for row in read_rows(driver[RUN])] == [0, 256]
+    assert [row["images"] for row in read_evaluations(driver[RUN])] == [0, 256]
     assert {name.partition("/")[0] for name in names(driver[RUN])} == {
         "config.json",
         "provenance.json",
@@ -70,7 +70,7 @@ def test_a_run_goes_on_at_another_node(stores, tiny_points, tmp_path):
         two.upload(RUN, retry=True)
     driver.download(RUN)
     expected = list(train(tiny_points, tmp_path / "whole"))
-    assert without_times(read_rows(driver[RUN])) == without_times(expected)
+    assert without_times(read_evaluations(driver[RUN])) == without_times(expected)
     assert end_of(driver[RUN])[0] == "done"
     one.download(RUN, all_of_it=True)  # what the first node had is forgotten, checkpoints are gone
     assert names(one[RUN]) == names(two[RUN]) - {"lock"}
@@ -117,7 +117,7 @@ def test_a_store_that_is_away_costs_no_row_and_is_told_in_the_end(stores, tiny_p
     next(run)
     worker.upload(RUN)
     driver.download(RUN)
-    assert [row["images"] for row in read_rows(driver[RUN])] == [0, 256]
+    assert [row["images"] for row in read_evaluations(driver[RUN])] == [0, 256]
 
 
 def test_a_store_delivers_what_lies_there(bucket, stores, tiny_study, tmp_path, monkeypatch):

@@ -48,7 +48,7 @@ def test_a_study_in_mlflow(store, make_runs, tiny_study):
         } <= run.data.tags.keys()
         assert run.info.status == "FINISHED"
         assert run.data.tags["mlflow.parentRunId"] in {p.info.run_id for p in above}
-        changed = {**tiny_study.base.changed(), **tiny_study.rows[run.data.tags["row"]]}
+        changed = {**tiny_study.base.non_defaults(), **tiny_study.rows[run.data.tags["row"]]}
         assert run.data.params == {name: str(value) for name, value in changed.items()}
         assert [m.step for m in store.client.get_metric_history(run.info.run_id, "energy_distance")] == [0, 256, 512]
         grids = [a.path for a in store.client.list_artifacts(run.info.run_id, "images") if a.path.endswith(".png")]
@@ -131,7 +131,7 @@ def test_a_crash_while_a_run_is_opened_leaves_nothing_out(store, tiny_study, mon
     Delivery(store).finish(run_id, "done")
     Parents(store).update(tiny_study, [cell])
     (run,), (parent,) = children_of(store), parents(store)
-    expected = {name: str(value) for name, value in cell.config.changed().items()}
+    expected = {name: str(value) for name, value in cell.config.non_defaults().items()}
     assert run.data.params == parent.data.params == expected
     assert run.info.status == parent.info.status == "FINISHED"
     assert "config.json" in {a.path for a in store.client.list_artifacts(run_id)}

@@ -60,7 +60,7 @@ def test_scores_and_data_are_the_papers():
     for table, names in tables.items():
         cells = STUDIES[f"coopinit-{table}"].cells()
         assert {paper.dataset_name(cell.config) for cell in cells} == names
-        assert all(cell.config.holds_pair == (table == "table4") for cell in cells)
+        assert all(cell.config.is_paired == (table == "table4") for cell in cells)
     assert paper.dataset_name(RECIPES["images_gan"].replace(dataset="folder:mine")) == "folder:mine"
 
 

@@ -56,7 +56,7 @@ def test_the_data_and_scores_are_those_of_the_table(paper):
                 assert line.dataset == paper.dataset_name(cell.config)
                 assert line.conditional == cell.config.conditional
                 assert cell.config.feature_net == paper.features
-                assert cell.config.eval_samples == paper.samples or cell.config.holds_pair  # where test images are few
+                assert cell.config.eval_samples == paper.samples or cell.config.is_paired  # where test images are few
 
 
 @pytest.mark.parametrize("name", [*PAPERS_STUDIES, "coop-x-aw"])

@@ -78,7 +78,7 @@ def test_data_sets_are_well_formed(name):
         if part.bounds:
             assert float(x.min()) == -1
             assert 0.8 < float(x.max()) <= 1
-    assert (data.pair is not None) == config.holds_pair
+    assert (data.pair is not None) == config.is_paired
 
 
 def test_digests_stay():

@@ -296,7 +296,7 @@ def test_inception_rows_equal_torch_fidelity(inception, inception_weights, photo
     expected = calculate_metrics(input1=Pixels(fake), input2=Pixels(real), **options, **weights)
     net = FeatureExtractorInceptionV3("i", ["2048"], **weights)
     names = ("inception_score_mean", "inception_score_std", "kernel_inception_distance_mean")
-    assert tuple(got) == config.row_metrics
+    assert tuple(got) == config.metric_keys
     assert got["fid"] == pytest.approx(low_rank_frechet(*(net(x)[0].double() for x in (fake, real))), rel=1e-5)
     for key, name in zip(("inception_score", "inception_score_std", "kid"), names, strict=True):
         assert got[key] == pytest.approx(expected[name], rel=1e-4), key
@@ -308,7 +308,7 @@ def test_samples_that_are_not_numbers_have_no_score(inception, photos):
     state = State(config, CPU)
     state.generator.forward = lambda source, labels: torch.full((len(source), 3, 16, 16), math.nan)
     values = evaluate(config, state.data, state.generator, CPU)
-    assert tuple(values) == config.row_metrics
+    assert tuple(values) == config.metric_keys
     assert all(map(math.isnan, values.values()))
 
 
