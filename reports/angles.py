@@ -1,8 +1,6 @@
 """Angles between the gradients of D's step, real and fake loss (aw paper, section 5.1): how they are distributed, the
 shares above 90 degrees, and the shares of aw-loss's five cases."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure

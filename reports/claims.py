@@ -1,7 +1,5 @@
 """Verdicts on claims, from the runs of a store, by the rules of reports.verdicts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

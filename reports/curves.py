@@ -1,7 +1,5 @@
 """Learning curves: a metric over images with a band over seeds, a panel a column, and where the stages change."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 import pandas as pd

@@ -1,8 +1,6 @@
 """The figures that a study gets, by what it is: learning curves of each metric, a metric against a swept number, 2-D
 samples over training, translations, grids of samples, angles. Data are computed apart from drawing."""
 
-from __future__ import annotations
-
 import dataclasses
 import tempfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The table in LaTeX, to \\input into a paper."""
 
-from __future__ import annotations
-
 import re
 from unicodedata import lookup
 

@@ -1,7 +1,5 @@
 """The ledger of claims: verdicts on all of them, as a table, CSV and JSON."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial

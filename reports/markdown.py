@@ -1,7 +1,5 @@
 """The table in Markdown."""
 
-from __future__ import annotations
-
 import html
 import re
 

@@ -1,7 +1,5 @@
 """What claims compare: of each run a metric of its table, a measure of its evaluations, or what it recorded last."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

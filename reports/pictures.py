@@ -1,7 +1,5 @@
 """Samples of runs, one seed a cell: the last grids side by side, 2-D samples over training, translations by source."""
 
-from __future__ import annotations
-
 import itertools
 import textwrap
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """What a paper published of a study's cells, and in what ours differ from it."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """A study's report: table.csv, runs.csv, table.tex, table.md and figures in one folder, from the store alone."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from reports.latex import to_latex

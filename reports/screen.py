@@ -1,7 +1,5 @@
 """A table on the screen, cut to its width."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import rich.text

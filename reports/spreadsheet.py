@@ -1,7 +1,5 @@
 """Tables as CSV, for people with spreadsheets."""
 
-from __future__ import annotations
-
 import csv
 import math
 import re

@@ -1,7 +1,5 @@
 """Statistics of a study's runs over training seeds: the ablation table, differences of means, ranks."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from typing import NamedTuple

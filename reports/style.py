@@ -1,8 +1,6 @@
 """How figures look: panels of the width of a paper's column, the colours of Okabe and Ito, with line styles and markers
 so that they read in grey too, and one legend below all panels."""
 
-from __future__ import annotations
-
 import math
 import re
 import textwrap

@@ -1,7 +1,5 @@
 """A metric against a swept number: which field a study sweeps is read from its cells' Configs, not from labels."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence

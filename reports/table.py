@@ -1,7 +1,5 @@
 """The ablation table as text, one for the screen, Markdown and LaTeX alike, and how it is cut to a width."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import NamedTuple

@@ -5,8 +5,6 @@ A claim says that an effect lies in a range: a ratio of means below 1 (A < B), a
 Holm's correction runs over the parts of a claim. Absence of significance is never equivalence.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The runs behind a cell of a table, read from the store without pandas or MLflow, so that the answer is quick."""
 
-from __future__ import annotations
-
 import math
 
 from search.plan import Job, make_plan, shown_state

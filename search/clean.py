@@ -5,8 +5,6 @@ lies outside the folder: links are not followed. A run folder goes only if its r
 store has never heard of may be another store's.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import time

@@ -1,7 +1,5 @@
 """Takes in run folders that `ganablate train` made elsewhere: on a GPU machine, in a SLURM array."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator

@@ -3,8 +3,6 @@
 Who releases a lock takes the file away, so that the folder holds those of living drivers, and of those that died.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import resource

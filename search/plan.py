@@ -1,7 +1,5 @@
 """What a study holds and what it lacks: the set difference of cells x seeds and the store."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Makes a study's missing (cell, seed) runs, without early stopping."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

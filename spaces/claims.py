@@ -4,8 +4,6 @@ A part of a claim says that a ratio (or a difference) of means over seeds lies i
 A < B, and lower is better unless said. A claim holds only if each of its parts does.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a user types for a study, a recipe or a space: a name of ours, or a file of their own."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Mapping

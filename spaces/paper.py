@@ -1,7 +1,5 @@
 """What a paper is to us: its studies, its claims, and the values of its tables."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

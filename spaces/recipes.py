@@ -1,7 +1,5 @@
 """Recipes: named Configs, each with the four combinations of CoopInit and aw-loss."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from trainers.config import Config

@@ -1,7 +1,5 @@
 """Search: a hyper-parameter search to be."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from typing import Any

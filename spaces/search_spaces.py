@@ -5,8 +5,6 @@ Ranges lie around the base's own values, since a step size or a learning rate do
 another, and do not depend on other samples: alpha2 is drawn as alpha1 plus a gap.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Studies by name."""
 
-from __future__ import annotations
-
 from spaces.papers import PAPERS
 from spaces.recipes import (
     AUTOGAN,

@@ -22,7 +22,6 @@ HOME = Path(__file__).parent.parent
 PROJECT = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
 PARTS = ("trainers", "spaces", "search", "reports")
 PRODUCT = [HOME / "ganablate.py", *(path for part in PARTS for path in (HOME / part).rglob("*.py"))]
-MAKES_ASSETS = HOME / "trainers" / "assets" / "make_assets.py"  # made what ships; nothing imports it
 FOR_FEATURES = {canonicalize_name(name) for row in FEATURES.values() for name in row.packages}
 DISTRIBUTIONS = {module: {canonicalize_name(d) for d in found} for module, found in packages_distributions().items()}
 TRAIN = ["train", "digits_gan", "--tiny", "--out", "run"]
@@ -74,20 +73,20 @@ def imported(paths):
 
 
 def test_what_is_imported_is_declared():
-    product = imported(set(PRODUCT) - {MAKES_ASSETS})
+    product = imported(PRODUCT)
     anywhere = {**declared(), **declared("all")}
     assert product <= set(anywhere)
     # and nothing else is: Optuna imports cmaes, and `lite0` is imported by name
     assert set(anywhere) - product == {"cmaes", *map(canonicalize_name, FEATURES["lite0"].packages)}
-    others = [MAKES_ASSETS, *(HOME / "tests").rglob("*.py"), *(HOME / "benchmarks").rglob("*.py")]
+    others = [*(HOME / "tests").rglob("*.py"), *(HOME / "benchmarks").rglob("*.py")]
     assert imported(others) <= {*anywhere, *declared("dev")}
 
 
 def test_training_imports_the_core_alone():
     parts = [path for path in PRODUCT if path.relative_to(HOME).parts[0] in ("trainers", "spaces")]
-    assert imported(set(parts) - {MAKES_ASSETS}) - set(declared()) == {"torch-fidelity"}
+    assert imported(parts) - set(declared()) == {"torch-fidelity"}
     users = [path.name for path in PRODUCT if "torch-fidelity" in imported([path])]
-    assert users == ["inception.py"]
+    assert users == ["inception_score.py", "kid.py"]
 
 
 def test_the_extra_is_told_by_its_modules():
@@ -98,7 +97,7 @@ def test_the_extra_is_told_by_its_modules():
 def test_nodes_get_what_workers_import():
     """All of trainers, and what the worker reaches in search, however late it imports it; Ray itself is there."""
     waiting = [HOME / "search" / "tune" / "worker.py", *(HOME / "trainers").rglob("*.py")]
-    reached = {MAKES_ASSETS}
+    reached = set()
     while waiting:
         path = waiting.pop()
         if path not in reached:
@@ -106,7 +105,7 @@ def test_nodes_get_what_workers_import():
             stems = [HOME / module.replace(".", "/") for module in modules_imported(path)]
             files = [file for stem in stems for file in (stem.with_suffix(".py"), stem / "__init__.py")]
             waiting += [file for file in files if file.is_file()]
-    needed = imported(reached - {MAKES_ASSETS}) - {"ray"} - FOR_FEATURES
+    needed = imported(reached) - {"ray"} - FOR_FEATURES
     packages = {canonicalize_name(name) for name in PACKAGES}
     assert needed <= packages
     tune = {canonicalize_name(r.name) for r in map(Requirement, requires("ray")) if "tune" in str(r.marker)}

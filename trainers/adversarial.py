@@ -1,7 +1,5 @@
 """The adversarial step: n_critic updates of D, weighed by aw-loss and regularized, then one update of G."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -11,8 +11,6 @@ goes on without end; there it ends in black after one image side at most. The fi
 convolutions, which makes an augmentation more than ten times as fast on a CPU.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from typing import Any, Literal, NamedTuple

@@ -4,8 +4,6 @@ Algorithm 1 of Zadorozhnyy, Cheng, Ye, "Adaptive Weighted Discriminator for Trai
 CVPR 2021, arXiv 2012.03149, in both variants.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -5,8 +5,6 @@ and aw-loss (Zadorozhnyy, Cheng, Ye, CVPR 2021, arXiv 2012.03149). This module i
 planning and validating are quick.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -4,8 +4,6 @@ Zhao, Xie, Li, "CoopInit: Initializing Generative Adversarial Networks via Coope
 2303.11649. D is read as an energy-based model with density proportional to exp D(x) (equation 1).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

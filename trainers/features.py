@@ -3,8 +3,6 @@
 A feature net is a function without arguments that gives a FeatureNet; `FEATURES` in names.py names them.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import logging
@@ -43,7 +41,7 @@ class FeatureNet:
 class DigitNet(nn.Module):
     """A small classifier of 16x16 digits: x [N, 1, 16, 16] -> logits [N, 10]; 64 pooled features before the last layer.
 
-    Trained on 1,000 of the 1,797 digits; assets/make_assets.py trains it and tells its accuracy on the other 797.
+    Trained on 1,000 of the 1,797 digits; benchmarks/make_assets.py trains it and tells its accuracy on the other 797.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,5 @@
 """How files are written: whole or not at all, once for all processes, and what to say of a full disk."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import io

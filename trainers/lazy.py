@@ -1,7 +1,5 @@
 """Names that a package exports without importing their modules before they are asked for."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable
 from typing import Any

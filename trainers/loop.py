@@ -1,7 +1,5 @@
 """The training loop: steps until the budget is spent, evaluations on the way, a checkpoint before each."""
 
-from __future__ import annotations
-
 import logging
 import math
 import platform

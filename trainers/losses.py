@@ -4,8 +4,6 @@ D minimises real(D(x)) + fake(D(G(z))); G minimises generator(D(G(z))). The two 
 aw-loss weighs their gradients.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

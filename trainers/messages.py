@@ -1,7 +1,5 @@
 """Words for users: names to choose from, the first mistake of an input, text that is safe to print."""
 
-from __future__ import annotations
-
 import difflib
 import reprlib
 from collections.abc import Iterable

@@ -4,8 +4,6 @@ A row holds everything that the rest asks about its name. What does the work is 
 and checking import nothing. A new row is met everywhere; a user's own `module:object` needs none.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 

@@ -3,8 +3,6 @@
 Section 5 of Zadorozhnyy, Cheng, Ye (CVPR 2021, arXiv 2012.03149). Nothing here changes what is trained.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 

@@ -3,8 +3,6 @@
 Each gives an unweighed 0-d penalty. Those of D are added after aw-loss, which weighs the two adversarial terms alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple

@@ -4,8 +4,6 @@ The building block of StyleGAN2's up- and down-sampling (`upfirdn2d` in NVlabs/s
 linear, and differentiable any number of times.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad

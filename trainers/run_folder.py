@@ -4,8 +4,6 @@ evaluation.
 It is self-contained: training goes on from it, and a store can be filled from it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The states of a run: one enum that says which have ended, enter a table, and what MLflow shows."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 

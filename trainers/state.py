@@ -1,7 +1,5 @@
 """What a training run consists of between two steps: networks, optimisers, counts, running statistics."""
 
-from __future__ import annotations
-
 import copy
 import inspect
 import math

@@ -4,8 +4,6 @@ So switching a method on leaves the other streams as they were (equal seeds are 
 generator state. Nothing in training reads torch's global generator.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -3,8 +3,6 @@
 Whatever it raises becomes a ValueError of one sentence that says where.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib
 import importlib.util

@@ -1,7 +1,5 @@
 """What a search found: its trials as the store holds them, the winner, and the table of winners."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A search from start to end: checked, then made."""
 
-from __future__ import annotations
-
 import signal
 
 import optuna

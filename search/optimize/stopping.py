@@ -4,8 +4,6 @@ The rules are Ray Tune's own. Here they are asked row by row, so that a new driv
 them the stored rows in the order in which these came, and each row is decided once.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler

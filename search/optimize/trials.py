@@ -5,8 +5,6 @@ have proposed. Neither Optuna's study nor the rule is saved: both are rebuilt fr
 what happened in the order in which it did.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import time

@@ -1,7 +1,5 @@
 """Where a store is: its address without a password, a first answer in time, and a sentence where there is none."""
 
-from __future__ import annotations
-
 import http.client
 import os
 import re

@@ -4,8 +4,6 @@ The run folder comes first: a store that is away, or refuses, costs nothing but 
 this process or another may repeat them.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Experiments, and the parent runs that stand for cells in them: one closed run a cell, with its seeds' aggregates."""
 
-from __future__ import annotations
-
 import json
 import math
 import time

@@ -1,7 +1,5 @@
 """Where trials run: this machine, or the nodes of a Ray cluster, to which code and packages are brought."""
 
-from __future__ import annotations
-
 import logging
 import math
 import os

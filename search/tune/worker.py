@@ -1,7 +1,5 @@
 """What runs in a Ray worker: one training run. Knows nothing of MLflow; the driver reads the run folder."""
 
-from __future__ import annotations
-
 import math
 import os
 import socket

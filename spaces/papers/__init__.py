@@ -1,8 +1,6 @@
 """The papers, a folder each. To add one, add a folder: its `__init__.py` describes it by a spaces.paper.Paper called
 `PAPER`, and its published.csv holds what it published. Lists, plans, tables and verdicts then have it too."""
 
-from __future__ import annotations
-
 import dataclasses
 from importlib import import_module
 from pkgutil import iter_modules

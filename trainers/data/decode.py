@@ -5,8 +5,6 @@ its alpha channel (colours of transparent pixels stay as they are stored), resiz
 if every image of the set is grey, RGB otherwise.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

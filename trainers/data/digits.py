@@ -1,7 +1,5 @@
 """Handwritten digits, which travel with the package, and their outlines."""
 
-from __future__ import annotations
-
 import dataclasses
 from importlib.resources import files
 

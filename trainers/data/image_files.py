@@ -1,7 +1,5 @@
 """Image files of a user's own: a folder, a zip, or a pair of folders for training and two for testing."""
 
-from __future__ import annotations
-
 import errno
 import io
 import os

@@ -1,7 +1,5 @@
 """The data set of a Config."""
 
-from __future__ import annotations
-
 import dataclasses
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """2-D data sets: mixtures of Gaussians."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The endless sampler that batches come from."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Data sets that torchvision fetches."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from trainers.data.decode import Images, ImageSource

@@ -1,7 +1,5 @@
 """Scores a generator by the protocol of its Config."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any

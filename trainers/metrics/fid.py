@@ -1,7 +1,5 @@
 """FID: the Frechet distance of generated to real features."""
 
-from __future__ import annotations
-
 from trainers.metrics.frechet import frechet_distance
 from trainers.metrics.sampled import Sampled
 

@@ -1,7 +1,5 @@
 """Frechet distance of two sets of features, the FID."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

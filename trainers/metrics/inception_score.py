@@ -1,7 +1,5 @@
 """Inception score."""
 
-from __future__ import annotations
-
 from trainers.metrics.sampled import Sampled
 from trainers.names import SCORE_SPLITS
 

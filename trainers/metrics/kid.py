@@ -1,7 +1,5 @@
 """KID: the squared kernel distance of generated to real features."""
 
-from __future__ import annotations
-
 from trainers.metrics.sampled import Sampled
 from trainers.names import KID_SUBSET, KID_SUBSETS
 

@@ -1,7 +1,5 @@
 """Metrics of 2-D points: energy distance, modes covered, high-quality share."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import torch

@@ -1,7 +1,5 @@
 """The real side of the metrics, taken once."""
 
-from __future__ import annotations
-
 import logging
 import os
 from functools import cache

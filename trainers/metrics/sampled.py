@@ -1,7 +1,5 @@
 """What scores are computed from."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from torch import Tensor

@@ -5,8 +5,6 @@ code VITA-Group/AutoGAN (models/autogan_cifar10_a.py, building_blocks.py), which
 start of 6x6 (exps/autogan_cifar10_a2stl10.sh). Spectral norm, in the public code of D alone, is the Config's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from pydantic import PositiveInt

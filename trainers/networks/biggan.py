@@ -7,8 +7,6 @@ weights. Spectral norm is the Config's: the public code has it in all convolutio
 (those of G's batch norms included) and in D's embedding, and in no embedding of G.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 from collections.abc import Callable, Sequence

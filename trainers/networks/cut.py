@@ -5,8 +5,6 @@ antialiased sampling are those of the public code's defaults (taesungp/contrasti
 models/networks.py, resnet_9blocks and basic). What G starts from are images of A; PatchNCE is in regularizers.py.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Sequence
 

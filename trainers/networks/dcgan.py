@@ -5,8 +5,6 @@ convolutions, batch norm in both networks except at G's output and D's input, N(
 64 the layers are the paper's (512, 256, 128, 64 channels at 4, 8, 16, 32).
 """
 
-from __future__ import annotations
-
 import itertools
 from typing import Literal
 

@@ -4,8 +4,6 @@ The residual blocks are those of SN-GAN (Miyato et al., ICLR 2018; Miyato and Ko
 pfnet-research/sngan_projection), which BigGAN (ajbrock/BigGAN-PyTorch) and AutoGAN's discriminator have kept.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 
 import torch

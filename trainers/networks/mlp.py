@@ -4,8 +4,6 @@ Sizes and initialisation follow the notebook of Unrolled GAN (poolio/unrolled_ga
 256 latent dimensions. Works for data of any shape.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 

@@ -10,8 +10,6 @@ kwotsin/mimicry (sngan_48.py) agree on it but for the bias of D's linear layer, 
 Spectral norm is the Config's `spectral_norm`.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from typing import Annotated

@@ -6,8 +6,6 @@ discriminators and the conditioning is followed (NVlabs/stylegan2-ada-pytorch, `
 mixing, path length regularization, truncation and half precision, none of which the CIFAR-10 setting trains with.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from typing import Literal, TypeVar

@@ -1,7 +1,5 @@
 """aw-loss's claims."""
 
-from __future__ import annotations
-
 import math
 
 from spaces.claims import EQUIVALENT, LESS, MORE, NOT_WORSE, Claim, by_column, contrasts, covers

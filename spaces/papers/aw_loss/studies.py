@@ -6,8 +6,6 @@ figures of section 5 name no decay and have none here. GPU hours are
 estimates for one H100, evaluations included.
 """
 
-from __future__ import annotations
-
 from spaces.recipes import AUTOGAN, AW, BIGGAN, CIFAR100, DCGAN, RING8, SNGAN, STL10
 from spaces.study import POINT_METRICS, Overrides, Study, diff
 from trainers.config import Config

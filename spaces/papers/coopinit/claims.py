@@ -1,7 +1,5 @@
 """CoopInit's claims."""
 
-from __future__ import annotations
-
 from spaces.claims import EQUIVALENT, HIGHER, NOT_WORSE, Claim, Part, by_column, contrasts, covers, gains
 from spaces.papers.coopinit.studies import JOINT, LEARNING_RATES, SCALES
 

@@ -7,8 +7,6 @@ ADA, with R1 at every update. What the text leaves open is ours and said so. GPU
 evaluations included.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from spaces.recipes import BIGGAN, CAT2DOG, COOP, CUT_COOP, RING8, STYLEGAN2, STYLEGAN2_ADA, STYLEGAN2_COOP

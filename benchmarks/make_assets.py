@@ -1,9 +1,7 @@
 """Makes digits.npz (scikit-learn's digits as they are) and digit_net.npz (DigitNet's weights and test accuracy).
 
-python -m trainers.assets.make_assets        needs scikit-learn; about a minute on one core
+python benchmarks/make_assets.py        needs scikit-learn; about a minute on one core
 """
-
-from __future__ import annotations
 
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from trainers.data.sampler import Sampler
 from trainers.features import DigitNet
 from trainers.streams import seeded, stream
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent.parent / "trainers" / "assets"
 SEED, STEPS, BATCH = 0, 3_000, 100
 
 
