@@ -1,6 +1,7 @@
 """Imports run one way, and light packages stay light."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,44 @@ def modules_imported(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
+
+
+def product():
+    """The product's files by the names of their modules."""
+    files = [HOME / "ganablate.py", *(path for part in ORDER[:-1] for path in (HOME / part).rglob("*.py"))]
+    return {".".join(path.relative_to(HOME).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
+
+
+def test_no_two_modules_import_each_other():
+    """Nor do more of them in a circle; imports inside functions count too."""
+    modules = product()
+    imports = {}
+    for name, path in modules.items():
+        wanted = {
+            inner if (inner := f"{node.module}.{alias.name}") in modules else node.module
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom) and node.module
+            for alias in node.names
+        }
+        imports[name] = wanted & modules.keys() - {name}
+    assert len(list(graphlib.TopologicalSorter(imports).static_order())) == len(modules)  # raises CycleError
+
+
+def test_files_and_functions_fit_their_size():
+    """Nobody scrolls: a file has at most 450 lines, a function 50."""
+    for name, path in product().items():
+        text = path.read_text()
+        assert len(text.splitlines()) <= 450, name
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 50, f"{name}.{node.name}"
+
+
+def test_the_rooms_of_search():
+    """Seven files and three folders at most."""
+    shown = [path for path in (HOME / "search").iterdir() if path.name != "__pycache__"]
+    assert sum(path.is_file() for path in shown) <= 7
+    assert sum(path.is_dir() for path in shown) <= 3
 
 
 @pytest.mark.parametrize("package", ORDER[:-1])
