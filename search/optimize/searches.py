@@ -9,12 +9,7 @@ from rich.console import Console
 from search.locks import RunLocks
 from search.optimize.outcome import Outcome, load_outcome, read_trials
 from search.optimize.stopping import SCHEDULERS, Stopper
-from search.optimize.trials import (
-    SAMPLERS,
-    TrialQueue,
-    ended_states,
-    propose,
-)
+from search.optimize.trials import SAMPLERS, TrialQueue, ended_states, propose
 from search.progress import SweepProgress
 from search.run import check_digests
 from search.store import Store
@@ -30,20 +25,14 @@ DRAWS = 16  # of a space before a search starts, at the least
 
 
 def run_search(
-    search: Search,
-    store: Store,
-    cluster: Cluster | None = None,
-    *,
-    samples: int,
-    retry_failed: bool = False,
-    console: Console | None = None,
+    search: Search, store: Store, cluster: Cluster | None = None, *, samples: int, retry_failed: bool = False
 ) -> Outcome:
     """Bring a search to `samples` trials; those that the store holds count, and interrupted ones go on.
 
     Raises ValueError, before anything starts, for names, spaces or resources that do not exist, or while another
     process makes the same search; KeyboardInterrupt if Ctrl-C ended it.
     """
-    console, cluster = console or Console(markup=False), cluster or Cluster()
+    console, cluster = Console(markup=False), cluster or Cluster()
     check_search(search, samples, store)
     left = _left(search, store, samples, retry_failed)
     if left == 0:

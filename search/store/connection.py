@@ -15,10 +15,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.locks import exclusive
 from search.store.address import describe_error, ping_server, redacted, strip_login, with_timeout
 from search.store.database import is_database, ping_database
 from search.store.folders import ObjectStore, RunFolders
+from trainers.files import waiting_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -119,8 +119,8 @@ class Store:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Hold the store's lock, which this process may already hold."""
-        with nullcontext() if self._locked else exclusive(self.storage):
+        """Hold the store's own lock, which this process may have already; whoever else asks for it waits."""
+        with nullcontext() if self._locked else waiting_lock(self.storage / "locks" / "store"):
             before, self._locked = self._locked, True
             try:
                 yield
