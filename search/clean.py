@@ -1,8 +1,8 @@
 """What of a storage folder can go, what that frees, and its removal.
 
-Nothing goes that a living process holds, that an unfinished run needs, that waits to be brought to the store, or that
-lies outside the folder: links are not followed. A run folder goes only if its run was deleted in MLflow: one that the
-store has never heard of may be another store's.
+Nothing goes that a living process has locked, that an unfinished run needs, that waits to be uploaded, or that lies
+outside the folder: links are not followed. A run folder goes only if its run was deleted in MLflow: one that the store
+does not know may be another store's.
 """
 
 import json
@@ -48,7 +48,7 @@ class Leftovers(NamedTuple):
 
 
 def find_leftovers(store: Store, locks: RunLocks | None = None) -> Leftovers:
-    """What can go under a store's storage folder, what `locks` holds included. Raises ValueError as the store does."""
+    """What can go under a store's storage folder, runs in `locks` included. Raises ValueError as the store does."""
     locks, keys = locks or RunLocks(store.storage), _lock_keys(store.storage)
     busy = {key for key in keys if is_locked(store.storage, *key) and not locks.holds(*key)}
     folders = [path for path in _inside(store.storage / "trials") if path.is_dir() and not _is_scratch(path)]
@@ -115,27 +115,22 @@ def _guard(run: StoredRun) -> tuple[str, int]:
 
 
 def _of_run(folder: Path, run: StoredRun) -> Iterator[Leftover]:
-    """What can go of a run's folder, which nobody holds."""
+    """What can go of the folder of a run that no process has locked."""
     guard = _guard(run)
     if run.is_deleted:
         yield Leftover("deleted", folder, _size(folder), guard)
         return
-    state = _end_of(folder)
+    try:
+        state = end_of(folder)[0]
+    except ValueError:
+        return  # what cannot be read stays
     if state != run.state or state not in {RunState.STOPPED, *IN_TABLE}:
-        return  # a failed run may be gone on with, and one of which the store lacks the end waits to be brought there
+        return  # a failed run may be resumed, and one whose end the store lacks waits to be uploaded
     for path in _inside(folder):
         if path.name.startswith("checkpoint") or path.suffix == ".tmp":
             yield Leftover("checkpoints", path, _size(path), guard)
         elif path.name.startswith("generator_") and state != RunState.DONE:
             yield Leftover("generators", path, _size(path), guard)
-
-
-def _end_of(folder: Path) -> RunState:
-    """How a run ended, by its own folder; running if it does not say that it did."""
-    try:
-        return end_of(folder)[0]
-    except ValueError:
-        return RunState.RUNNING  # what cannot be read stays
 
 
 def _lock_keys(storage: Path) -> list[tuple[str, int]]:

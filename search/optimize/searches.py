@@ -8,7 +8,7 @@ from rich.console import Console
 
 from search.locks import RunLocks
 from search.optimize.outcome import Outcome, load_outcome, read_trials
-from search.optimize.stopping import SCHEDULERS, Stopper
+from search.optimize.stopping import SCHEDULERS, EarlyStopper
 from search.optimize.trials import SAMPLERS, TrialQueue, ended_states, propose
 from search.progress import SweepProgress
 from search.run import check_digests
@@ -29,7 +29,7 @@ def run_search(
 ) -> Outcome:
     """Bring a search to `samples` trials; those that the store holds count, and interrupted ones go on.
 
-    Raises ValueError, before anything starts, for names, spaces or resources that do not exist, or while another
+    Raises ValueError as check_search does, before anything starts, for resources that do not exist, or while another
     process makes the same search; KeyboardInterrupt if Ctrl-C ended it.
     """
     console, cluster = Console(markup=False), cluster or Cluster()
@@ -39,11 +39,11 @@ def run_search(
         console.print(f"{search.title}: nothing to run.", highlight=False)
         return load_outcome(search, store)
     slots = cluster.start(store.shared, [search.base])
-    locks, delivery, progress = RunLocks(store.storage), Delivery(store), None
+    locks, progress = RunLocks(store.storage), None
     if not locks.acquire(search.key, 0):
         raise ValueError(f"{search.title} is being made by another process; wait for it, or end it")
     try:
-        if delivery.recover(trials_of(store, search)):  # what an earlier driver could not store
+        if Delivery(store).recover(trials_of(store, search)):  # what an earlier driver could not store
             left = _left(search, store, samples, retry_failed)
         queue = TrialQueue(search, store, samples, retry_failed, slots)
         console.print(f"{search.title}: {left} trials to make.", highlight=False)
@@ -57,18 +57,16 @@ def run_search(
             )
         return load_outcome(search, store)
     except KeyboardInterrupt as interrupt:
-        done = progress.done if progress else 0
-        told = f"{left - done} trials are left, and the same command goes on with them"
-        raise KeyboardInterrupt(told, *(interrupt.args or [signal.SIGINT])) from None
+        message = f"{left - (progress.done if progress else 0)} trials are left, and the same command goes on with them"
+        raise KeyboardInterrupt(message, *(interrupt.args or [signal.SIGINT])) from None
     finally:
         locks.release()
 
 
 def _left(search: Search, store: Store, samples: int, retry_failed: bool) -> int:
     """How many trials are to be made: interrupted ones and new ones."""
-    runs = read_trials(search, store)
-    ended = [run for run in runs if run.state in ended_states(retry_failed)]
-    return max(samples, len(runs)) - len(ended)
+    states = [run.state for run in read_trials(search, store)]
+    return max(samples, len(states)) - sum(state in ended_states(retry_failed) for state in states)
 
 
 def check_search(search: Search, samples: int, store: Store) -> None:
@@ -79,14 +77,9 @@ def check_search(search: Search, samples: int, store: Store) -> None:
             raise ValueError(f"{kind} {name!r} is unknown; {did_you_mean(name, names)}")
     if samples < 1:
         raise ValueError(f"samples = {samples} should be 1 or more")
-    Stopper(search)
+    EarlyStopper(search)
     drawn = optuna.create_study(sampler=RandomSampler(seed=0))
     for _ in range(max(DRAWS, samples)):
         propose(search, drawn.ask())
     digests = dry_run(search.base)
     check_digests(search.cell, digests, [*seed_runs(store, [search.base]).values(), *trials_of(store, search)])
-
-
-def load_study(search: Search, store: Store) -> optuna.Study:
-    """Optuna's study of what the store holds of a search: COMPLETE, PRUNED, FAIL and RUNNING trials with their rows."""
-    return TrialQueue(search, store, samples=0).study

@@ -1,8 +1,7 @@
 """The trials of a search: Optuna proposes, a stopping rule ends what falls behind, and the store remembers.
 
 Each proposal comes from a sampler seeded by the trial's number, so that a search that was killed proposes what it would
-have proposed. Neither Optuna's study nor the rule is saved: both are rebuilt from the trials' runs, by going through
-what happened in the order in which it did.
+have proposed. Neither Optuna's study nor the rule is saved: both are rebuilt from the trials' runs, event by event.
 """
 
 import json
@@ -18,7 +17,7 @@ from optuna.distributions import distribution_to_json
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 
 from search.optimize.outcome import STATES, load_outcome, read_trials
-from search.optimize.stopping import Stopper
+from search.optimize.stopping import EarlyStopper
 from search.plan import Job
 from search.store import Store
 from search.store.database import StoredRun
@@ -85,9 +84,7 @@ def sampler(search: Search, number: int) -> BaseSampler:
 
 def _ranges(trial: optuna.Trial) -> str:
     """What the values of a trial were drawn from, as JSON."""
-    return json.dumps(
-        {name: distribution_to_json(distribution) for name, distribution in sorted(trial.distributions.items())}
-    )
+    return json.dumps({name: distribution_to_json(drawn) for name, drawn in sorted(trial.distributions.items())})
 
 
 class TrialQueue(RunQueue):
@@ -102,13 +99,12 @@ class TrialQueue(RunQueue):
         self.running = 0
         self.proposed: int | None = None  # a trial that the store does not know yet
         self.silent_since = math.inf
-        self.stopper = Stopper(search)
+        self.stopper = EarlyStopper(search)
         self.study = optuna.create_study(direction="minimize" if search.lower_is_better else "maximize")
         self.asked: dict[int, optuna.Trial] = {}
         self.configs: dict[int, Config] = {}
         self.values: dict[int, float] = {}  # of the latest row
-        runs = read_trials(search, store)
-        ended = ended_states(retry_failed)
+        runs, ended = read_trials(search, store), ended_states(retry_failed)
         self.interrupted = [run for run in runs if run.state not in ended]
         self._rebuild(runs, ended)
 
@@ -121,16 +117,15 @@ class TrialQueue(RunQueue):
         events: list[tuple[float, int, int, Callable[[], object]]] = []
         points_of = histories(self.store, (run.run_id for run in runs), self.search.base.metric)
         for run in runs:
-            number, time = int(run.tags["trial"]), float(run.start)
-            events.append((time, 2, number, partial(self._ask, number, run)))
+            number, now = int(run.tags["trial"]), float(run.start)
+            events.append((now, 2, number, partial(self._ask, number, run)))
             points = points_of[run.run_id]
             for stamp, images, value in points:
-                time = max(stamp, time + 1e-3)
+                now = max(stamp, now + 1e-3)
                 went_on = images < points[-1][1] or run.state == RunState.DONE
-                events.append((time, 1, number, partial(self._row, number, images, value, went_on)))
+                events.append((now, 1, number, partial(self._row, number, images, value, went_on)))
             if run.state in ended:
-                time = max(run.end or 0, time + 1e-3)
-                events.append((time, 0, number, partial(self._tell, number, run.state)))
+                events.append((max(run.end or 0, now + 1e-3), 0, number, partial(self._tell, number, run.state)))
         for *_, happen in sorted(events, key=lambda event: event[:3]):
             happen()
 
@@ -179,7 +174,9 @@ class TrialQueue(RunQueue):
             try:
                 job = self._job(self.proposed, self._create(self.proposed))
             except Exception:  # the store is away: the proposal stands until it is back
-                return WAIT if self._hopes() else DONE
+                self.silent_since = min(self.silent_since, time.monotonic())
+                waits = self.running > 0 or time.monotonic() - self.silent_since < SILENCE
+                return WAIT if waits else DONE
             self.proposed, self.silent_since = None, math.inf
         else:
             return DONE
@@ -196,17 +193,11 @@ class TrialQueue(RunQueue):
             "config": json.dumps(self.configs[number].non_defaults()),
         }
         job = self._job(number, None)
-        return self.delivery.create(self.search, job.cell, job.seed, parent=self.search.cell, tags=tags)
-
-    def _hopes(self) -> bool:
-        """Whether to wait longer for a store that does not answer."""
-        self.silent_since = min(self.silent_since, time.monotonic())
-        return self.running > 0 or time.monotonic() - self.silent_since < SILENCE
+        return self.delivery.create(self.search, job.cell, job.seed, parent=self.search.cell, **tags)
 
     def _job(self, number: int, run_id: str | None) -> Job:
-        return Job(
-            Cell(f"trial {number}", "", self.configs[number]), self.search.seed(number), RunState.RUNNING, run_id
-        )
+        cell = Cell(f"trial {number}", "", self.configs[number])
+        return Job(cell, self.search.seed(number), RunState.RUNNING, run_id)
 
     def stops(self, job: Job, images: int, value: float) -> bool:
         return self._row(job.seed - self.search.seed(0), images, value)

@@ -66,31 +66,24 @@ class RunQueue(ABC):
 
 
 def tune_runs(queue: RunQueue, store: Store, progress: SweepProgress, cluster: Cluster) -> list[str]:
-    """Make all jobs of the queue; what Tune writes for itself is of no use afterwards.
+    """Make all jobs of the queue; what Tune writes for itself is removed.
 
-    A store that goes away meanwhile is waited for without harm; what it has not taken in the end is returned, by name.
-    Raises KeyboardInterrupt once a signal ended it, at whose second the running trials' checkpoints are not waited for,
-    and ValueError if the disk is full.
+    A store that goes away costs nothing but delay; the names of what it has not taken in the end are returned. Raises
+    KeyboardInterrupt after a signal, at whose second the running trials' checkpoints are not waited for, and ValueError
+    if no trial can be made any more: the disk is full, or a node lacks the data.
     """
-    log = StoreCallback(queue, store, progress)
+    log, failures = StoreCallback(queue, store, progress), tune.FailureConfig(max_failures=DEATHS)
+    searcher, scheduler = QueueSearcher(log), QueueScheduler(log)
     level = logging.INFO if cluster.verbose else logging.CRITICAL  # a worker's death is no page of traceback
     logging.getLogger("ray.tune.execution").setLevel(level)
     with tempfile.TemporaryDirectory(dir=store.storage, prefix="tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             tune.with_resources(train_trial, {"cpu": cluster.cpus_per_trial, "gpu": cluster.gpus_per_trial}),
             tune_config=tune.TuneConfig(
-                search_alg=QueueSearcher(log),
-                scheduler=QueueScheduler(log),
-                num_samples=-1,
-                reuse_actors=True,
-                metric="images",
-                mode="max",
+                metric="images", mode="max", search_alg=searcher, scheduler=scheduler, num_samples=-1, reuse_actors=True
             ),
             run_config=tune.RunConfig(
-                storage_path=scratch,
-                verbose=2 if cluster.verbose else 0,
-                callbacks=[log],
-                failure_config=tune.FailureConfig(max_failures=DEATHS),
+                storage_path=scratch, verbose=2 if cluster.verbose else 0, callbacks=[log], failure_config=failures
             ),
         )
         with _signals(log):
@@ -202,7 +195,7 @@ class StoreCallback(_Unsaved, tune.Callback):
         self.jobs[run_id] = job
         self.running.add(run_id)
         with _disk(self, run_id):
-            self.store.folders.clear_stop(run_id)
+            folders.clear_stop(run_id)
         self.outbox.submit(f"begin of {run_id}", partial(self.delivery.begin, run_id, job.config))
         return {
             "run_id": run_id,
