@@ -45,9 +45,8 @@ class Store:
     def __init__(self, tracking_uri: str | None = None, storage: Path | str = STORAGE) -> None:
         is_uri = "://" in str(storage)
         self.storage = (STORAGE if is_uri else Path(storage)).absolute()
-        self.folders = (
-            ObjectStore(str(storage), self.storage / "trials") if is_uri else RunFolders(self.storage / "trials")
-        )
+        trials = self.storage / "trials"
+        self.folders = ObjectStore(str(storage), trials) if is_uri else RunFolders(trials)
         uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.storage}/mlflow.db"
         self.uri = strip_login(uri)
         self.address = redacted(self.uri)  # to be shown

@@ -213,7 +213,7 @@ class StoreCallback(_Unsaved, tune.Callback):
         """What the run is judged by, NaN where there is no evaluation."""
         return (result or {}).get(job.config.metric, math.nan)
 
-    def on_step_end(self, iteration: int, trials: list[Trial], **_: Any) -> None:
+    def on_step_end(self, **_: Any) -> None:
         self.outbox.flush()
         if self.signals > 1:
             raise KeyboardInterrupt(self.signal)
@@ -222,16 +222,14 @@ class StoreCallback(_Unsaved, tune.Callback):
             if not is_alive():  # Tune would wait for ever
                 raise ConnectionError("Ray died on this machine (out of memory?); the same command goes on")
 
-    def on_trial_result(
-        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
-    ) -> None:
+    def on_trial_result(self, trial: Trial, result: dict[str, Any], **_: Any) -> None:
         run_id = trial.config["run_id"]
         if result["state"] not in {RunState.RUNNING, *IN_TABLE}:  # no evaluation, but why there are no more
             return
         self.outbox.submit(f"evaluations of {run_id}", partial(self.delivery.deliver, run_id))
         self.progress.update(self.jobs[run_id], result["images"], self.value(self.jobs[run_id], result))
 
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+    def on_trial_complete(self, trial: Trial, **_: Any) -> None:
         last = trial.last_result or {}
         if trial.config["run_id"] in self.stopped:
             self._end(trial, RunState.STOPPED)
@@ -240,11 +238,11 @@ class StoreCallback(_Unsaved, tune.Callback):
         elif last.get("state") in ENDED:  # else a signal ended the trial: its run waits to be resumed
             self._end(trial, RunState(last["state"]), last.get("error", ""))
 
-    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+    def on_trial_recover(self, trial: Trial, **_: Any) -> None:
         name = label(self.jobs[trial.config["run_id"]])
         self.progress.console.print(f"{name}: its worker or its machine died; it goes on from its checkpoint")
 
-    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+    def on_trial_error(self, trial: Trial, **_: Any) -> None:
         self._end(trial, RunState.FAILED, f"its worker died {DEATHS + 1} times (out of memory?)")
 
     def halt(self, error: str) -> None:

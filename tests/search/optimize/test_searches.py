@@ -11,8 +11,7 @@ from rich.console import Console
 
 from reports.searches import show_outcome, write_study, write_trials
 from search.optimize.outcome import check_table, load_outcome, tuned_study
-from search.optimize.searches import check_search, run_search
-from search.optimize.trials import SAMPLERS, TrialQueue, sampler
+from search.optimize.searches import SAMPLERS, TrialQueue, check_search, run_search, sampler
 from search.plan import Job
 from search.store import Store
 from search.store.delivery import Delivery
