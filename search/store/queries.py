@@ -1,4 +1,4 @@
-"""What the store holds: seed runs, trials, metric histories, sample grids, links.
+"""Reads a store: seed runs, trials, metric histories, sample grids, links.
 
 Every function takes the Store and raises ValueError if it does not answer. Runs are found by their tags: a database is
 read directly, a server is asked through MLflow's client.

@@ -72,8 +72,8 @@ def tune_runs(queue: RunQueue, store: Store, progress: SweepProgress, cluster: C
     KeyboardInterrupt after a signal, at whose second the running trials' checkpoints are not waited for, and ValueError
     if no trial can be made any more: the disk is full, or a node lacks the data.
     """
-    log, failures = StoreCallback(queue, store, progress), tune.FailureConfig(max_failures=DEATHS)
-    searcher, scheduler = QueueSearcher(log), QueueScheduler(log)
+    callback, failures = StoreCallback(queue, store, progress), tune.FailureConfig(max_failures=DEATHS)
+    searcher, scheduler = QueueSearcher(callback), QueueScheduler(callback)
     level = logging.INFO if cluster.verbose else logging.CRITICAL  # a worker's death is no page of traceback
     logging.getLogger("ray.tune.execution").setLevel(level)
     with tempfile.TemporaryDirectory(dir=store.storage, prefix="tune-", ignore_cleanup_errors=True) as scratch:
@@ -83,32 +83,32 @@ def tune_runs(queue: RunQueue, store: Store, progress: SweepProgress, cluster: C
                 metric="images", mode="max", search_alg=searcher, scheduler=scheduler, num_samples=-1, reuse_actors=True
             ),
             run_config=tune.RunConfig(
-                storage_path=scratch, verbose=2 if cluster.verbose else 0, callbacks=[log], failure_config=failures
+                storage_path=scratch, verbose=2 if cluster.verbose else 0, callbacks=[callback], failure_config=failures
             ),
         )
-        with _signals(log):
+        with _signals(callback):
             tuner.fit()
-    waiting = log.outbox.close()
-    if log.halted:
-        raise ValueError(log.halted)
-    if log.signal:
-        raise KeyboardInterrupt(log.signal)
+    waiting = callback.outbox.close()
+    if callback.halted:
+        raise ValueError(callback.halted)
+    if callback.signal:
+        raise KeyboardInterrupt(callback.signal)
     return waiting
 
 
 @contextmanager
-def _signals(log: StoreCallback) -> Iterator[None]:
+def _signals(callback: StoreCallback) -> Iterator[None]:
     """First Ctrl-C or SIGTERM: trials write a checkpoint. Second: leave after Tune's present step. Third: at once."""
 
     def handle(number: int, _: object) -> None:
-        log.signals += 1
-        if log.signals > 2:
+        callback.signals += 1
+        if callback.signals > 2:
             raise KeyboardInterrupt(number)
-        if log.signals > 1:
+        if callback.signals > 1:
             return
-        log.signal = number
-        log.progress.console.print("finishing the checkpoints of what is running; once more to leave at once")
-        log.stop()
+        callback.signal = number
+        callback.progress.console.print("finishing the checkpoints of what is running; once more to leave at once")
+        callback.stop()
 
     former = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -128,19 +128,19 @@ class _Unsaved:
 class QueueSearcher(_Unsaved, Searcher):
     """Hands out the jobs of the queue."""
 
-    def __init__(self, log: StoreCallback) -> None:
+    def __init__(self, callback: StoreCallback) -> None:
         super().__init__(metric="images", mode="max")
-        self.log = log
+        self.callback = callback
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self.log.stopping:
+        if self.callback.stopping:
             return Searcher.FINISHED
-        job = self.log.queue.next()
+        job = self.callback.queue.next()
         if isinstance(job, Job):
-            return self.log.begin(job)
+            return self.callback.begin(job)
         return Searcher.FINISHED if job == DONE else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -150,16 +150,16 @@ class QueueSearcher(_Unsaved, Searcher):
 class QueueScheduler(_Unsaved, FIFOScheduler):
     """Stops a trial where the queue says so."""
 
-    def __init__(self, log: StoreCallback) -> None:
+    def __init__(self, callback: StoreCallback) -> None:
         super().__init__()
-        self.log = log
+        self.callback = callback
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        job = self.log.jobs[trial.config["run_id"]]
-        value = self.log.value(job, result)
-        stops = math.isfinite(value) and self.log.queue.stops(job, result["images"], value)
+        job = self.callback.jobs[trial.config["run_id"]]
+        value = self.callback.value(job, result)
+        stops = math.isfinite(value) and self.callback.queue.stops(job, result["images"], value)
         if stops and result["state"] == RunState.RUNNING:
-            self.log.stopped.add(trial.config["run_id"])
+            self.callback.stopped.add(trial.config["run_id"])
             return TrialScheduler.STOP
         return TrialScheduler.CONTINUE
 
@@ -266,13 +266,13 @@ class StoreCallback(_Unsaved, tune.Callback):
 
 
 @contextmanager
-def _disk(log: StoreCallback, run_id: str) -> Iterator[Path]:
+def _disk(callback: StoreCallback, run_id: str) -> Iterator[Path]:
     """The folder of a run, to be written to: an error of the disk ends no sweep, and a full one ends it in order."""
-    folder = log.store.folder(run_id)
+    folder = callback.store.folder(run_id)
     try:
         yield folder
     except OSError as error:
         if error.errno in FULL:
-            log.halt(f"{disk_full(folder)}; make room")
+            callback.halt(f"{disk_full(folder)}; make room")
         else:
             logger.warning("%s: %s", folder, error)
