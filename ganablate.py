@@ -21,20 +21,17 @@ if TYPE_CHECKING:
     from search.optimize.outcome import Outcome
     from search.store import Store
     from search.tune.cluster import Cluster
-    from spaces import Search, Study
+    from spaces import Study
 
 T = TypeVar("T")
 USAGE: Any = typer.BadParameter.__base__  # what typer raises for a command line that it cannot read
 
-app = typer.Typer(
-    help="Hyper-parameter searches and ablation studies of GAN training.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
+ABOUT = "Hyper-parameter searches and ablation studies of GAN training."
+app = typer.Typer(help=ABOUT, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="a study of `ganablate list`, or file.py[:NAME]")]
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="a recipe of `ganablate list`, or file.py[:NAME]")]
+Kinds = Annotated[list[str] | None, typer.Argument(metavar="[KIND...]", help="of what is listed [default: all]")]
 Seeds = Annotated[int | None, typer.Option(help="seeds of each cell, 0 to N - 1")]
 Budget = Annotated[float | None, typer.Option(help="factor on all budgets in images")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="change the recipe")]
@@ -43,6 +40,7 @@ TrackingUri = Annotated[str | None, typer.Option(help="MLflow store [default: SQ
 Storage = Annotated[str, typer.Option(help="folder of run folders, artifacts, caches and the default store; or a URI")]
 CpusPerTrial = Annotated[float, typer.Option(help="CPU cores of a trial; fractions share one")]
 GpusPerTrial = Annotated[float, typer.Option(help="GPUs of a trial; fractions share one")]
+Host = Annotated[str, typer.Option(help="address to serve at; any but this machine's own asks nobody who he is")]
 Address = Annotated[str | None, typer.Option(help="Ray cluster [default: this machine]")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="also run what failed before")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="show Ray's own log")]
@@ -59,13 +57,8 @@ def list_names(as_json: Json = False) -> None:
     from spaces import RECIPES, SPACES, STUDIES
     from trainers.names import BACKBONES, DATASETS
 
-    tables: dict[str, Iterable[str]] = {
-        "studies": STUDIES,
-        "recipes": RECIPES,
-        "spaces": SPACES,
-        "backbones": BACKBONES,
-        "datasets": DATASETS,
-    }
+    tables: dict[str, Iterable[str]] = {"studies": STUDIES, "recipes": RECIPES, "spaces": SPACES}
+    tables |= {"backbones": BACKBONES, "datasets": DATASETS}
     if as_json:
         print(json.dumps({kind: list(names) for kind, names in tables.items()}))
         return
@@ -101,8 +94,8 @@ def plan(
         label = " / ".join(filter(None, (line["row"], line["column"])))
         states = [f"{run['seed']}: {run['state']}" for run in line["runs"]] or ["quoted"]
         values = [f"{metric} {value:g}" for metric, value in line["published"].items()]
-        said = f"  published {', '.join(values)}" if values else ""
-        print(f"{printable(label)}  [{line['cell_key'] or '–'}]  {', '.join(states)}{said}")
+        published = f"  published {', '.join(values)}" if values else ""
+        print(f"{printable(label)}  [{line['cell_key'] or '–'}]  {', '.join(states)}{published}")
     left = "" if not made.seconds_left else f", about {clock(made.seconds_left)}"
     print(f"{printable(chosen.title)}: {len(made.jobs)} runs, {len(made.missing)} to run{left}")
 
@@ -153,20 +146,26 @@ def search(
     from spaces import Search, find_space
 
     chosen = [_one_cell(name, budget, set_, tiny) for name in recipes]
-    found, store = find_space(space), _store(tracking_uri, storage)
+    propose, store = find_space(space), _store(tracking_uri, storage)
+    from rich.console import Console
+
+    from reports.searches import show_outcome
     from search.optimize.outcome import check_table, tuned_study
-    from search.optimize.searches import check_search
+    from search.optimize.searches import check_search, run_search
     from search.tune.cluster import Cluster
 
     searches = [
-        Search(one.name, one.cells()[0].config, space, found, sampler, scheduler, one.variant_label) for one in chosen
+        Search(one.name, one.cells()[0].config, space, propose, sampler, scheduler, one.variant_label) for one in chosen
     ]
     cluster = Cluster(cpus_per_trial, gpus_per_trial, address, verbose)
     folder = out or _report_folder(store, check_table(searches, seeds))
     for each in searches:
         check_search(each, samples, store)
     folder.mkdir(parents=True, exist_ok=True)
-    outcomes = [_search(each, store, cluster, samples, retry_failed) for each in searches]
+    outcomes = []
+    for each in searches:
+        outcomes.append(_interruptible(run_search, each, store, cluster, samples=samples, retry_failed=retry_failed))
+        show_outcome(outcomes[-1], Console())
     study = tuned_study(outcomes, seeds)
     _run(study, store, cluster, retry_failed)
     _report(study, store, folder, outcomes)
@@ -256,9 +255,7 @@ def import_(
 
 @app.command()
 def clean(
-    kinds: Annotated[
-        list[str] | None, typer.Argument(metavar="[KIND...]", help="of what is listed [default: all]")
-    ] = None,
+    kinds: Kinds = None,
     yes: Annotated[bool, typer.Option("--yes", help="remove without asking")] = False,
     tracking_uri: TrackingUri = None,
     storage: Storage = STORAGE,
@@ -271,16 +268,16 @@ def clean(
         if kind not in KINDS:
             raise ValueError(f"kind {kind!r} is unknown; {did_you_mean(kind, KINDS)}")
     store = _store(tracking_uri, storage)
-    found = find_leftovers(store)
-    items = [item for item in found.items if not kinds or item.kind in kinds]
-    print("\n".join(describe(items, found.unknown)))
+    leftovers = find_leftovers(store)
+    items = [item for item in leftovers.items if not kinds or item.kind in kinds]
+    print("\n".join(describe(items, leftovers.unknown)))
     if not items:
         return
     if not yes and not (sys.stdin.isatty() and input("Remove all of this? [y/N] ").strip().lower() in ("y", "yes")):
         print("Nothing was removed; --yes removes it.")
         return
-    gone = list(remove(items, store))
-    print(f"Removed {len(gone):,} of {len(items):,}, {sum(item.size for item in gone) / 1e6:,.1f} MB.")
+    removed = list(remove(items, store))
+    print(f"Removed {len(removed):,} of {len(items):,}, {sum(item.size for item in removed) / 1e6:,.1f} MB.")
 
 
 @app.command()
@@ -288,9 +285,7 @@ def ui(
     tracking_uri: TrackingUri = None,
     storage: Storage = STORAGE,
     port: Annotated[int, typer.Option(help="port on this machine")] = 5000,
-    host: Annotated[str, typer.Option(help="address to serve at; any but this machine's own asks nobody who he is")] = (
-        "127.0.0.1"
-    ),
+    host: Host = "127.0.0.1",
 ) -> None:
     """Serve the MLflow UI on what was run, at http://127.0.0.1:PORT; of a tracking server, say where it is."""
     from search.store.queries import links
@@ -319,17 +314,15 @@ def train(
     """Train one recipe in a folder, without Ray or MLflow; Ctrl-C and SIGTERM finish a checkpoint first."""
     config = _one_cell(recipe, budget, set_, tiny).cells()[0].config.replace(seed=seed)
 
-    from trainers.loop import dry_run
-    from trainers.loop import train as train_config
+    from trainers import loop
     from trainers.run_state import RunState
 
-    dry_run(config)
-
+    loop.dry_run(config)
     signals: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: signals.append(number))
     state = RunState.RUNNING
-    for row in train_config(config, out, stop=lambda: bool(signals)):
+    for row in loop.train(config, out, stop=lambda: bool(signals)):
         seconds, state = row["seconds"] + row["eval_seconds"], row["state"]
         print(f"{row['images']:>12,} images  {config.metric} {row[config.metric]:10.4f}  {seconds:8.1f} s", flush=True)
     if state == RunState.RUNNING:
@@ -351,8 +344,7 @@ def _one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: bo
 
     (label, recipe), settings = find_recipe(name), parse_settings(pairs)
     metrics = (f"{recipe.replace(**settings).metric}_final",)
-    study = Study(label, recipe, rows={label: {}}, metrics=metrics, settings=settings)
-    return study.variant(budget=budget, tiny=tiny)
+    return Study(label, recipe, rows={label: {}}, metrics=metrics, settings=settings).variant(budget=budget, tiny=tiny)
 
 
 def _run(study: Study, store: Store, cluster: Cluster, retry_failed: bool) -> None:
@@ -367,18 +359,6 @@ def _run(study: Study, store: Store, cluster: Cluster, retry_failed: bool) -> No
     if failed:
         print("run again with --retry-failed once the cause is mended", file=sys.stderr)
         raise typer.Exit(1)
-
-
-def _search(search: Search, store: Store, cluster: Cluster, samples: int, retry_failed: bool) -> Outcome:
-    """Make a search's missing trials, and print what it found."""
-    from rich.console import Console
-
-    from reports.searches import show_outcome
-    from search.optimize.searches import run_search
-
-    outcome = _interruptible(run_search, search, store, cluster, samples=samples, retry_failed=retry_failed)
-    show_outcome(outcome, Console())
-    return outcome
 
 
 def _report(study: Study, store: Store, folder: Path, outcomes: Iterable[Outcome] = ()) -> None:
@@ -408,8 +388,8 @@ def _interruptible(make: Callable[..., T], *arguments: Any, **options: Any) -> T
     try:
         return make(*arguments, **options)
     except KeyboardInterrupt as interrupt:
-        told, number = interrupt.args or ("the same command goes on", signal.SIGINT)
-        print(f"interrupted: {told}", file=sys.stderr)
+        message, number = interrupt.args or ("the same command goes on", signal.SIGINT)
+        print(f"interrupted: {message}", file=sys.stderr)
         raise typer.Exit(128 + number) from None
     except ConnectionError as error:
         print(f"ganablate: {error}", file=sys.stderr)
@@ -436,18 +416,18 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except USAGE as error:
-        told = error.format_message()  # there is none where help was printed
+        message = error.format_message()  # there is none where help was printed
     except ModuleNotFoundError as error:
         if error.name not in EXTRA or any(is_users(file) for file, *_ in traceback.extract_tb(error.__traceback__)):
             raise
         missing = ", ".join(name for name in EXTRA if find_spec(name) is None)
-        told = f"`{sys.argv[1]}` needs the extra `all` (missing: {missing}); pip install 'ganablate[all]'"
+        message = f"`{sys.argv[1]}` needs the extra `all` (missing: {missing}); pip install 'ganablate[all]'"
     except ValueError as error:
-        told = str(error)
+        message = str(error)
     except OSError as error:
-        told = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-    if told:
-        print(f"ganablate: {printable(told)}", file=sys.stderr)
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+    if message:
+        print(f"ganablate: {printable(message)}", file=sys.stderr)
     sys.exit(2)
 
 

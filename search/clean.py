@@ -1,8 +1,8 @@
 """What of a storage folder can go, what that frees, and its removal.
 
-Nothing goes that a living process holds, that an unfinished run needs, that waits to be brought to the store, or that
-lies outside the folder: links are not followed. A run folder goes only if its run was deleted in MLflow: one that the
-store has never heard of may be another store's.
+Nothing goes that a living process has locked, that an unfinished run needs, that waits to be uploaded, or that lies
+outside the folder: links are not followed. A run folder goes only if its run was deleted in MLflow: one that the store
+does not know may be another store's.
 """
 
 import json
@@ -48,9 +48,9 @@ class Leftovers(NamedTuple):
 
 
 def find_leftovers(store: Store, locks: RunLocks | None = None) -> Leftovers:
-    """What can go under a store's storage folder, what `locks` holds included. Raises ValueError as the store does."""
-    locks = locks or RunLocks(store.storage)
-    busy = {key for key in _lock_keys(store.storage) if is_locked(store.storage, *key) and not locks.holds(*key)}
+    """What can go under a store's storage folder, runs in `locks` included. Raises ValueError as the store does."""
+    locks, keys = locks or RunLocks(store.storage), _lock_keys(store.storage)
+    busy = {key for key in keys if is_locked(store.storage, *key) and not locks.holds(*key)}
     folders = [path for path in _inside(store.storage / "trials") if path.is_dir() and not _is_scratch(path)]
     runs = all_runs(store) if folders else {}
     items: list[Leftover] = []
@@ -58,14 +58,12 @@ def find_leftovers(store: Store, locks: RunLocks | None = None) -> Leftovers:
         run = runs.get(folder.name)
         if run and _guard(run) not in busy and not is_file_locked(folder / "lock"):
             items += _of_run(folder, run)
-    for key in _lock_keys(store.storage):
-        if key not in busy:
-            items.append(Leftover("locks", store.storage / "locks" / f"{key[0]}-{key[1]}", 0, key))
-    if not busy:  # whose they are is not known: a driver, or an import, that lives holds a run
+    lock_files = {key: store.storage / "locks" / f"{key[0]}-{key[1]}" for key in keys if key not in busy}
+    items += [Leftover("locks", path, 0, key) for key, path in lock_files.items()]
+    if not busy:  # whose they are is not known: a driver, or an import, that lives has locked a run
+        caches = _unused_caches(store.storage / "cache", runs.values())
         items += [Leftover("scratch", path, _size(path)) for path in _scratch(store.storage)]
-        items += [
-            Leftover("caches", path, _size(path)) for path in _unused_caches(store.storage / "cache", runs.values())
-        ]
+        items += [Leftover("caches", path, _size(path)) for path in caches]
     return Leftovers(items, [folder for folder in folders if folder.name not in runs])
 
 
@@ -91,29 +89,24 @@ def remove(items: Iterable[Leftover], store: Store) -> Iterator[Leftover]:
 
     Their runs are locked first, so that no driver begins one of them meanwhile, and what can go is asked once more.
     """
-    items, locks = list(items), RunLocks(store.storage)
-    try:
-        for item in items:
-            if item.run and item.kind != "locks":
+    items = list(items)
+    files = [item for item in items if item.kind != "locks"]
+    with RunLocks(store.storage) as locks:
+        for item in files:
+            if item.run:
                 locks.acquire(*item.run)
         still = {item.path for item in find_leftovers(store, locks).items}
-        for item in items:
-            if item.kind != "locks" and item.path in still and (item.run is None or locks.holds(*item.run)):
-                _remove(item.path)
+        for item in files:
+            if item.path in still and (item.run is None or locks.holds(*item.run)):
+                if item.path.is_dir() and not item.path.is_symlink():
+                    shutil.rmtree(item.path)
+                else:
+                    item.path.unlink(missing_ok=True)
                 yield item
-    finally:
-        locks.release()
     for item in items:
         if item.kind == "locks" and item.run and locks.acquire(*item.run):
-            locks.release()  # which takes the file away
+            locks.release()  # which removes the file
             yield item
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _guard(run: StoredRun) -> tuple[str, int]:
@@ -122,27 +115,22 @@ def _guard(run: StoredRun) -> tuple[str, int]:
 
 
 def _of_run(folder: Path, run: StoredRun) -> Iterator[Leftover]:
-    """What can go of a run's folder, which nobody holds."""
+    """What can go of the folder of a run that no process has locked."""
     guard = _guard(run)
     if run.is_deleted:
         yield Leftover("deleted", folder, _size(folder), guard)
         return
-    state = _end_of(folder)
+    try:
+        state = end_of(folder)[0]
+    except ValueError:
+        return  # what cannot be read stays
     if state != run.state or state not in {RunState.STOPPED, *IN_TABLE}:
-        return  # a failed run may be gone on with, and one of which the store lacks the end waits to be brought there
+        return  # a failed run may be resumed, and one whose end the store lacks waits to be uploaded
     for path in _inside(folder):
         if path.name.startswith("checkpoint") or path.suffix == ".tmp":
             yield Leftover("checkpoints", path, _size(path), guard)
         elif path.name.startswith("generator_") and state != RunState.DONE:
             yield Leftover("generators", path, _size(path), guard)
-
-
-def _end_of(folder: Path) -> RunState:
-    """How a run ended, by its own folder; running if it does not say that it did."""
-    try:
-        return end_of(folder)[0]
-    except ValueError:
-        return RunState.RUNNING  # what cannot be read stays
 
 
 def _lock_keys(storage: Path) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Takes in run folders that `ganablate train` made elsewhere: on a GPU machine, in a SLURM array."""
+"""Imports run folders that `ganablate train` made elsewhere: on a GPU machine, in a SLURM array."""
 
 import shutil
 import tempfile
@@ -20,31 +20,25 @@ def import_runs(folders: Iterable[Path], store: Store) -> Iterator[str]:
     """Copy run folders into the store, an MLflow run each; yields a line a folder.
 
     A run that the store has, by its cell and seed, is left alone, so that importing twice changes nothing. A run that
-    has not ended is taken in with its checkpoint: `run` goes on with it, or it is taken in again when it has ended.
-    Raises ValueError, before anything is
-    copied, for a folder that is, and holds, no run.
+    has not ended is copied with its checkpoint: `run` resumes it, or it is imported again when it has ended. Raises
+    ValueError, before anything is copied, for a folder that is, and has below it, no run folder.
     """
     runs = {path: read_run(path)[0] for folder in folders for path in _run_folders(folder)}
-    delivery, locks = Delivery(store), RunLocks(store.storage)
-    try:
+    delivery = Delivery(store)
+    with RunLocks(store.storage) as locks:
         for path, config in runs.items():
             yield f"{path}: {_import_one(path, config, delivery, locks)}"
-    finally:
-        locks.release()
 
 
 def _run_folders(folder: Path) -> list[Path]:
     """The run folders at or below a folder. Raises ValueError if there are none."""
     if not folder.is_dir():
         raise ValueError(f"folder {folder} does not exist")
-    paths = sorted(path.parent for path in folder.rglob("config.json") if _are_files(path, path.parent / "rows.jsonl"))
+    configs = (path for path in folder.rglob("config.json") if path.is_file())  # pipes and devices have no end
+    paths = sorted(path.parent for path in configs if path.with_name("rows.jsonl").is_file())
     if not paths:
         raise ValueError(f"{folder} holds no run folder, which has a config.json and a rows.jsonl")
     return paths
-
-
-def _are_files(*paths: Path) -> bool:
-    return all(path.is_file() for path in paths)  # pipes and devices have no end
 
 
 def _import_one(path: Path, config: Config, delivery: Delivery, locks: RunLocks) -> str:
@@ -89,8 +83,7 @@ def _copy(path: Path, target: Path) -> None:
 
 
 def _left_out(folder: str, names: list[str]) -> list[str]:
-    """What is not copied: what a process said to, or of, the run, halves of files, links, which may lead anywhere, and
-    devices, which never end."""
+    """What is not copied: marks of processes, halves of files, links, which lead anywhere, and devices without end."""
 
     def is_kept(path: Path) -> bool:
         return not path.is_symlink() and (path.is_dir() or path.is_file())

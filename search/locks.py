@@ -1,25 +1,21 @@
-"""Which driver makes a run: a lock file for each (cell, seed), freed by the kernel when its holder dies.
+"""Which driver makes a run: a lock file for each (cell, seed), freed by the kernel when its process dies.
 
-Who releases a lock takes the file away, so that the folder holds those of living drivers, and of those that died.
+Who releases a lock removes the file: the folder has the files of drivers that live, and of those that died.
 """
 
 import fcntl
 import os
 import resource
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
-
-from trainers.files import waiting_lock
+from typing import BinaryIO, Self
 
 OPEN_FILES = 2**16  # a locked run is one, and the usual bound of 1,024 is less than a large study has
 TRIES = 5  # tries at a lock, since `is_locked` of another process has it for a moment
 
 
 class RunLocks:
-    """The runs that this process has locked under a storage folder; hold it for as long as they are being made."""
+    """The runs that this process has locked under a storage folder; as a context it frees them at its end."""
 
     def __init__(self, storage: Path) -> None:
         self.folder = storage / "locks"
@@ -27,17 +23,18 @@ class RunLocks:
         few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(few, min(most, OPEN_FILES)), most))
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
     def acquire(self, cell_key: str, seed: int) -> bool:
-        """Whether the run is ours now; False while another process holds it."""
+        """Whether the run is ours now; False while another process has it."""
         name = f"{cell_key}-{seed}"
-        if name in self._files:
-            return True
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = _try_lock(self.folder / name)
-        if file is None:
-            return False
-        self._files[name] = file
-        return True
+        if name not in self._files and (file := _try_lock(self.folder / name)):
+            self._files[name] = file
+        return name in self._files
 
     def holds(self, cell_key: str, seed: int) -> bool:
         """Whether the run is ours."""
@@ -52,7 +49,8 @@ class RunLocks:
 
 
 def _try_lock(path: Path) -> BinaryIO | None:
-    """The file, made if need be and locked; None while another process holds it."""
+    """The file, made if need be and locked; None while another process has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(TRIES):
         file = path.open("wb")
         try:
@@ -60,7 +58,7 @@ def _try_lock(path: Path) -> BinaryIO | None:
             if os.path.samestat(path.stat(), os.fstat(file.fileno())):
                 return file
         except FileNotFoundError:
-            pass  # who held it took the file away meanwhile
+            pass  # who had it removed the file meanwhile
         except BlockingIOError:
             time.sleep(0.02)
         file.close()
@@ -84,10 +82,3 @@ def is_file_locked(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
-
-
-@contextmanager
-def exclusive(storage: Path) -> Iterator[None]:
-    """Hold the store's own lock for a moment, waiting for whoever has it."""
-    with waiting_lock(storage / "locks" / "store"):
-        yield

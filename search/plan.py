@@ -1,4 +1,4 @@
-"""What a study holds and what it lacks: the set difference of cells x seeds and the store."""
+"""What a study lacks: the set difference of its cells x seeds and the store."""
 
 import os
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from itertools import groupby
 from statistics import fmean
 from typing import Any
 
-from search.locks import RunLocks, is_locked
+from search.locks import is_locked
 from search.store import Store
 from search.store.database import StoredRun
 from search.store.queries import seed_runs
@@ -72,19 +72,13 @@ def shown_state(state: RunState) -> RunState:
 
 
 def make_plan(
-    study: Study,
-    store: Store,
-    *,
-    retry_failed: bool = False,
-    locks: RunLocks | None = None,
-    stored: Mapping[tuple[str, int], StoredRun] | None = None,
+    study: Study, store: Store, *, retry_failed: bool = False, stored: Mapping[tuple[str, int], StoredRun] | None = None
 ) -> Plan:
     """The plan of a study by what the store holds.
 
-    A run that was begun and that no live process holds, `locks` aside, is interrupted, and so among the missing: it
-    resumes in its own MLflow run. A stopped run has no place in a table, so it is missing too; a failed one is with
-    `retry_failed`. Cells that share a Config share their runs. `stored` is what the store holds of the cells, by
-    (cell_key, seed), if it was just asked.
+    A started run that no live process has locked is interrupted, and so among the missing: it resumes in its own MLflow
+    run. A stopped run enters no table, so it is missing too; a failed one is with `retry_failed`. Cells that share a
+    Config share their runs. `stored` are the runs of the cells by (cell_key, seed), if the store was just asked.
     """
     cells = study.cells()
     stored = seed_runs(store, (cell.config for cell in cells)) if stored is None else stored
@@ -92,19 +86,18 @@ def make_plan(
     for cell in cells:
         for seed in range(study.seeds):
             run = stored.get((cell.config.cell_key, seed))
-            jobs.append(Job(cell, seed, _state(store, cell, seed, run, locks), run.run_id if run else None))
+            jobs.append(Job(cell, seed, _state(store, cell, seed, run), run.run_id if run else None))
     wanted = {RunState.MISSING, RunState.INTERRUPTED, RunState.STOPPED} | ({RunState.FAILED} if retry_failed else set())
     missing = list({job.key: job for job in reversed(jobs) if job.state in wanted}.values())[::-1]
     missing.sort(key=lambda job: job.seed)  # so that a table fills evenly, and the load of the machine meets all rows
     return Plan(study, jobs, missing, _seconds_left(missing, stored))
 
 
-def _state(store: Store, cell: Cell, seed: int, run: StoredRun | None, locks: RunLocks | None) -> RunState:
+def _state(store: Store, cell: Cell, seed: int, run: StoredRun | None) -> RunState:
     """What the store says of a run that has ended; of others the locks tell whether a process makes them now."""
     if run and run.state.has_ended:
         return run.state
-    key = cell.config.cell_key, seed
-    if is_locked(store.storage, *key) and not (locks and locks.holds(*key)):
+    if is_locked(store.storage, cell.config.cell_key, seed):
         return RunState.RUNNING
     return RunState.INTERRUPTED if run and run.state == RunState.RUNNING else RunState.MISSING
 
@@ -126,9 +119,8 @@ def _seconds_left(missing: list[Job], stored: Mapping[tuple[str, int], StoredRun
     by_cell = {key: fmean(values) for key, values in seconds.items()}
     total = 0.0
     for job in missing:
-        begun = stored.get(job.key)
-        resumes = begun is not None and begun.state != RunState.STOPPED
-        shown = begun.metrics.get("images", 0) if begun and resumes else 0
+        begun = stored.get(job.key) if job.state != RunState.STOPPED else None
+        shown = begun.metrics.get("images", 0) if begun else 0
         pace = by_cell.get(job.cell.config.cell_key, fmean(by_cell.values()))
         total += pace * max(0, job.cell.config.n_images - shown)
     return total / min(len(os.sched_getaffinity(0)), len(missing))

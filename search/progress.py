@@ -17,13 +17,11 @@ class SweepProgress:
     """A bar over all images of the runs to make; off a terminal, one line for each run that ends."""
 
     def __init__(self, runs: int, images: int, console: Console) -> None:
-        self.console = console
-        self.total = images
-        self.first: dict[str, int] = {}  # images that a run had when this driver took it up
+        self.runs, self.images, self.console = runs, images, console
+        self.first: dict[str, int] = {}  # images of a run at its first evaluation here
         self.latest: dict[str, int] = {}
-        self.best: tuple[float, str] | None = None
+        self.best, self.best_text = math.inf, ""
         self.running: set[str] = set()
-        self.runs = runs
         self.states: dict[str, str] = {}  # of the runs that ended
         self.started = time.monotonic()
         self.progress = Progress(
@@ -34,7 +32,7 @@ class SweepProgress:
             console=console,
             disable=not console.is_terminal,
         )
-        self.task = self.progress.add_task("images", total=self.total, detail="starting workers")
+        self.task = self.progress.add_task("images", total=images, detail="starting workers")
 
     def __enter__(self) -> SweepProgress:
         self.progress.start()
@@ -49,7 +47,8 @@ class SweepProgress:
         self.running.add(name)
         self.first.setdefault(name, images)
         self.latest[name] = images
-        self._consider(job, value)
+        if math.isfinite(value) and value < self.best:
+            self.best, self.best_text = value, f"best {_metric(job)} {value:.4g} ({name})"
         self._refresh()
 
     def end(self, job: Job, state: str, value: float) -> None:
@@ -58,7 +57,7 @@ class SweepProgress:
         self.running.discard(name)
         self.latest[name] = job.cell.config.n_images
         if not self.console.is_terminal:
-            shown = "" if math.isnan(value) else f", {self._metric(job)} {value:.4g}"
+            shown = "" if math.isnan(value) else f", {_metric(job)} {value:.4g}"
             self.console.print(f"{name}: {state}{shown}", highlight=False, soft_wrap=True, markup=False)
         self.states[name] = state
         self._refresh()
@@ -68,29 +67,18 @@ class SweepProgress:
         """Runs that ended."""
         return len(self.states)
 
-    def _consider(self, job: Job, value: float) -> None:
-        if math.isfinite(value) and (self.best is None or value < self.best[0]):
-            self.best = (value, f"best {self._metric(job)} {value:.4g} ({label(job)})")
-
-    def _metric(self, job: Job) -> str:
-        return METRICS[f"{job.cell.config.metric}_final"].label
-
-    def seconds_left(self) -> float | None:
-        """By the images a second since the start, all trials together; None before the first."""
-        made = sum(self.latest[name] - self.first.get(name, 0) for name in self.latest)
-        left = self.total - sum(self.latest.values())
-        elapsed = time.monotonic() - self.started
-        return left * elapsed / made if made > 0 else None
-
     def _refresh(self) -> None:
-        left = self.seconds_left()
-        parts = [
-            f"{self.done}/{self.runs} done",
-            f"{len(self.running)} running",
-            self.best[1] if self.best else "",
-            f"{clock(left)} left" if left else "",
-        ]
-        self.progress.update(self.task, completed=sum(self.latest.values()), detail=" · ".join(filter(None, parts)))
+        """Show the images so far, and the time left by the images a second since the start, all trials together."""
+        shown = sum(self.latest.values())
+        made = shown - sum(self.first.values())
+        left = (self.images - shown) * (time.monotonic() - self.started) / made if made > 0 else 0.0
+        parts = [f"{self.done}/{self.runs} done", f"{len(self.running)} running", self.best_text]
+        parts += [f"{clock(left)} left"] if left else []
+        self.progress.update(self.task, completed=shown, detail=" · ".join(filter(None, parts)))
+
+
+def _metric(job: Job) -> str:
+    return METRICS[f"{job.cell.config.metric}_final"].label
 
 
 def label(job: Job) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from search.locks import RunLocks, is_locked
-from search.plan import Job, Plan, make_plan
+from search.plan import Job, make_plan
 from search.progress import SweepProgress
 from search.store import Store
 from search.store.database import StoredRun
@@ -22,40 +22,36 @@ from trainers.run_state import RunState
 
 
 def run_study(
-    study: Study,
-    store: Store,
-    cluster: Cluster | None = None,
-    *,
-    retry_failed: bool = False,
-    console: Console | None = None,
+    study: Study, store: Store, cluster: Cluster | None = None, *, retry_failed: bool = False
 ) -> dict[str, str]:
     """Make every missing run of a study, without early stopping; returns the state of each run it made, by label.
 
-    As many trials go at once as the cluster, by default this machine, has room for; workers are reused from trial to
-    trial. Raises ValueError, before anything starts, if a cell cannot be trained or a trial asks for more than
-    the machine has; KeyboardInterrupt if Ctrl-C ended it.
+    As many trials go at once as the cluster, by default this machine, has room for. Raises ValueError, before anything
+    starts, if a cell cannot be trained, was trained on other data or scored by other weights, or a trial asks for more
+    than the machine has; KeyboardInterrupt if Ctrl-C ended it.
     """
-    console, cluster = console or Console(markup=False), cluster or Cluster()
-    stored = seed_runs(store, (cell.config for cell in study.cells()))
-    check_cells(study.cells(), stored)
+    console, cluster = Console(markup=False), cluster or Cluster()
+    configs = [cell.config for cell in study.cells()]
+    stored = seed_runs(store, configs)
+    for cell in study.cells():
+        of_cell = [run for (key, _), run in stored.items() if key == cell.config.cell_key]
+        check_digests(cell, dry_run(cell.config), of_cell)
     if make_plan(study, store, retry_failed=retry_failed, stored=stored).missing:
-        cluster.start(store.shared, [cell.config for cell in study.cells()])
+        cluster.start(store.shared, configs)
     jobs = _reserve(study, Delivery(store), retry_failed)
     if not jobs:
         console.print(f"{study.title}: nothing to run.", highlight=False)
         return {}
     console.print(f"{study.title}: {len(jobs)} runs to make.", highlight=False)
     images = sum(job.cell.config.n_images for job in jobs)
-    locks = RunLocks(store.storage)
-    try:
-        with SweepProgress(len(jobs), images, console) as progress:
-            queue = StudyQueue(study, store, jobs, locks)
-            waiting = tune_runs(queue, store, progress, cluster)
-    except KeyboardInterrupt as interrupt:
-        left = f"{len(jobs) - progress.done} runs are left, and the same command goes on with them"
-        raise KeyboardInterrupt(left, *(interrupt.args or [signal.SIGINT])) from None
-    finally:
-        locks.release()
+    with RunLocks(store.storage) as locks:
+        queue = StudyQueue(study, store, jobs, locks)
+        try:
+            with SweepProgress(len(jobs), images, console) as progress:
+                waiting = tune_runs(queue, store, progress, cluster)
+        except KeyboardInterrupt as interrupt:
+            left = f"{len(jobs) - progress.done} runs are left, and the same command goes on with them"
+            raise KeyboardInterrupt(left, *(interrupt.args or [signal.SIGINT])) from None
     if queue.elsewhere:
         console.print(f"{queue.elsewhere} runs were or are being made by another process; they were left to it.")
     if waiting:
@@ -78,19 +74,12 @@ def _reserve(study: Study, delivery: Delivery, retry_failed: bool) -> list[Job]:
         if delivery.recover(idle):
             stored = stored_cells(store, (cell.config for cell in cells))
         delivery.parents.update(study, cells, stored)  # of runs that other studies, or a driver that died, made
-        plan: Plan = make_plan(study, store, retry_failed=retry_failed, stored=stored.seeds)
-        return [replace(job, run_id=job.run_id or delivery.create(study, job.cell, job.seed)) for job in plan.missing]
-
-
-def check_cells(cells: Iterable[Cell], stored: Mapping[tuple[str, int], StoredRun]) -> None:
-    """Raise ValueError if a cell cannot be trained, or was trained before on other data or scored by other weights."""
-    for cell in cells:
-        of_cell = [run for (key, _), run in stored.items() if key == cell.config.cell_key]
-        check_digests(cell, dry_run(cell.config), of_cell)
+        missing = make_plan(study, store, retry_failed=retry_failed, stored=stored.seeds).missing
+        return [replace(job, run_id=job.run_id or delivery.create(study, job.cell, job.seed)) for job in missing]
 
 
 def check_digests(cell: Cell, digests: Mapping[str, str], runs: Iterable[StoredRun]) -> None:
-    """Raise ValueError if runs have other digests than these."""
+    """Raise ValueError if runs of a cell were trained on other data, or scored by other weights, than these digests."""
     for run in runs:
         for name, digest in digests.items():
             before = run.tags.get(name, digest)

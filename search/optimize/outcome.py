@@ -1,4 +1,4 @@
-"""What a search found: its trials as the store holds them, the winner, and the table of winners."""
+"""The outcome of a search: its trials in the store, the winner, and the table of winners."""
 
 import json
 import math
@@ -69,7 +69,7 @@ def as_trial(search: Search, run: StoredRun) -> Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a search found."""
+    """A search and its trials."""
 
     search: Search
     trials: list[Trial]
@@ -97,15 +97,12 @@ class Outcome:
         """Images that stopped trials did not take."""
         return sum(trial.config.n_images - trial.images for trial in self.trials if trial.state == RunState.STOPPED)
 
-    def summary(self) -> dict[str, float]:
+    def parent_metrics(self) -> dict[str, float]:
         """What the search's parent run says."""
-        values = {"trials": float(len(self.trials))}
-        values |= {state: float(self.count(state)) for state in STATES}
-        values |= {
-            "images": float(sum(trial.images for trial in self.trials)),
-            "images_saved": float(self.images_saved),
-        }
-        return {**values, "best_value": self.winner.value} if self.count(RunState.DONE) else values
+        values: dict[str, float] = {"trials": len(self.trials)}
+        values |= {str(state): self.count(state) for state in STATES}
+        values |= {"images": self.images, "images_saved": self.images_saved}
+        return values | ({"best_value": self.winner.value} if self.count(RunState.DONE) else {})
 
 
 def load_outcome(search: Search, store: Store, parents: Parents | None = None) -> Outcome:
@@ -114,7 +111,7 @@ def load_outcome(search: Search, store: Store, parents: Parents | None = None) -
     outcome = Outcome(search, [as_trial(search, run) for run in runs])
     tags = {"winner": outcome.winner.run_id} if outcome.count(RunState.DONE) else {}
     parents = parents or Parents(store)
-    parents.write(parents.parent(search, search.cell), outcome.summary(), tags)
+    parents.write(parents.parent(search, search.cell), outcome.parent_metrics(), tags)
     return outcome
 
 
@@ -123,12 +120,8 @@ def tuned_study(outcomes: list[Outcome], seeds: int) -> Study:
 
     Raises ValueError if the searches were not scored alike.
     """
-    return _table(
-        [outcome.search for outcome in outcomes],
-        [outcome.winner.config for outcome in outcomes],
-        seeds,
-        {outcome.search.recipe: outcome.winner.value for outcome in outcomes},
-    )
+    values = {outcome.search.recipe: outcome.winner.value for outcome in outcomes}
+    return _table([each.search for each in outcomes], [each.winner.config for each in outcomes], seeds, values)
 
 
 def check_table(searches: list[Search], seeds: int) -> str:

@@ -1,60 +1,70 @@
-"""A search from start to end: checked, then made."""
+"""A search from start to end: Optuna proposes, a stopping rule ends what falls behind, and the store remembers.
 
+Each proposal comes from a sampler seeded by the trial's number, so that a search that was killed proposes what it would
+have proposed. Neither Optuna's study nor the rule is saved: both are rebuilt from the trials' runs, event by event.
+"""
+
+import json
+import math
 import signal
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Set
+from functools import partial
 
 import optuna
-from optuna.samplers import RandomSampler
+from optuna.distributions import distribution_to_json
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from rich.console import Console
 
 from search.locks import RunLocks
-from search.optimize.outcome import Outcome, load_outcome, read_trials
-from search.optimize.stopping import SCHEDULERS, Stopper
-from search.optimize.trials import (
-    SAMPLERS,
-    TrialQueue,
-    ended_states,
-    propose,
-)
+from search.optimize.outcome import STATES, Outcome, load_outcome, read_trials
+from search.optimize.stopping import SCHEDULERS, EarlyStopper
+from search.plan import Job
 from search.progress import SweepProgress
 from search.run import check_digests
 from search.store import Store
+from search.store.database import StoredRun
 from search.store.delivery import Delivery
-from search.store.queries import seed_runs, trials_of
+from search.store.queries import histories, seed_runs, trials_of
 from search.tune.cluster import Cluster
-from search.tune.driver import tune_runs
-from spaces import Search
+from search.tune.driver import DONE, WAIT, RunQueue, tune_runs
+from spaces import Cell, Search
+from spaces.search_spaces import COOP_SHARE
+from trainers.config import Config
 from trainers.loop import dry_run
 from trainers.messages import did_you_mean
+from trainers.run_state import RunState
+from trainers.user_code import describe
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 DRAWS = 16  # of a space before a search starts, at the least
+SILENCE = 300.0  # seconds for which a search that has nothing to do waits for a store that is away
+SAMPLERS = ("tpe", "random", "gp", "cmaes")
 
 
 def run_search(
-    search: Search,
-    store: Store,
-    cluster: Cluster | None = None,
-    *,
-    samples: int,
-    retry_failed: bool = False,
-    console: Console | None = None,
+    search: Search, store: Store, cluster: Cluster | None = None, *, samples: int, retry_failed: bool = False
 ) -> Outcome:
     """Bring a search to `samples` trials; those that the store holds count, and interrupted ones go on.
 
-    Raises ValueError, before anything starts, for names, spaces or resources that do not exist, or while another
+    Raises ValueError as check_search does, before anything starts, for resources that do not exist, or while another
     process makes the same search; KeyboardInterrupt if Ctrl-C ended it.
     """
-    console, cluster = console or Console(markup=False), cluster or Cluster()
+    console, cluster = Console(markup=False), cluster or Cluster()
     check_search(search, samples, store)
     left = _left(search, store, samples, retry_failed)
     if left == 0:
         console.print(f"{search.title}: nothing to run.", highlight=False)
         return load_outcome(search, store)
     slots = cluster.start(store.shared, [search.base])
-    locks, delivery, progress = RunLocks(store.storage), Delivery(store), None
+    locks, progress = RunLocks(store.storage), None
     if not locks.acquire(search.key, 0):
         raise ValueError(f"{search.title} is being made by another process; wait for it, or end it")
     try:
-        if delivery.recover(trials_of(store, search)):  # what an earlier driver could not store
+        if Delivery(store).recover(trials_of(store, search)):  # what an earlier driver could not store
             left = _left(search, store, samples, retry_failed)
         queue = TrialQueue(search, store, samples, retry_failed, slots)
         console.print(f"{search.title}: {left} trials to make.", highlight=False)
@@ -68,18 +78,16 @@ def run_search(
             )
         return load_outcome(search, store)
     except KeyboardInterrupt as interrupt:
-        done = progress.done if progress else 0
-        told = f"{left - done} trials are left, and the same command goes on with them"
-        raise KeyboardInterrupt(told, *(interrupt.args or [signal.SIGINT])) from None
+        message = f"{left - (progress.done if progress else 0)} trials are left, and the same command goes on with them"
+        raise KeyboardInterrupt(message, *(interrupt.args or [signal.SIGINT])) from None
     finally:
         locks.release()
 
 
 def _left(search: Search, store: Store, samples: int, retry_failed: bool) -> int:
     """How many trials are to be made: interrupted ones and new ones."""
-    runs = read_trials(search, store)
-    ended = [run for run in runs if run.state in ended_states(retry_failed)]
-    return max(samples, len(runs)) - len(ended)
+    states = [run.state for run in read_trials(search, store)]
+    return max(samples, len(states)) - sum(state in ended_states(retry_failed) for state in states)
 
 
 def check_search(search: Search, samples: int, store: Store) -> None:
@@ -90,7 +98,7 @@ def check_search(search: Search, samples: int, store: Store) -> None:
             raise ValueError(f"{kind} {name!r} is unknown; {did_you_mean(name, names)}")
     if samples < 1:
         raise ValueError(f"samples = {samples} should be 1 or more")
-    Stopper(search)
+    EarlyStopper(search)
     drawn = optuna.create_study(sampler=RandomSampler(seed=0))
     for _ in range(max(DRAWS, samples)):
         propose(search, drawn.ask())
@@ -98,6 +106,175 @@ def check_search(search: Search, samples: int, store: Store) -> None:
     check_digests(search.cell, digests, [*seed_runs(store, [search.base]).values(), *trials_of(store, search)])
 
 
-def load_study(search: Search, store: Store) -> optuna.Study:
-    """Optuna's study of what the store holds of a search: COMPLETE, PRUNED, FAIL and RUNNING trials with their rows."""
-    return TrialQueue(search, store, samples=0).study
+def ended_states(retry_failed: bool) -> Set[RunState]:
+    """The states of trials that are not made again."""
+    return STATES.keys() - ({RunState.FAILED} if retry_failed else set())
+
+
+def propose(search: Search, trial: optuna.Trial) -> Config:
+    """The Config of a trial that can be compared with others. Raises ValueError if the space gives none such."""
+    base, subject = search.base, f"space {search.space_name!r} on {search.recipe}"
+    try:
+        config = search.propose(trial)
+    except Exception as error:
+        raise ValueError(f"{subject}, {trial.params}: {describe(error).removeprefix('ValueError: ')}") from None
+    if not trial.params:
+        raise ValueError(f"space {search.space_name!r} varies nothing of {search.recipe}")
+    if json.loads(json.dumps(trial.params, default=str)) != trial.params:
+        raise ValueError(f"{subject}: choices should be numbers, texts, true or false, not {trial.params}")
+    for name in ("protocol", "n_images", "eval_every", "seed"):
+        if getattr(config, name) != getattr(base, name):
+            raise ValueError(f"{subject} varies the {name}: trials could not be compared")
+    bound = base.n_images // COOP_SHARE
+    if search.scheduler != "none" and config.coop_images != base.coop_images and config.coop_images > bound:
+        raise ValueError(
+            f"{subject} gives n_coop = {config.n_coop}, more than a quarter of n_images = {base.n_images}: "
+            f"{search.scheduler} could not compare trials soon enough; use --scheduler none"
+        )
+    return config
+
+
+def sampler(search: Search, number: int) -> BaseSampler:
+    """The sampler of one proposal, without memory of its own.
+
+    Its options are written out: a default of Optuna's that changes must not change a search that goes on.
+    """
+    seed = zlib.crc32(f"{search.title} {number}".encode())
+    if search.sampler == "tpe":
+        # constant_liar: a running trial is taken for a bad one, so that others go elsewhere
+        return TPESampler(
+            seed=seed, n_startup_trials=10, n_ei_candidates=24, multivariate=True, group=False, constant_liar=True
+        )
+    if search.sampler == "gp":
+        return GPSampler(seed=seed, n_startup_trials=10, deterministic_objective=False)
+    if search.sampler == "cmaes":
+        return CmaEsSampler(seed=seed, n_startup_trials=1, with_margin=False, warn_independent_sampling=False)
+    return RandomSampler(seed=seed)
+
+
+def _ranges(trial: optuna.Trial) -> str:
+    """What the values of a trial were drawn from, as JSON."""
+    return json.dumps({name: distribution_to_json(drawn) for name, drawn in sorted(trial.distributions.items())})
+
+
+class TrialQueue(RunQueue):
+    """The trials of a search: those that were interrupted, then new ones, never more at a time than there are slots.
+
+    A proposal is made when a slot is free and not before, so that it knows all trials that ended.
+    """
+
+    def __init__(self, search: Search, store: Store, samples: int, retry_failed: bool = False, slots: int = 1) -> None:
+        self.search, self.store, self.samples, self.slots = search, store, samples, slots
+        self.delivery = Delivery(store)
+        self.running = 0
+        self.proposed: int | None = None  # a trial that the store does not know yet
+        self.silent_since = math.inf
+        self.stopper = EarlyStopper(search)
+        self.study = optuna.create_study(direction="minimize" if search.lower_is_better else "maximize")
+        self.asked: dict[int, optuna.Trial] = {}
+        self.configs: dict[int, Config] = {}
+        self.values: dict[int, float] = {}  # of the latest row
+        runs, ended = read_trials(search, store), ended_states(retry_failed)
+        self.interrupted = [run for run in runs if run.state not in ended]
+        self._rebuild(runs, ended)
+
+    def _rebuild(self, runs: list[StoredRun], ended: Set[RunState]) -> None:
+        """Go through what happened, proposals, rows and ends, in the order of its times.
+
+        Within a trial the order is certain, whatever the clocks of the workers said; between trials an end comes
+        before a proposal of the same millisecond, since it is what freed the slot.
+        """
+        events: list[tuple[float, int, int, Callable[[], object]]] = []
+        points_of = histories(self.store, (run.run_id for run in runs), self.search.base.metric)
+        for run in runs:
+            number, now = int(run.tags["trial"]), float(run.start)
+            events.append((now, 2, number, partial(self._ask, number, run)))
+            points = points_of[run.run_id]
+            for stamp, images, value in points:
+                now = max(stamp, now + 1e-3)
+                went_on = images < points[-1][1] or run.state == RunState.DONE
+                events.append((now, 1, number, partial(self._row, number, images, value, went_on)))
+            if run.state in ended:
+                events.append((max(run.end or 0, now + 1e-3), 0, number, partial(self._tell, number, run.state)))
+        for *_, happen in sorted(events, key=lambda event: event[:3]):
+            happen()
+
+    def _ask(self, number: int, run: StoredRun | None = None) -> Config:
+        """Propose trial `number`, or take the stored proposal as Optuna's. Raises ValueError if the space changed."""
+        # what is stored needs no sampler, but CMA-ES, which keeps its state in the trials that it proposes
+        remembers = self.search.sampler == "cmaes"
+        self.study.sampler = RandomSampler(0) if run and not remembers else sampler(self.search, number)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of samplers that Optuna calls experimental
+            if run:
+                self.study.enqueue_trial(json.loads(run.tags["params"]))
+            trial = self.study.ask()
+            _ = trial.relative_params  # what it proposes, even where the stored values are taken
+            config = propose(self.search, trial)
+        if run and (config.cell_key, _ranges(trial)) != (run.cell_key, run.tags["ranges"]):
+            raise ValueError(
+                f"space {self.search.space_name!r} is not the one that trial {number} was drawn from: the space "
+                f"changed; undo that, or give the new space another name"
+            )
+        self.asked[number], self.configs[number] = trial, config
+        return config
+
+    def _row(self, number: int, images: int, value: float, went_on: bool = False) -> bool:
+        """Take a row in; whether the rule stops the trial there."""
+        if not math.isfinite(value):
+            return False
+        if (number, images) not in self.stopper.decided:
+            self.asked[number].report(value, images)
+        self.values[number] = value
+        return self.stopper.stops(number, images, value, self.configs[number], went_on=went_on)
+
+    def _tell(self, number: int, state: RunState) -> None:
+        self.study.tell(self.asked[number], self.values[number] if state == RunState.DONE else None, STATES[state])
+
+    def next(self) -> Job | str:
+        if self.running >= self.slots:
+            return WAIT
+        if self.interrupted:
+            run = self.interrupted.pop(0)
+            job = self._job(int(run.tags["trial"]), run.run_id)
+        elif self.proposed is not None or len(self.asked) < self.samples:
+            if self.proposed is None:
+                self.proposed = next(n for n in range(self.samples) if n not in self.asked)
+                self._ask(self.proposed)
+            try:
+                job = self._job(self.proposed, self._create(self.proposed))
+            except Exception:  # the store is away: the proposal stands until it is back
+                self.silent_since = min(self.silent_since, time.monotonic())
+                waits = self.running > 0 or time.monotonic() - self.silent_since < SILENCE
+                return WAIT if waits else DONE
+            self.proposed, self.silent_since = None, math.inf
+        else:
+            return DONE
+        self.running += 1
+        return job
+
+    def _create(self, number: int) -> str:
+        """The run of a proposal, which lives in the store alone until it has begun."""
+        tags = {
+            "search": self.search.key,
+            "trial": str(number),
+            "params": json.dumps(self.asked[number].params),
+            "ranges": _ranges(self.asked[number]),
+            "config": json.dumps(self.configs[number].non_defaults()),
+        }
+        job = self._job(number, None)
+        return self.delivery.create(self.search, job.cell, job.seed, parent=self.search.cell, **tags)
+
+    def _job(self, number: int, run_id: str | None) -> Job:
+        cell = Cell(f"trial {number}", "", self.configs[number])
+        return Job(cell, self.search.seed(number), RunState.RUNNING, run_id)
+
+    def stops(self, job: Job, images: int, value: float) -> bool:
+        return self._row(job.seed - self.search.seed(0), images, value)
+
+    def ended(self, job: Job, state: RunState) -> None:
+        self.running -= 1
+        self._tell(job.seed - self.search.seed(0), state)
+
+    def update_parent(self, job: Job, delivery: Delivery) -> None:
+        load_outcome(self.search, self.store, delivery.parents)

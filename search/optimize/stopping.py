@@ -1,7 +1,7 @@
 """Early stopping: which trials of a search end before their budget.
 
-The rules are Ray Tune's own. Here they are asked row by row, so that a new driver rebuilds what they know by feeding
-them the stored rows in the order in which these came, and each row is decided once.
+The rules are Ray Tune's own. A new driver rebuilds what they know by feeding them the stored rows in the order in which
+these came; each row is decided once.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ REDUCTION = 3  # a rung lets the best third go on, and the next rung stands at t
 
 
 class Entry(NamedTuple):
-    """A trial as Tune's rules know it, under a name that stays when the driver is started again."""
+    """A trial as Tune's rules know it: its name stays when the driver is started again."""
 
     trial_id: str
 
@@ -44,16 +44,15 @@ def rules(search: Search) -> list[FIFOScheduler]:
         )
     mode = "min" if search.lower_is_better else "max"
     if search.scheduler == "median":
-        # an endless time slice: a trial that has too few others to be held against is never paused for them
-        slice_ = float("inf")
-        return [MedianStoppingRule("images", "value", mode, grace, min_samples_required=3, min_time_slice=slice_)]
+        endless = float("inf")  # a trial that has too few others to be compared with is never paused for them
+        return [MedianStoppingRule("images", "value", mode, grace, min_samples_required=3, min_time_slice=endless)]
     firsts = [grace]
     while search.scheduler == "hyperband" and firsts[-1] * REDUCTION < base.n_images:
         firsts.append(firsts[-1] * REDUCTION)
     return [ASHAScheduler("images", "value", mode, base.n_images, first, REDUCTION) for first in firsts]
 
 
-class Stopper:
+class EarlyStopper:
     """Decides for each row of each trial, once."""
 
     def __init__(self, search: Search) -> None:

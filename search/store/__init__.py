@@ -1,8 +1,6 @@
 """What was run, kept in MLflow: an experiment a study or a search, a parent run a cell, a child run a seed.
 
-A seed's run is found by its tags (cell_key, seed) over the whole store, whatever study made it. `connection` opens a
-store, `queries` ask it, `delivery` fills runs from their folders, `outbox` waits while the store is away, `parents`
-keeps the aggregates, `frames` gives runs as tables.
+A seed's run is known by its tags (cell_key, seed) over the whole store, whatever study made it.
 """
 
 from typing import TYPE_CHECKING

@@ -23,8 +23,8 @@ def redacted(uri: str) -> str:
 def strip_login(uri: str) -> str:
     """A server's address without its login, which goes where MLflow looks for one: into the environment.
 
-    Whatever shows the address later, MLflow's messages included, cannot show the password then. The address of a
-    database stays as it is. Raises ValueError for one that cannot be read.
+    No later message, MLflow's included, can show the password then. The address of a database stays as it is. Raises
+    ValueError for one that cannot be read.
     """
     if not uri.startswith("http"):
         return uri
@@ -90,16 +90,11 @@ def describe_error(error: Exception, uri: str) -> str:
     status = re.search(r"(?:error code|too many) (\d{3})\b", text)  # MLflow's words at once, or after its retries
     if status:
         return f"answers with HTTP status {status[1]}"
-    said = getattr(error, "orig", None)  # by the driver of a database
-    if said:
-        return f"does not answer: {_without_password(str(said).strip().splitlines()[0], uri)}"
+    of_driver = getattr(error, "orig", None)  # what the driver of a database raised may quote the password
+    if of_driver:
+        from sqlalchemy import make_url
+
+        line, password = str(of_driver).strip().splitlines()[0], make_url(uri).password
+        return f"does not answer: {line.replace(str(password), '***') if password else line}"
     cause = error.__context__ if "failed with exception" in text else getattr(error, "reason", error)
     return f"does not answer: {type(cause).__name__}"
-
-
-def _without_password(text: str, uri: str) -> str:
-    """What a driver said, with stars in place of the password that stands in a database's address."""
-    from sqlalchemy import make_url
-
-    password = make_url(uri).password
-    return text.replace(str(password), "***") if password else text

@@ -10,26 +10,27 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.locks import exclusive
 from search.store.address import describe_error, ping_server, redacted, strip_login, with_timeout
-from search.store.database import is_database, ping_database
+from search.store.database import connect, is_database
 from search.store.folders import ObjectStore, RunFolders
+from trainers.files import waiting_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 STORAGE = Path("runs")
 ANSWER_WITHIN = 5  # seconds that a server or a database has for its first answer
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _MLFLOW = {  # what MLflow and libpq do, unless the user says otherwise
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # their defaults take minutes to give up
+    RETRIES: "2",  # their defaults take minutes to give up
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "PGCONNECT_TIMEOUT": "10",
 }
@@ -44,27 +45,14 @@ class Store:
     def __init__(self, tracking_uri: str | None = None, storage: Path | str = STORAGE) -> None:
         is_uri = "://" in str(storage)
         self.storage = (STORAGE if is_uri else Path(storage)).absolute()
-        self.folders = (
-            ObjectStore(str(storage), self.storage / "trials") if is_uri else RunFolders(self.storage / "trials")
-        )
+        trials = self.storage / "trials"
+        self.folders = ObjectStore(str(storage), trials) if is_uri else RunFolders(trials)
         uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.storage}/mlflow.db"
         self.uri = strip_login(uri)
+        self.address = redacted(self.uri)  # to be shown
+        self.server = self.uri.rstrip("/") if self.uri.startswith("http") else None  # the address of a tracking server
+        self.shared = None if is_uri else self.storage  # what all nodes of a cluster should see
         self._locked = False
-
-    @property
-    def shared(self) -> Path | None:
-        """The folder that all nodes of a cluster should see, unless they share an object store."""
-        return None if isinstance(self.folders, ObjectStore) else self.storage
-
-    @property
-    def server(self) -> str | None:
-        """The address of the tracking server, if the store is one."""
-        return self.uri.rstrip("/") if self.uri.startswith("http") else None
-
-    @property
-    def address(self) -> str:
-        """The address of the store without its password."""
-        return redacted(self.uri)
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -77,38 +65,38 @@ class Store:
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # what it raises need not be told twice
+        logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # what it logs it also raises
         if self.uri.startswith("sqlite:"):
             Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         self.probe()
+        retries = os.environ[RETRIES]
         try:
             client = mlflow.MlflowClient(self.uri)
             if is_database(self.uri):
                 client.search_experiments(max_results=1)  # makes the tables, which takes its time
             else:
-                with _without_retries():
-                    with_timeout(lambda: client.search_experiments(max_results=1), ANSWER_WITHIN)
+                os.environ[RETRIES] = "0"
+                with_timeout(lambda: client.search_experiments(max_results=1), ANSWER_WITHIN)
         except (MlflowException, SQLAlchemyError, TimeoutError) as error:
             raise self.unusable(error) from None
+        finally:
+            os.environ[RETRIES] = retries
         return client
 
     def probe(self) -> None:
-        """Get a first answer of a server or a database in time: MLflow itself would try for minutes.
-
-        Raises ValueError if there is none.
-        """
+        """Get a first answer of a server or a database, for which MLflow would try for minutes, or raise ValueError."""
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
             if self.server:
-                with_timeout(lambda: ping_server(str(self.server)), ANSWER_WITHIN)
+                with_timeout(partial(ping_server, self.server), ANSWER_WITHIN)
             elif is_database(self.uri) and not self.uri.startswith("sqlite:"):
-                with_timeout(lambda: ping_database(self.uri), ANSWER_WITHIN)
+                with_timeout(lambda: connect(self.uri).close(), ANSWER_WITHIN)
         except (SQLAlchemyError, ImportError, OSError, ValueError, HTTPException) as error:
             raise self.unusable(error) from None
 
     def unusable(self, error: Exception) -> ValueError:
-        """The ValueError that tells, in one sentence, why the store cannot be used."""
+        """The ValueError that says why the store cannot be used."""
         return ValueError(f"the MLflow store {self.address} {describe_error(error, self.uri)}")
 
     def folder(self, run_id: str) -> Path:
@@ -119,21 +107,10 @@ class Store:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Hold the store's lock, which this process may already hold."""
-        with nullcontext() if self._locked else exclusive(self.storage):
+        """Hold the store's own lock, which this process may have already; whoever else asks for it waits."""
+        with nullcontext() if self._locked else waiting_lock(self.storage / "locks" / "store"):
             before, self._locked = self._locked, True
             try:
                 yield
             finally:
                 self._locked = before
-
-
-@contextmanager
-def _without_retries() -> Iterator[None]:
-    """Let MLflow ask a server once rather than again and again."""
-    usual = os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]
-    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
-    try:
-        yield
-    finally:
-        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = usual

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,23 +38,10 @@ class Delivery:
         self._steps: dict[str, set[int]] = {}  # images at which the store has a run's evaluation
         self._grids: dict[str, set[int]] = {}  # steps of a run that have their grid
 
-    def create(
-        self,
-        study: Study | Search,
-        cell: Cell,
-        seed: int,
-        *,
-        parent: Cell | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> str:
-        """A new run of one seed of a cell, below the cell's parent or another's; returns its id."""
-        all_tags = {
-            **cell_tags(study, cell),
-            **(tags or {}),
-            "seed": str(seed),
-            "state": RunState.MISSING,
-            "mlflow.parentRunId": self.parents.parent(study, parent or cell),
-        }
+    def create(self, study: Study | Search, cell: Cell, seed: int, parent: Cell | None = None, **tags: str) -> str:
+        """A new run of one seed of a cell, with further tags, below the cell's parent or another's; returns its id."""
+        below = {"mlflow.parentRunId": self.parents.parent(study, parent or cell)}
+        all_tags = {**cell_tags(study, cell), **tags, "seed": str(seed), "state": RunState.MISSING, **below}
         client, experiment = self.store.client, self.parents.experiment(study)
         run_id = str(client.create_run(experiment, tags=all_tags, run_name=f"{cell.label}, seed {seed}").info.run_id)
         client.update_run(run_id, status=RunState.MISSING.mlflow_status)
@@ -68,15 +55,14 @@ class Delivery:
         self._log_config(run_id, config)
 
     def recover(self, runs: Iterable[StoredRun]) -> list[str]:
-        """Store what earlier processes left in the folders of runs that the store holds as not ended; their ids."""
-        left = [run.run_id for run in runs if not run.state.has_ended and self._has_begun(run.run_id)]
-        for run_id in left:
+        """Store what earlier processes left in the folders of runs that have not ended in the store; their ids."""
+        open_ids = [run.run_id for run in runs if not run.state.has_ended]
+        for run_id in open_ids:
+            self.store.folders.download(run_id)
+        begun = [run_id for run_id in open_ids if (self.store.folder(run_id) / "config.json").exists()]
+        for run_id in begun:
             self.complete(run_id)
-        return left
-
-    def _has_begun(self, run_id: str) -> bool:
-        self.store.folders.download(run_id)
-        return (self.store.folder(run_id) / "config.json").exists()
+        return begun
 
     def complete(self, run_id: str) -> None:
         """Store all that a run folder holds and the store does not, its config included."""
@@ -136,9 +122,8 @@ class Delivery:
         if rows and state in IN_TABLE:
             stamp = int(rows[-1]["logged_at"] * 1000)
             values = {**final_metrics(rows), "evaluations": len(rows)}
-            client.log_batch(
-                run_id, metrics=[Metric(k, value, stamp, rows[-1]["images"]) for k, value in values.items()]
-            )
+            metrics = [Metric(name, value, stamp, rows[-1]["images"]) for name, value in values.items()]
+            client.log_batch(run_id, metrics=metrics)
         client.set_terminated(run_id, state.mlflow_status)
         client.log_batch(run_id, tags=[RunTag("error", error), RunTag("state", state)])
 

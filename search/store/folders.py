@@ -1,8 +1,8 @@
 """Where the run folders of a sweep lie: on a disk that all its nodes share, or in an object store beside a copy here.
 
-A worker trains in a folder of a file system. With an object store that is a scratch folder of its node, which is
-fetched from the store before training and brought there after each row; the driver fetches rows and grids from it. An
-object is there whole or not at all, and rows.jsonl comes last, so that what a dying node leaves is a run folder.
+A worker trains in a folder of a file system. With an object store that is a scratch folder of its node, downloaded
+before training and uploaded after each row; the driver downloads rows and grids. An object is there whole or not at
+all, and rows.jsonl comes last, so that what a dying node leaves is a run folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trainers.files import write_atomically
 from trainers.run_folder import STOP
 
 LOOK_EVERY = 5.0  # seconds between two looks at whether a run in an object store is asked to stop
-TRIES, PAUSE = 6, 10.0  # to bring the end of a run to an object store, and seconds between
+TRIES, PAUSE = 6, 10.0  # at uploading the end of a run, and seconds between
 LARGE = ("checkpoint", "generator")  # how the names begin of what only training goes on from, or only users want
 LOCAL = ("lock", STOP, "checkpoint_before.pt", "checkpoint_next.pt")  # what stays on a node
 
@@ -86,7 +86,7 @@ class ObjectStore(RunFolders):
         except (ValueError, OSError) as error:
             raise ValueError(f"--storage {uri} cannot be opened: {error}") from None
         self.uri = uri
-        self._uploaded: dict[str, tuple[int, int]] = {}  # size and time of each file at its last way there
+        self._uploaded: dict[str, tuple[int, int]] = {}  # size and time of each file at its last upload
         self._asked, self._next_look = False, 0.0
 
     @classmethod
@@ -151,7 +151,7 @@ class ObjectStore(RunFolders):
             except OSError as error:
                 if retry and not tries_left:
                     raise ConnectionError(f"{self.location(run_id)} cannot be written: {error}") from None
-                time.sleep(PAUSE if retry else 0)  # else the next row brings it
+                time.sleep(PAUSE if retry else 0)  # else the next row tries again
 
     def _upload(self, run_id: str) -> None:
         folder = self[run_id]

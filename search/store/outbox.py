@@ -39,18 +39,13 @@ class Outbox:
                 upload()
             except Exception as error:  # whatever a server, a database or a network may answer
                 errors.append(f"{name}: {type(error).__name__}")
-                if not self._answers():
+                try:
+                    self.store.probe()
+                except ValueError:  # it is away
                     break
             else:
                 del self.waiting[name]
         self._report(errors)
-
-    def _answers(self) -> bool:
-        try:
-            self.store.probe()
-        except ValueError:
-            return False
-        return True
 
     def _report(self, errors: list[str]) -> None:
         """Say when the store goes away and when it is back."""

@@ -26,25 +26,24 @@ class Parents:
 
     def experiment(self, study: Study | Search) -> str:
         """Id of the experiment of a study or search, made if there is none. Raises ValueError if it was deleted."""
-        if study.title not in self._experiments:
-            experiment = self.store.client.get_experiment_by_name(study.title)
+        title, client = study.title, self.store.client
+        if title not in self._experiments:
+            experiment = client.get_experiment_by_name(title)
             if experiment and experiment.lifecycle_stage != "active":
-                raise ValueError(
-                    f"experiment {study.title!r} is deleted in MLflow; restore it there, or remove it for good"
-                )
+                raise ValueError(f"experiment {title!r} is deleted in MLflow; restore it there, or remove it for good")
             if experiment is None:
-                self._former[study.title] = []
-            self._experiments[study.title] = str(experiment.experiment_id) if experiment else self._create(study)
-        return self._experiments[study.title]
-
-    def _create(self, study: Study | Search) -> str:
-        # a server knows where its artifacts lie
-        local = None if self.store.server else (self.store.storage / "artifacts").as_uri()
-        tags = {"mlflow.experimentKind": "custom_model_development", f"mlflow.sharedViewState.{VIEW}": _view(study)}
-        return str(self.store.client.create_experiment(study.title, artifact_location=local, tags=tags))
+                self._former[title] = []
+                # a server knows where its artifacts lie
+                local = None if self.store.server else (self.store.storage / "artifacts").as_uri()
+                view = {f"mlflow.sharedViewState.{VIEW}": _view(study)}
+                tags = {"mlflow.experimentKind": "custom_model_development", **view}
+                self._experiments[title] = str(client.create_experiment(title, artifact_location=local, tags=tags))
+            else:
+                self._experiments[title] = str(experiment.experiment_id)
+        return self._experiments[title]
 
     def remember(self, cells: Iterable[Cell], stored: StoredCells) -> None:
-        """Take in what the store holds of these cells, so that it is not asked for their parents again."""
+        """Note the parents of these cells in the store, so that it is not asked for them again."""
         self._asked |= {cell.config.cell_key for cell in cells}
         for run in stored.parents:
             self._ids.setdefault((run.experiment_id, run.cell_key, run.tags["row"], run.tags["column"]), run.run_id)
@@ -57,15 +56,14 @@ class Parents:
             key = experiment, cell.config.cell_key, cell.row, cell.column
             if cell.config.cell_key not in self._asked:
                 self.remember([cell], stored_cells(self.store, [cell.config]))
-            run_id = self._ids.get(key)
-            if run_id is None:
+            if key not in self._ids:
                 self._rename_former(experiment, study, cell)
                 run = client.create_run(experiment, tags=cell_tags(study, cell), run_name=cell.label)
                 run_id = str(run.info.run_id)
                 log_params(self.store, run_id, cell.config)
                 client.set_terminated(run_id, "FINISHED")
-            self._ids[key] = run_id
-        return run_id
+                self._ids[key] = run_id
+        return self._ids[key]
 
     def _rename_former(self, experiment: str, study: Study | Search, cell: Cell) -> None:
         """Tell the parent of what a row was before it changed from the new one, which has the same label."""
@@ -78,9 +76,7 @@ class Parents:
 
     def update(self, study: Study, cells: Iterable[Cell], stored: StoredCells | None = None) -> None:
         """Write the aggregates of these cells over the study's seeds into their parents, in place of older ones.
-
-        `stored` is what the store holds of the cells, if it was just asked.
-        """
+        `stored` is what the store holds of the cells, if it was just asked."""
         cells = list(cells)
         stored = stored or stored_cells(self.store, (cell.config for cell in cells))
         self.remember(cells, stored)
@@ -100,8 +96,7 @@ class Parents:
     def write(self, parent: str, values: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Write what a parent says of the runs below it, in place of what it said before.
 
-        To MLflow the latest value of a metric is that of the highest step, so each change is a step further, whatever
-        the clock says.
+        Each change is a step further, since MLflow's latest value of a metric is that of the highest step.
         """
         from mlflow.entities import Metric, RunTag
 
@@ -119,13 +114,8 @@ class Parents:
 
 def cell_tags(study: Study | Search, cell: Cell) -> dict[str, str]:
     """The tags of a cell's parent and of its seeds."""
-    return {
-        "cell_key": cell.config.cell_key,
-        "study": study.title,
-        "row": cell.row,
-        "column": cell.column,
-        "protocol": cell.config.protocol,
-    }
+    labels = {"study": study.title, "row": cell.row, "column": cell.column}
+    return {"cell_key": cell.config.cell_key, **labels, "protocol": cell.config.protocol}
 
 
 def log_params(store: Store, run_id: str, config: Config) -> None:

@@ -1,4 +1,4 @@
-"""What the store holds: seed runs, trials, metric histories, sample grids, links.
+"""Reads a store: seed runs, trials, metric histories, sample grids, links.
 
 Every function takes the Store and raises ValueError if it does not answer. Runs are found by their tags: a database is
 read directly, a server is asked through MLflow's client.
@@ -21,7 +21,7 @@ from trainers.config import Config
 from trainers.run_state import RunState
 
 if TYPE_CHECKING:
-    from mlflow.entities import RunData, RunInfo
+    from mlflow.entities import Run
 
 T = TypeVar("T")
 QUESTIONS_AT_ONCE = 8  # to a tracking server
@@ -78,9 +78,9 @@ def all_runs(store: Store) -> dict[str, StoredRun]:
     try:
         experiments = {e.experiment_id: e for e in _pages(partial(store.client.search_experiments, ViewType.ALL))}
         ask = partial(store.client.search_runs, list(experiments), "tags.seed LIKE '%'", ViewType.ALL)
-        for info, data in ((run.info, run.data) for run in _pages(ask)):
-            is_deleted = {info.lifecycle_stage, experiments[info.experiment_id].lifecycle_stage} != {"active"}
-            runs[info.run_id] = _stored(info, data, is_deleted)
+        for run in _pages(ask):
+            stages = {run.info.lifecycle_stage, experiments[run.info.experiment_id].lifecycle_stage}
+            runs[run.info.run_id] = _stored(run, is_deleted=stages != {"active"})
     except (MlflowException, SQLAlchemyError) as error:
         raise store.unusable(error) from None
     return runs
@@ -151,34 +151,28 @@ def _from_server(store: Store, tag: str, values: Iterable[str]) -> list[StoredRu
 
     try:
         experiments = [str(e.experiment_id) for e in _pages(store.client.search_experiments)]
+        asks = [partial(store.client.search_runs, experiments, f"tags.`{tag}` = '{value}'") for value in values]
         with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
-            answers = pool.map(lambda value: _tagged(store, experiments, tag, value), values)
+            answers = pool.map(lambda ask: [_stored(run) for run in _pages(ask)], asks)
             runs = [run for some in answers for run in some]
     except MlflowException as error:
         raise store.unusable(error) from None
     return sorted(runs, key=lambda run: (run.start, run.run_id))
 
 
-def _tagged(store: Store, experiments: list[str], tag: str, value: str) -> list[StoredRun]:
-    """The active runs of some experiments whose tag has a value."""
-    ask = partial(store.client.search_runs, experiments, f"tags.`{tag}` = '{value}'")
-    return [_stored(run.info, run.data) for run in _pages(ask)]
-
-
-def _stored(info: RunInfo, data: RunData, is_deleted: bool = False) -> StoredRun:
+def _stored(run: Run, is_deleted: bool = False) -> StoredRun:
+    info, data = run.info, run.data
     times = info.start_time, info.end_time
     return StoredRun(info.run_id, info.experiment_id, *times, data.tags, data.metrics, is_deleted)
 
 
 def _pages(ask: Callable[..., Any]) -> Iterator[Any]:
     """All that a search of MLflow gives, page by page."""
-    token: str | None = None
-    while True:
-        page = ask(page_token=token)
+    page = ask()
+    yield from page
+    while page.token:
+        page = ask(page_token=page.token)
         yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _nearest(steps: Collection[int], wanted: Iterable[float]) -> list[int]:

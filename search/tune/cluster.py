@@ -1,4 +1,4 @@
-"""Where trials run: this machine, or the nodes of a Ray cluster, to which code and packages are brought."""
+"""Where trials run: this machine, or the nodes of a Ray cluster, which get our code and packages."""
 
 import logging
 import math
@@ -120,9 +120,9 @@ class Cluster:
         token = uuid.uuid4().hex
         if shared:
             shared.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=shared, prefix="tune-") as sign:
-            sign.write(token)
-            sign.flush()
+        with tempfile.NamedTemporaryFile("w", dir=shared, prefix="tune-") as marker:
+            marker.write(token)
+            marker.flush()
 
             def look() -> tuple[str, list[str], bool]:  # goes there by value: a node may lack what this module imports
                 import pathlib
@@ -135,16 +135,16 @@ class Cluster:
                     except metadata.PackageNotFoundError:
                         return True
 
-                path = pathlib.Path(sign_name)
+                path = pathlib.Path(marker_name)
                 sees = not has_shared or (path.exists() and path.read_text() == token)
                 return socket.gethostname(), [name for name in wanted if differs(name)], sees
 
-            sign_name, has_shared = sign.name, shared is not None
+            marker_name, has_shared = marker.name, shared is not None
             remote = ray.remote(num_cpus=0)(look)
             asked = [node["NodeID"] for node in self._nodes()]
-            places = [NodeAffinitySchedulingStrategy(node, soft=False) for node in asked]
+            strategies = [NodeAffinitySchedulingStrategy(node, soft=False) for node in asked]
             try:
-                answers = ray.get([remote.options(scheduling_strategy=p).remote() for p in places], timeout=within)
+                answers = ray.get([remote.options(scheduling_strategy=s).remote() for s in strategies], timeout=within)
             except GetTimeoutError:
                 raise ValueError(f"not all nodes of {self.address} answered within {within} s") from None
             except RayError as error:

@@ -66,56 +66,49 @@ class RunQueue(ABC):
 
 
 def tune_runs(queue: RunQueue, store: Store, progress: SweepProgress, cluster: Cluster) -> list[str]:
-    """Make all jobs of the queue; what Tune writes for itself is of no use afterwards.
+    """Make all jobs of the queue; what Tune writes for itself is removed.
 
-    A store that goes away meanwhile is waited for without harm; what it has not taken in the end is returned, by name.
-    Raises KeyboardInterrupt once a signal ended it, at whose second the running trials' checkpoints are not waited for,
-    and ValueError if the disk is full.
+    A store that goes away costs nothing but delay; the names of what it has not taken in the end are returned. Raises
+    KeyboardInterrupt after a signal, at whose second the running trials' checkpoints are not waited for, and ValueError
+    if no trial can be made any more: the disk is full, or a node lacks the data.
     """
-    log = StoreCallback(queue, store, progress)
+    callback, failures = StoreCallback(queue, store, progress), tune.FailureConfig(max_failures=DEATHS)
+    searcher, scheduler = QueueSearcher(callback), QueueScheduler(callback)
     level = logging.INFO if cluster.verbose else logging.CRITICAL  # a worker's death is no page of traceback
     logging.getLogger("ray.tune.execution").setLevel(level)
     with tempfile.TemporaryDirectory(dir=store.storage, prefix="tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             tune.with_resources(train_trial, {"cpu": cluster.cpus_per_trial, "gpu": cluster.gpus_per_trial}),
             tune_config=tune.TuneConfig(
-                search_alg=QueueSearcher(log),
-                scheduler=QueueScheduler(log),
-                num_samples=-1,
-                reuse_actors=True,
-                metric="images",
-                mode="max",
+                metric="images", mode="max", search_alg=searcher, scheduler=scheduler, num_samples=-1, reuse_actors=True
             ),
             run_config=tune.RunConfig(
-                storage_path=scratch,
-                verbose=2 if cluster.verbose else 0,
-                callbacks=[log],
-                failure_config=tune.FailureConfig(max_failures=DEATHS),
+                storage_path=scratch, verbose=2 if cluster.verbose else 0, callbacks=[callback], failure_config=failures
             ),
         )
-        with _signals(log):
+        with _signals(callback):
             tuner.fit()
-    waiting = log.outbox.close()
-    if log.halted:
-        raise ValueError(log.halted)
-    if log.signal:
-        raise KeyboardInterrupt(log.signal)
+    waiting = callback.outbox.close()
+    if callback.halted:
+        raise ValueError(callback.halted)
+    if callback.signal:
+        raise KeyboardInterrupt(callback.signal)
     return waiting
 
 
 @contextmanager
-def _signals(log: StoreCallback) -> Iterator[None]:
+def _signals(callback: StoreCallback) -> Iterator[None]:
     """First Ctrl-C or SIGTERM: trials write a checkpoint. Second: leave after Tune's present step. Third: at once."""
 
     def handle(number: int, _: object) -> None:
-        log.signals += 1
-        if log.signals > 2:
+        callback.signals += 1
+        if callback.signals > 2:
             raise KeyboardInterrupt(number)
-        if log.signals > 1:
+        if callback.signals > 1:
             return
-        log.signal = number
-        log.progress.console.print("finishing the checkpoints of what is running; once more to leave at once")
-        log.stop()
+        callback.signal = number
+        callback.progress.console.print("finishing the checkpoints of what is running; once more to leave at once")
+        callback.stop()
 
     former = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -135,19 +128,19 @@ class _Unsaved:
 class QueueSearcher(_Unsaved, Searcher):
     """Hands out the jobs of the queue."""
 
-    def __init__(self, log: StoreCallback) -> None:
+    def __init__(self, callback: StoreCallback) -> None:
         super().__init__(metric="images", mode="max")
-        self.log = log
+        self.callback = callback
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self.log.stopping:
+        if self.callback.stopping:
             return Searcher.FINISHED
-        job = self.log.queue.next()
+        job = self.callback.queue.next()
         if isinstance(job, Job):
-            return self.log.begin(job)
+            return self.callback.begin(job)
         return Searcher.FINISHED if job == DONE else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -157,16 +150,16 @@ class QueueSearcher(_Unsaved, Searcher):
 class QueueScheduler(_Unsaved, FIFOScheduler):
     """Stops a trial where the queue says so."""
 
-    def __init__(self, log: StoreCallback) -> None:
+    def __init__(self, callback: StoreCallback) -> None:
         super().__init__()
-        self.log = log
+        self.callback = callback
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        job = self.log.jobs[trial.config["run_id"]]
-        value = self.log.value(job, result)
-        stops = math.isfinite(value) and self.log.queue.stops(job, result["images"], value)
+        job = self.callback.jobs[trial.config["run_id"]]
+        value = self.callback.value(job, result)
+        stops = math.isfinite(value) and self.callback.queue.stops(job, result["images"], value)
         if stops and result["state"] == RunState.RUNNING:
-            self.log.stopped.add(trial.config["run_id"])
+            self.callback.stopped.add(trial.config["run_id"])
             return TrialScheduler.STOP
         return TrialScheduler.CONTINUE
 
@@ -202,7 +195,7 @@ class StoreCallback(_Unsaved, tune.Callback):
         self.jobs[run_id] = job
         self.running.add(run_id)
         with _disk(self, run_id):
-            self.store.folders.clear_stop(run_id)
+            folders.clear_stop(run_id)
         self.outbox.submit(f"begin of {run_id}", partial(self.delivery.begin, run_id, job.config))
         return {
             "run_id": run_id,
@@ -220,7 +213,7 @@ class StoreCallback(_Unsaved, tune.Callback):
         """What the run is judged by, NaN where there is no evaluation."""
         return (result or {}).get(job.config.metric, math.nan)
 
-    def on_step_end(self, iteration: int, trials: list[Trial], **_: Any) -> None:
+    def on_step_end(self, **_: Any) -> None:
         self.outbox.flush()
         if self.signals > 1:
             raise KeyboardInterrupt(self.signal)
@@ -229,16 +222,14 @@ class StoreCallback(_Unsaved, tune.Callback):
             if not is_alive():  # Tune would wait for ever
                 raise ConnectionError("Ray died on this machine (out of memory?); the same command goes on")
 
-    def on_trial_result(
-        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
-    ) -> None:
+    def on_trial_result(self, trial: Trial, result: dict[str, Any], **_: Any) -> None:
         run_id = trial.config["run_id"]
         if result["state"] not in {RunState.RUNNING, *IN_TABLE}:  # no evaluation, but why there are no more
             return
         self.outbox.submit(f"evaluations of {run_id}", partial(self.delivery.deliver, run_id))
         self.progress.update(self.jobs[run_id], result["images"], self.value(self.jobs[run_id], result))
 
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+    def on_trial_complete(self, trial: Trial, **_: Any) -> None:
         last = trial.last_result or {}
         if trial.config["run_id"] in self.stopped:
             self._end(trial, RunState.STOPPED)
@@ -247,11 +238,11 @@ class StoreCallback(_Unsaved, tune.Callback):
         elif last.get("state") in ENDED:  # else a signal ended the trial: its run waits to be resumed
             self._end(trial, RunState(last["state"]), last.get("error", ""))
 
-    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+    def on_trial_recover(self, trial: Trial, **_: Any) -> None:
         name = label(self.jobs[trial.config["run_id"]])
         self.progress.console.print(f"{name}: its worker or its machine died; it goes on from its checkpoint")
 
-    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+    def on_trial_error(self, trial: Trial, **_: Any) -> None:
         self._end(trial, RunState.FAILED, f"its worker died {DEATHS + 1} times (out of memory?)")
 
     def halt(self, error: str) -> None:
@@ -275,13 +266,13 @@ class StoreCallback(_Unsaved, tune.Callback):
 
 
 @contextmanager
-def _disk(log: StoreCallback, run_id: str) -> Iterator[Path]:
+def _disk(callback: StoreCallback, run_id: str) -> Iterator[Path]:
     """The folder of a run, to be written to: an error of the disk ends no sweep, and a full one ends it in order."""
-    folder = log.store.folder(run_id)
+    folder = callback.store.folder(run_id)
     try:
         yield folder
     except OSError as error:
         if error.errno in FULL:
-            log.halt(f"{disk_full(folder)}; make room")
+            callback.halt(f"{disk_full(folder)}; make room")
         else:
             logger.warning("%s: %s", folder, error)

@@ -15,12 +15,11 @@ UNBEGUN = "unbegun"  # the trial did not begin, since the sweep is ending
 
 
 def train_trial(trial: dict[str, Any]) -> None:
-    """Train trial["config"] (the fields of a Config) in the run folder of trial["run_id"], reporting each row's numbers
-    to Ray Tune.
+    """Train trial["config"] (the fields of a Config) in the run folder of trial["run_id"]; report each row to Ray Tune.
 
     `folder`, `path` and `cache` are the driver's working directory, module path and cache: a user's files and modules
-    mean the same here as there. Their modules come last, so that none hides ours. `digests` are those of data and
-    feature weights there: a node that lacks them, or has others, halts the sweep.
+    mean the same here as there. `digests` are those of data and feature weights there: a node that lacks them, or has
+    others, halts the sweep.
     """
     from ray import tune
 
@@ -48,7 +47,7 @@ def train_trial(trial: dict[str, Any]) -> None:
             tune.report(last)
         folders.upload(run_id, retry=True)
         folders.discard_local(run_id)
-    except Exception as error:  # told as a result: what Tune sees raised is then a worker's or a machine's death
+    except Exception as error:  # reported as a result: what Tune sees raised is a worker's or a machine's death
         if any(isinstance(e, OSError) and e.errno in FULL for e in (error, error.__cause__)):
             state, text = HALTED, f"{disk_full(folders[run_id])}; make room"
         elif isinstance(error, ConnectionError):
@@ -62,7 +61,7 @@ def train_trial(trial: dict[str, Any]) -> None:
 
 
 def _settle(trial: dict[str, Any], scratch: Path) -> None:
-    """Take over the driver's working directory, cache and module path, as far as they are here."""
+    """Take over the driver's working directory, cache and, after ours, module path, as far as they are here."""
     has_cache = Path(trial["cache"]).parent.is_dir()
     os.environ["GANABLATE_CACHE"] = trial["cache"] if has_cache else str(scratch / "cache")
     os.environ["GANABLATE_CODE_VERSION"] = trial["code_version"]

@@ -11,8 +11,7 @@ from rich.console import Console
 
 from reports.searches import show_outcome, write_study, write_trials
 from search.optimize.outcome import check_table, load_outcome, tuned_study
-from search.optimize.searches import check_search, load_study, run_search
-from search.optimize.trials import SAMPLERS, TrialQueue, sampler
+from search.optimize.searches import SAMPLERS, TrialQueue, check_search, run_search, sampler
 from search.plan import Job
 from search.store import Store
 from search.store.delivery import Delivery
@@ -163,7 +162,7 @@ def test_optuna_is_told_what_became_of_each_trial(store):
     outcome = simulate(wanted, store, 14)
     states = Counter(trial.state for trial in outcome.trials)
     assert min(states["done"], states["stopped"], states["diverged"]) > 0
-    study = load_study(wanted, store)
+    study = TrialQueue(wanted, store, 0).study
     counts = Counter(trial.state.name for trial in study.trials)
     assert counts == {"COMPLETE": states["done"], "PRUNED": states["stopped"], "FAIL": states["diverged"]}
     for trial, held in zip(outcome.trials, study.trials, strict=True):
@@ -243,7 +242,7 @@ def test_a_failed_trial_is_told_and_made_again_on_demand(store):
         simulate(wanted, store, 1, events=3)
     (record,) = trials_of(store, wanted)
     Delivery(store).finish(record.run_id, "failed", "out of memory")
-    assert [t.state.name for t in load_study(wanted, store).trials] == ["FAIL"]
+    assert [t.state.name for t in TrialQueue(wanted, store, 0).study.trials] == ["FAIL"]
     assert TrialQueue(wanted, store, 1).interrupted == []
     assert [r.run_id for r in TrialQueue(wanted, store, 1, retry_failed=True).interrupted] == [record.run_id]
 

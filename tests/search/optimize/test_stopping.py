@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.optimize.stopping import Stopper, grace_period
+from search.optimize.stopping import EarlyStopper, grace_period
 from spaces import RECIPES, SPACES, Search
 from trainers.config import Config
 
@@ -34,21 +34,21 @@ def run(stopper, number, values, until=2_000):
 
 def test_asha_keeps_the_best_third_at_each_rung():
     """Rungs at 600 and 1,800; by hand: a trial goes on if it is not below the 2/3 quantile of those before it."""
-    stopper = Stopper(search("asha"))
+    stopper = EarlyStopper(search("asha"))
     ends = [run(stopper, number, [float(level)] * 21) for number, level in enumerate([5, 6, 4, 3, 7, 4.5])]
     # 5 is the first; 6 is worse than 5; 4 and 3 are the best so far; 7 and then 4.5 lie outside the best third
     assert ends == [2_000, 600, 2_000, 2_000, 600, 600]
 
 
 def test_median_stops_what_is_worse_than_the_median_of_the_others():
-    stopper = Stopper(search("median"))
+    stopper = EarlyStopper(search("median"))
     levels = [1.0, 2.0, 3.0, 2.5, 1.5]
     ends = [run(stopper, number, [level] * 21) for number, level in enumerate(levels)]
     assert ends == [2_000, 2_000, 2_000, 600, 2_000]
 
 
 def test_hyperband_gives_brackets_later_first_rungs():
-    stopper = Stopper(search("hyperband"))
+    stopper = EarlyStopper(search("hyperband"))
     assert len(stopper.rules) == 2
     # even trials may end at 600, odd ones only at 1,800
     ends = [run(stopper, number, [float(number)] * 21) for number in range(6)]
@@ -56,7 +56,7 @@ def test_hyperband_gives_brackets_later_first_rungs():
 
 
 def test_none_stops_nothing():
-    stopper = Stopper(search("none"))
+    stopper = EarlyStopper(search("none"))
     assert [run(stopper, n, [float(n)] * 21) for n in range(5)] == [2_000] * 5
 
 
@@ -64,7 +64,7 @@ def test_a_cooperative_stage_is_never_cut():
     """Even where a space gives more than the bound."""
     late, whole = BASE.replace(n_coop=1_500), BASE.replace(n_coop=2_000)
     for scheduler in ("asha", "median"):
-        stopper = Stopper(search(scheduler))
+        stopper = EarlyStopper(search(scheduler))
         for number in range(3):
             run(stopper, number, [1.0] * 21)
         assert [i for i in range(0, 2_000, 100) if stopper.stops(3, i, 9.0, late)] == [
@@ -81,7 +81,7 @@ def test_a_cooperative_stage_is_never_cut():
 
 def test_a_trial_that_is_known_to_have_gone_on_is_not_stopped_there():
     for scheduler in ("asha", "median"):
-        stopper = Stopper(search(scheduler))
+        stopper = EarlyStopper(search(scheduler))
         for number in range(3):
             run(stopper, number, [1.0] * 21)
         assert [stopper.stops(3, images, 9.0, BASE, went_on=True) for images in (600, 700, 800)] == [False] * 3
@@ -96,7 +96,7 @@ def test_a_trial_that_is_known_to_have_gone_on_is_not_stopped_there():
 @settings(max_examples=40, deadline=None)
 def test_rows_fed_again_in_their_order_are_decided_alike(trials, scheduler, random):
     """As a new driver does it; and a row that comes again is decided as before."""
-    first = Stopper(search(scheduler))
+    first = EarlyStopper(search(scheduler))
     alive, position, order = list(range(len(trials))), [0] * len(trials), []
     while alive:
         number = random.choice(alive)
@@ -105,12 +105,12 @@ def test_rows_fed_again_in_their_order_are_decided_alike(trials, scheduler, rand
         order.append((number, images, value, first.stops(number, images, value, BASE)))
         if order[-1][3] or position[number] == 20:
             alive.remove(number)
-    again = Stopper(search(scheduler))
+    again = EarlyStopper(search(scheduler))
     assert [again.stops(*row[:3], BASE) for row in order] == [row[3] for row in order]
     assert [first.stops(*row[:3], BASE) for row in order] == [row[3] for row in order]
 
 
 def test_a_rule_without_a_rung_is_refused():
     with pytest.raises(ValueError, match="eval_every = 2000 leaves asha no evaluation"):
-        Stopper(search("asha", BASE.replace(eval_every=2_000)))
-    assert Stopper(search("none", BASE.replace(eval_every=2_000))).rules == []
+        EarlyStopper(search("asha", BASE.replace(eval_every=2_000)))
+    assert EarlyStopper(search("none", BASE.replace(eval_every=2_000))).rules == []
