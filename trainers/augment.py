@@ -226,10 +226,7 @@ class _Spread(torch.autograd.Function):
         ctx.save_for_backward(grid)
         image = grad.new_empty(shape)  # tells the shape; its values would matter to the grid's gradient alone
         bilinear, zeros = 0, 0
-        spread: Tensor = torch.ops.aten.grid_sampler_2d_backward(
-            grad, image, grid, bilinear, zeros, True, (True, False)
-        )[0]
-        return spread
+        return torch.ops.aten.grid_sampler_2d_backward(grad, image, grid, bilinear, zeros, True, (True, False))[0]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:

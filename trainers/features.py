@@ -47,32 +47,24 @@ class DigitNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3, padding=1),
-            nn.ReLU(),
+            *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(32, 64, 3, padding=1), nn.ReLU()),
         )
         self.head = nn.Linear(64, 10)
 
     def extract(self, x: Tensor) -> Tensor:
         """[N, 1, 16, 16] -> [N, 64]."""
-        pooled: Tensor = self.body(x).mean(dim=(2, 3))
-        return pooled
+        return self.body(x).mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.extract(x))
-        return logits
+        return self.head(self.extract(x))
 
 
 @cache
 def load_features(name: str) -> FeatureNet:
     """The feature net of that name or `module:object`. Raises ValueError if there is none."""
-    net: FeatureNet = built_by("features", FEATURES, name, FeatureNet)
-    return net
+    return built_by("features", FEATURES, name, FeatureNet)
 
 
 def raw() -> FeatureNet:
@@ -171,8 +163,7 @@ def inception() -> FeatureNet:
         return features.masked_fill(broken, float("nan"))
 
     def logits(features: Tensor) -> Tensor:  # without the bias, as in Salimans et al. 2016
-        weight: Tensor = net.fc.weight.to(features.device)
-        return features @ weight.T
+        return features @ net.fc.weight.to(features.device).T
 
     return FeatureNet(extract, digest[:16], slow=True, logits=logits)
 

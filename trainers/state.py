@@ -150,8 +150,7 @@ class State:
 
     def generator_input(self, purpose: str, n: int) -> Tensor:
         """n inputs of G, noise or images of domain A: those of this purpose and moment."""
-        inputs: Tensor = self.generator.sample_source(n, self.rng(purpose))
-        return inputs
+        return self.generator.sample_source(n, self.rng(purpose))
 
     def generate(self, purpose: str, labels: Tensor, *, perturbed: bool = False) -> Tensor:
         """G's samples [N, *shape] for the labels, from the source of this purpose and moment; the graph is kept.

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from trainers.config import Config
-from trainers.networks.layers import Generator, ResidualDiscriminator, image_head, image_side
-from trainers.networks.sngan import down_blocks
+from trainers.networks.layers import Generator, ResidualDiscriminator, down_blocks, image_head, image_side
 from trainers.streams import seeded
 
 SIDES = (16, 32, 48)
@@ -60,8 +59,7 @@ class AutoGANGenerator(Generator):
         for cell in self.cells:
             skip, h = cell(h, skips)
             skips.append(skip)
-        x: Tensor = self.head(h)
-        return x
+        return self.head(h)
 
 
 def initialize(module: nn.Module) -> None:
@@ -93,7 +91,7 @@ def build(
         generator = AutoGANGenerator(shape, latent, g_width)
         generator.apply(initialize)
     with seeded(config.seed, "init of D"):
-        blocks = down_blocks(shape[0], [d_width] * 4, halvings=2)
+        blocks = down_blocks(shape[0], [d_width] * 4, halvings=2, narrow=True)
         discriminator = ResidualDiscriminator(blocks, d_width, n_classes, bias=False)
         discriminator.apply(initialize)
     return generator, discriminator

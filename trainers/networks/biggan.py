@@ -8,25 +8,14 @@ weights. Spectral norm is the Config's: the public code has it in all convolutio
 """
 
 import functools
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import NonNegativeInt, PositiveInt
-from torch import Tensor, cat, nn, zeros
-from torch.nn.functional import max_pool2d
+from torch import Tensor, nn
 
 from trainers.config import Config
-from trainers.networks.layers import (
-    BatchNorm2d,
-    ConditionalBatchNorm2d,
-    DownBlock,
-    Generator,
-    ResidualDiscriminator,
-    UpBlock,
-    image_head,
-    image_side,
-)
+from trainers.networks.layers import ResidualDiscriminator, ResidualGenerator, down_blocks, image_side
 from trainers.streams import seeded
 
 # By side of the images. Channels in widths: of G before and after each block, of D after each block; and how many
@@ -41,95 +30,6 @@ INITS: dict[str, Callable[[Tensor], object]] = {
     "N02": functools.partial(nn.init.normal_, std=0.02),
     "ortho": nn.init.orthogonal_,
 }
-
-
-class SelfAttention(nn.Module):
-    """x [N, C, H, W] -> x + gamma * attention over all places, gamma being learned from 0.
-
-    SAGAN (Zhang et al., ICML 2019) in the form of its public code: keys and values at half the resolution. Written out,
-    since torch's fused attention has no second derivatives, which R1 needs.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        keys = max(1, channels // 8)
-        self.query = nn.Conv2d(channels, keys, 1, bias=False)
-        self.key = nn.Conv2d(channels, keys, 1, bias=False)
-        self.value = nn.Conv2d(channels, channels // 2, 1, bias=False)
-        self.out = nn.Conv2d(channels // 2, channels, 1, bias=False)
-        self.gamma = nn.Parameter(zeros(()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        query = self.query(x).flatten(2)  # [N, C/8, HW]
-        key = max_pool2d(self.key(x), 2).flatten(2)  # [N, C/8, HW/4]
-        value = max_pool2d(self.value(x), 2).flatten(2)  # [N, C/2, HW/4]
-        weights = (query.transpose(1, 2) @ key).softmax(-1)  # [N, HW, HW/4]
-        found = value @ weights.transpose(1, 2)  # [N, C/2, HW]
-        out: Tensor = x + self.gamma * self.out(found.unflatten(2, x.shape[2:]))
-        return out
-
-
-class BigGANGenerator(Generator):
-    """z [N, latent], labels [N] -> x [N, C, R, R] in [-1, 1].
-
-    The batch norms are conditioned on the label or, with shared_dim, on its embedding, to which `hierarchical` adds a
-    piece of z for each block; the first piece makes the start. They are plain ones if n_classes is 0.
-    """
-
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        latent: int,
-        channels: Sequence[int],
-        n_classes: int,
-        shared_dim: int,
-        hierarchical: bool,
-        attention: int,
-    ) -> None:
-        super().__init__(latent)
-        n_blocks = len(channels) - 1
-        self.pieces = n_blocks + 1 if hierarchical else 1
-        piece = latent // self.pieces
-        condition = shared_dim + piece if hierarchical else shared_dim
-
-        def linear(width: int) -> nn.Embedding | nn.Linear:
-            return nn.Linear(condition, width, bias=False) if shared_dim else nn.Embedding(n_classes, width)
-
-        def norm(width: int) -> nn.Module:
-            return ConditionalBatchNorm2d(width, linear) if n_classes else BatchNorm2d(width)
-
-        self.start = shape[-1] // 2**n_blocks  # side before the first block: 4 at 32x32 and 64x64
-        self.shared = nn.Embedding(n_classes, shared_dim) if shared_dim else nn.Identity()
-        self.linear = nn.Linear(piece, channels[0] * self.start**2)
-        self.blocks = nn.ModuleList(UpBlock(before, after, norm) for before, after in itertools.pairwise(channels))
-        sides = [self.start * 2**index for index in range(1, n_blocks + 1)]  # after each block
-        self.attentions = nn.ModuleList(
-            SelfAttention(width) if side == attention else nn.Identity()
-            for side, width in zip(sides, channels[1:], strict=True)
-        )
-        self.head = image_head(channels[-1], shape[0])
-
-    def forward(self, source: Tensor, labels: Tensor | None = None) -> Tensor:
-        first, *rest = source.chunk(self.pieces, 1)
-        label = self.shared(labels)
-        conditions = [cat([label, piece], 1) for piece in rest] or [label] * len(self.blocks)
-        h = self.linear(first).unflatten(1, (-1, self.start, self.start))  # [N, C, start, start]
-        for block, attention, condition in zip(self.blocks, self.attentions, conditions, strict=True):
-            h = attention(block(h, condition))
-        x: Tensor = self.head(h)
-        return x
-
-
-def down_blocks(shape: tuple[int, ...], width: int, attention: int) -> list[nn.Module]:
-    """Blocks of D and its attention layers; D_CHANNELS[side][-1] * width features come out."""
-    side = shape[-1]
-    channels = [shape[0], *(n * width for n in D_CHANNELS[side])]
-    blocks: list[nn.Module] = []
-    for index, (before, after) in enumerate(itertools.pairwise(channels)):
-        blocks.append(DownBlock(before, after, hidden=after, down=index < D_HALVINGS[side], first=index == 0))
-        if D_ATTENTION[side][index] == attention:
-            blocks.append(SelfAttention(after))
-    return blocks
 
 
 def initialize(network: nn.Module, init: str) -> None:
@@ -170,7 +70,7 @@ def build(
     hierarchical: bool = False,
     attention: NonNegativeInt = 0,
     init: Literal["N02", "ortho"] = "N02",
-) -> tuple[BigGANGenerator, ResidualDiscriminator]:
+) -> tuple[ResidualGenerator, ResidualDiscriminator]:
     """z of `latent` dimensions; at 32x32 every block has 4 g_width or 4 d_width channels, at 64x64 G goes from 16 to 2
     widths and D from 1 to 16.
 
@@ -185,10 +85,14 @@ def build(
     check_options(side, n_classes, latent, shared_dim, hierarchical, attention)
     with seeded(config.seed, "init of G"):
         channels = [n * g_width for n in G_CHANNELS[side]]
-        generator = BigGANGenerator(shape, latent, channels, n_classes, shared_dim, hierarchical, attention)
+        generator = ResidualGenerator(
+            shape, latent, channels, n_classes, shared_dim=shared_dim, hierarchical=hierarchical, attention=attention
+        )
         initialize(generator, init)
     with seeded(config.seed, "init of D"):
-        features = D_CHANNELS[side][-1] * d_width
-        discriminator = ResidualDiscriminator(down_blocks(shape, d_width, attention), features, n_classes, bias=True)
+        channels = [n * d_width for n in D_CHANNELS[side]]
+        attended = [index for index, place in enumerate(D_ATTENTION[side]) if place == attention]
+        blocks = down_blocks(shape[0], channels, D_HALVINGS[side], narrow=False, attended=attended)
+        discriminator = ResidualDiscriminator(blocks, channels[-1], n_classes, bias=True)
         initialize(discriminator, init)
     return generator, discriminator

@@ -48,8 +48,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.layers(x)
-        return out
+        return x + self.layers(x)
 
 
 class ResnetGenerator(nn.Module):
@@ -86,8 +85,7 @@ class ResnetGenerator(nn.Module):
         return self.draw(n, rng)
 
     def forward(self, source: Tensor, labels: Tensor | None = None) -> Tensor:
-        x: Tensor = self.layers(source)
-        return x
+        return self.layers(source)
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Features [N, C_l, H_l, W_l] of images x [N, C, R, R] at each of `nce_layers`."""
@@ -112,8 +110,7 @@ class PatchDiscriminator(nn.Module):
         self.apply(initialize)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.layers(x)
-        return logits
+        return self.layers(x)
 
 
 def _convolution(before: int, after: int, kernel: int, padding: int = 1) -> list[nn.Module]:

@@ -30,8 +30,7 @@ class DCGANGenerator(Generator):
         self.apply(initialize)
 
     def forward(self, source: Tensor, labels: Tensor | None = None) -> Tensor:
-        x: Tensor = self.layers(source[:, :, None, None])
-        return x
+        return self.layers(source[:, :, None, None])
 
 
 class DCGANDiscriminator(nn.Module):
@@ -50,8 +49,7 @@ class DCGANDiscriminator(nn.Module):
         self.apply(initialize)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.layers(x)
-        return logits.flatten()
+        return self.layers(x).flatten()
 
 
 def channels(resolution: int, width: int) -> list[int]:

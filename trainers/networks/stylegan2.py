@@ -17,7 +17,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, one_hot
 from torch.nn.utils.parametrize import register_parametrization
 
 from trainers.config import Config
-from trainers.networks.layers import Generator
+from trainers.networks.layers import Generator, image_side
 from trainers.resample import binomial, downsample, resample, upsample
 from trainers.streams import seeded
 
@@ -288,7 +288,7 @@ class StyleGAN2Discriminator(nn.Module):
         features = self.features(x)  # [N, top], without labels [N, 1]
         if self.mapping is None:
             return features.squeeze(1)
-        mapped: Tensor = self.mapping(None, labels)
+        mapped = self.mapping(None, labels)
         return (features * mapped).sum(1) / math.sqrt(mapped.shape[1])
 
     def features(self, x: Tensor) -> Tensor:
@@ -301,8 +301,7 @@ class StyleGAN2Discriminator(nn.Module):
                 image = downsample(image, self.taps)
                 x = x + activate(from_image(image))
         x = activate(self.conv(self.std(x)))  # [N, top, 4, 4]
-        found: Tensor = self.out(activate(self.hidden(x.flatten(1))))
-        return found
+        return self.out(activate(self.hidden(x.flatten(1))))
 
 
 def channels(resolution: int, scale: float, at_most: int) -> list[int]:
@@ -337,12 +336,8 @@ def build(
 
     Raises ValueError unless shape is (C, R, R) with R a power of two from 8, and for a scale that leaves no channel.
     """
-    side = shape[-1]
-    if len(shape) != 3 or shape[1] != side or side < 8 or side.bit_count() != 1:
-        hint = "; set resolution, to 32 say" if config.data_source.is_image_files else ""
-        raise ValueError(
-            f"backbone = 'stylegan2' needs square images with a power-of-two side from 8, not {shape}{hint}"
-        )
+    sides = "with a power-of-two side from 8"
+    side = image_side(config, shape, lambda side: side >= 8 and side.bit_count() == 1, sides)
     for name, scale in (("g_scale", g_scale), ("d_scale", d_scale)):
         if 16384 * scale < side:
             least = side / 16384
