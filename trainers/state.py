@@ -27,6 +27,8 @@ from trainers.streams import seeded, stream
 from trainers.user_code import guard_user_code, resolve
 
 MAX_LOGIT = 1e4  # a mean |D(x)| beyond it counts as diverged
+PLAIN = ("images", "steps", "seconds", "diverged_at", "ada_p", "signs")  # what a checkpoint holds of a State as it is
+PARTS = ("generator", "discriminator", "average", "opt_g", "opt_d")  # and by a state_dict of its own
 
 
 class Statistics:
@@ -225,35 +227,19 @@ class State:
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, as tensors and plain values."""
         return {
-            "images": self.images,
-            "steps": self.steps,
-            "seconds": self.seconds,
-            "diverged_at": self.diverged_at,
-            "ada_p": self.ada_p,
-            "signs": self.signs,
-            "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "average": self.average.state_dict() if self.average else None,
-            "opt_g": self.opt_g.state_dict(),
-            "opt_d": self.opt_d.state_dict(),
+            **{name: getattr(self, name) for name in PLAIN},
+            **{name: None if (part := getattr(self, name)) is None else part.state_dict() for name in PARTS},
             "statistics": vars(self.statistics),
             "probed": vars(self.probed),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from what state_dict gave."""
-        self.images = saved["images"]
-        self.steps = saved["steps"]
-        self.seconds = saved["seconds"]
-        self.diverged_at = saved["diverged_at"]
-        self.ada_p = saved["ada_p"]
-        self.signs = saved["signs"]
-        self.generator.load_state_dict(saved["generator"])
-        self.discriminator.load_state_dict(saved["discriminator"])
-        if self.average:
-            self.average.load_state_dict(saved["average"])
-        self.opt_g.load_state_dict(saved["opt_g"])
-        self.opt_d.load_state_dict(saved["opt_d"])
+        for name in PLAIN:
+            setattr(self, name, saved[name])
+        for name in PARTS:
+            if (part := getattr(self, name)) is not None:
+                part.load_state_dict(saved[name])
         vars(self.statistics).update(saved["statistics"])
         vars(self.probed).update(saved.get("probed", {}))  # checkpoints of earlier versions have none
 

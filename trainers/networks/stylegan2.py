@@ -120,15 +120,13 @@ class StyledConv(nn.Module):
     A modulated 3x3 convolution, noise of a trained strength that starts from 0, bias, leaky ReLU.
     """
 
-    up: Tensor | None
-
     def __init__(self, inputs: int, outputs: int, latent: int, *, up: bool, noise: bool) -> None:
         super().__init__()
         self.style = style_of(latent, inputs)
         self.conv = equalized(nn.Conv2d(inputs, outputs, 3, bias=False))
         self.bias = nn.Parameter(torch.zeros(outputs, 1, 1))
         self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
-        self.register_buffer("up", binomial(4) if up else None, persistent=False)
+        self.up = nn.Buffer(binomial(4), persistent=False) if up else None
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
         x = modulated_conv2d(x, self.conv.weight, self.style(w), up=self.up)
@@ -163,8 +161,6 @@ class SynthesisBlock(nn.Module):
     With `first` nothing is upsampled, and there is no image yet.
     """
 
-    taps: Tensor
-
     def __init__(
         self, inputs: int, outputs: int, side: int, colours: int, latent: int, *, first: bool, noise: bool
     ) -> None:
@@ -174,12 +170,12 @@ class SynthesisBlock(nn.Module):
         self.convs = nn.ModuleList(convs)
         self.to_image = ToImage(outputs, colours, latent)
         self.noise_size = len(convs) * side**2 if noise else 0  # values for each sample
-        self.register_buffer("taps", binomial(4), persistent=False)
+        self.taps = nn.Buffer(binomial(4), persistent=False)
 
     def forward(self, x: Tensor, image: Tensor | None, w: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         for conv, part in zip(self.convs, noise.tensor_split(len(self.convs), dim=1), strict=True):
             x = conv(x, w, part)
-        change: Tensor = self.to_image(x, w)
+        change = self.to_image(x, w)
         return x, change if image is None else upsample(image, self.taps) + change
 
 
@@ -242,14 +238,12 @@ class MinibatchStd(nn.Module):
 class DiscriminatorBlock(nn.Module):
     """x [N, I, H, W] -> [N, O, H/2, W/2]; `residual` adds a shortcut, and halves the sum's variance."""
 
-    taps: Tensor
-
     def __init__(self, inputs: int, outputs: int, *, residual: bool) -> None:
         super().__init__()
         self.conv0 = equalized(nn.Conv2d(inputs, inputs, 3, padding=1))
         self.conv1 = equalized(nn.Conv2d(inputs, outputs, 3, stride=2))
         self.shortcut = equalized(nn.Conv2d(inputs, outputs, 1, bias=False)) if residual else None
-        self.register_buffer("taps", binomial(4), persistent=False)
+        self.taps = nn.Buffer(binomial(4), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         y = activate(self.conv0(x))
@@ -263,8 +257,6 @@ class StyleGAN2Discriminator(nn.Module):
     `architecture`: "orig" sees the image at its full resolution, "skip" at every one, "resnet" has shortcuts. With
     labels the logit is the product of the image's features and the mapped label's, over the root of their number.
     """
-
-    taps: Tensor
 
     def __init__(
         self, shape: tuple[int, ...], n_classes: int, widths: list[int], architecture: str, group: int
@@ -282,7 +274,7 @@ class StyleGAN2Discriminator(nn.Module):
         self.hidden = equalized(nn.Linear(top * 16, top))
         self.out = equalized(nn.Linear(top, top if n_classes else 1))
         self.mapping = Mapping(0, n_classes, top, D_MAPPING_LAYERS) if n_classes else None
-        self.register_buffer("taps", binomial(4), persistent=False)
+        self.taps = nn.Buffer(binomial(4), persistent=False)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         features = self.features(x)  # [N, top], without labels [N, 1]
@@ -336,8 +328,9 @@ def build(
 
     Raises ValueError unless shape is (C, R, R) with R a power of two from 8, and for a scale that leaves no channel.
     """
-    sides = "with a power-of-two side from 8"
-    side = image_side(config, shape, lambda side: side >= 8 and side.bit_count() == 1, sides)
+    side = image_side(
+        config, shape, lambda side: side >= 8 and side.bit_count() == 1, "with a power-of-two side from 8"
+    )
     for name, scale in (("g_scale", g_scale), ("d_scale", d_scale)):
         if 16384 * scale < side:
             least = side / 16384
