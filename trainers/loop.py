@@ -60,14 +60,14 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
         yield from evaluations
         while not evaluations or evaluations[-1]["state"] == RunState.RUNNING:
             started = time.perf_counter()
-            images = _next_evaluation(config, evaluations[-1]["images"]) if evaluations else 0
+            last = evaluations[-1]["images"] if evaluations else -config.eval_every
+            images = min((last // config.eval_every + 1) * config.eval_every, config.n_images)
             with tensor_float(config.precision == "tf32"):
                 reached = _train_until(state, images, stop)
+            state.seconds += time.perf_counter() - started
             if not reached:
-                state.seconds += time.perf_counter() - started
                 save_checkpoint(folder, {**state.state_dict(), "rows": evaluations})
                 return
-            state.seconds += time.perf_counter() - started
             evaluations.append(_evaluate(state, folder, evaluations))
             yield evaluations[-1]
 
@@ -113,11 +113,8 @@ def _doubt_average(config: Config) -> None:
         untrained = 0.5 ** (max(0, config.n_images - config.ema_start) / config.ema_halflife)
         if untrained > UNTRAINED:
             logger.warning(
-                "ema_halflife = %g is long beside n_images = %d: %.0f%% of the average that is scored is the untrained "
-                "generator; ema_ramp = 0.05 would shorten it",
-                config.ema_halflife,
-                config.n_images,
-                100 * untrained,
+                f"ema_halflife = {config.ema_halflife:g} is long beside n_images = {config.n_images}: {untrained:.0%} "
+                f"of the average that is scored is the untrained generator; ema_ramp = 0.05 would shorten it"
             )
 
 
@@ -126,10 +123,7 @@ def digests(config: Config) -> dict[str, str]:
 
     Raises ValueError if one of them cannot be read.
     """
-    found = {
-        "data_digest": load_dataset(config).digest,
-        "features_digest": load_features(config.feature_net).digest,
-    }
+    found = {"data_digest": load_dataset(config).digest, "features_digest": load_features(config.feature_net).digest}
     return {**found, "own_code_digest": own} if (own := own_code_digest(config)) else found
 
 
@@ -143,9 +137,10 @@ def _evaluate(state: State, folder: Path, evaluations: list[dict[str, Any]]) -> 
         metrics |= compute((score for score in config.scores.values() if score.takes == "state"), state)
         save_samples(state, folder / "samples" / f"{state.images:012d}.png")
     diverged = not metrics or not all(map(math.isfinite, metrics.values()))
+    run_state = RunState.DONE if state.images >= config.n_images else RunState.RUNNING
     evaluation = {
         "images": int(state.diverged_at) if state.diverged_at >= 0 else state.images,
-        "state": _run_state(state, diverged).value,  # a plain text, as files keep it
+        "state": (RunState.DIVERGED if diverged else run_state).value,  # a plain text, as files keep it
         # a scheduler needs the keys of a diverged evaluation too
         **(dict.fromkeys(config.evaluation_keys, math.nan) if diverged else metrics),
         **state.statistics.means(),
@@ -158,12 +153,6 @@ def _evaluate(state: State, folder: Path, evaluations: list[dict[str, Any]]) -> 
     return evaluation
 
 
-def _run_state(state: State, diverged: bool) -> RunState:
-    if diverged:
-        return RunState.DIVERGED
-    return RunState.DONE if state.images >= state.config.n_images else RunState.RUNNING
-
-
 @contextmanager
 def tensor_float(on: bool) -> Iterator[None]:
     """Within it, products of 32-bit floats on CUDA are TensorFloat-32 ones or, as after it, not; torch's own default
@@ -173,10 +162,6 @@ def tensor_float(on: bool) -> Iterator[None]:
         yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-
-
-def _next_evaluation(config: Config, images: int) -> int:
-    return min((images // config.eval_every + 1) * config.eval_every, config.n_images)
 
 
 def _train_until(state: State, images: int, stop: Callable[[], bool]) -> bool:

@@ -26,11 +26,7 @@ nonsaturating = Loss(
     generator=lambda logits: softplus(-logits).mean(),
 )
 # the same game with G minimising log(1 - sigmoid(D(G(z)))) itself
-minimax = Loss(
-    real=nonsaturating.real,
-    fake=nonsaturating.fake,
-    generator=lambda logits: -softplus(logits).mean(),
-)
+minimax = Loss(real=nonsaturating.real, fake=nonsaturating.fake, generator=lambda logits: -softplus(logits).mean())
 # Lim and Ye 2017; Tran et al. 2017
 hinge = Loss(
     real=lambda logits: relu(1 - logits).mean(),

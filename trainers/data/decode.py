@@ -108,7 +108,12 @@ def _decode(source: ImageSource, resolution: int | None, center_crop: bool, asid
     def block(indices: range) -> np.ndarray:  # [n, C, H, W]
         pixels = [decode(index) for index in indices]
         for index, image in zip(indices, pixels, strict=True):
-            _require_equal_size(source, images, first, index, image)
+            if image.shape != first.shape:
+                sizes = [f"{array.shape[2]}x{array.shape[1]}" for array in (first, image)]
+                raise ValueError(
+                    f"dataset = {source.name!r}: images differ in size ({images.names[0]} is {sizes[0]}, "
+                    f"{images.names[index]} is {sizes[1]}); set resolution, the side in pixels to resize them to"
+                )
         return np.stack(pixels)
 
     aside.mkdir()
@@ -148,15 +153,6 @@ def _ahead(pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Iter
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
-
-
-def _require_equal_size(source: ImageSource, images: Images, first: np.ndarray, index: int, image: np.ndarray) -> None:
-    if image.shape != first.shape:
-        sizes = [f"{pixels.shape[2]}x{pixels.shape[1]}" for pixels in (first, image)]
-        raise ValueError(
-            f"dataset = {source.name!r}: images differ in size ({images.names[0]} is {sizes[0]}, {images.names[index]} "
-            f"is {sizes[1]}); set resolution, the side in pixels to resize them to"
-        )
 
 
 @contextmanager

@@ -57,7 +57,8 @@ def _real_statistics(data: Dataset, features: str, device: torch.device) -> dict
     if net.slow:
         log.info("taking %s features of %s training examples once", features, f"{len(data.examples):,}")
     keeps_features = _keeps_features(features)
-    is_kept = _drawn_once(len(data.examples), KID_REAL)
+    drawn = torch.randperm(len(data.examples), generator=stream(0, "kid reference"))[:KID_REAL]  # the same for all runs
+    is_kept = torch.zeros(len(data.examples), dtype=torch.bool).index_fill(0, drawn, True)
     kept, filled = torch.empty(0, 0), 0
     for indices in torch.arange(len(data.examples)).split(BATCH):
         batch = net.extract(data.scaled(indices).to(device))
@@ -70,13 +71,6 @@ def _real_statistics(data: Dataset, features: str, device: torch.device) -> dict
             filled += len(chosen)
     statistics = {"mean": moments.mean, "covariance": moments.covariance}
     return {**statistics, "features": kept} if keeps_features else statistics
-
-
-def _drawn_once(n: int, size: int) -> Tensor:
-    """Which of n examples are in a random subset of the size, the same for all runs: [n] bool."""
-    drawn = torch.zeros(n, dtype=torch.bool)
-    drawn[torch.randperm(n, generator=stream(0, "kid reference"))[:size]] = True
-    return drawn
 
 
 def _keeps_features(features: str) -> bool:

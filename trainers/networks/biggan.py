@@ -7,12 +7,10 @@ weights. Spectral norm is the Config's: the public code has it in all convolutio
 (those of G's batch norms included) and in D's embedding, and in no embedding of G.
 """
 
-import functools
-from collections.abc import Callable
 from typing import Literal
 
 from pydantic import NonNegativeInt, PositiveInt
-from torch import Tensor, nn
+from torch import nn
 
 from trainers.config import Config
 from trainers.networks.layers import ResidualDiscriminator, ResidualGenerator, down_blocks, image_side
@@ -26,17 +24,16 @@ D_HALVINGS = {16: 2, 32: 2, 64: 4}
 # Where attention in D is put: the sides of its feature maps by the public code's table, which at 32x32 calls the last
 # three 16 too, though they are 8x8. So attention = 16 follows every block there, and 8 none.
 D_ATTENTION = {16: (8, 8, 8, 8), 32: (16, 16, 16, 16), 64: (32, 16, 8, 4, 4)}
-INITS: dict[str, Callable[[Tensor], object]] = {
-    "N02": functools.partial(nn.init.normal_, std=0.02),
-    "ortho": nn.init.orthogonal_,
-}
 
 
 def initialize(network: nn.Module, init: str) -> None:
     """All weights N(0, 0.02) or orthogonal, those of embeddings and conditional batch norms too."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear | nn.Embedding):
-            INITS[init](module.weight)
+            if init == "ortho":
+                nn.init.orthogonal_(module.weight)
+            else:
+                nn.init.normal_(module.weight, std=0.02)
 
 
 def check_options(side: int, n_classes: int, latent: int, shared_dim: int, hierarchical: bool, attention: int) -> None:
