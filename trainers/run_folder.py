@@ -46,17 +46,14 @@ class Evaluation(BaseModel):
 def read_evaluations(run_dir: Path) -> list[dict[str, Any]]:
     """The evaluations on disk. Raises ValueError for a line that is no evaluation."""
     path = run_dir / "rows.jsonl"
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    return [_read_evaluation(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
-
-
-def _read_evaluation(line: bytes, place: str) -> dict[str, Any]:
-    try:
-        evaluation: dict[str, Any] = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place}: {error}") from None
-    check_evaluation(evaluation, place)
-    return evaluation
+    evaluations = []
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), 1):
+        try:
+            evaluations.append(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}, line {number}: {error}") from None
+        check_evaluation(evaluations[-1], f"{path}, line {number}")
+    return evaluations
 
 
 def check_evaluation(evaluation: dict[str, Any], place: str) -> None:

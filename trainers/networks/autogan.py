@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from trainers.config import Config
-from trainers.networks.layers import Generator, ResidualDiscriminator, down_blocks, image_head, image_side
+from trainers.networks.layers import Generator, ResidualDiscriminator, image_head, image_side
 from trainers.streams import seeded
 
 SIDES = (16, 32, 48)
@@ -91,7 +91,6 @@ def build(
         generator = AutoGANGenerator(shape, latent, g_width)
         generator.apply(initialize)
     with seeded(config.seed, "init of D"):
-        blocks = down_blocks(shape[0], [d_width] * 4, halvings=2, narrow=True)
-        discriminator = ResidualDiscriminator(blocks, d_width, n_classes, bias=False)
+        discriminator = ResidualDiscriminator(shape[0], [d_width] * 4, 2, n_classes, narrow=True, bias=False)
         discriminator.apply(initialize)
     return generator, discriminator

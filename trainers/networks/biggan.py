@@ -13,7 +13,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import nn
 
 from trainers.config import Config
-from trainers.networks.layers import ResidualDiscriminator, ResidualGenerator, down_blocks, image_side
+from trainers.networks.layers import ResidualDiscriminator, ResidualGenerator, image_side
 from trainers.streams import seeded
 
 # By side of the images. Channels in widths: of G before and after each block, of D after each block; and how many
@@ -89,7 +89,8 @@ def build(
     with seeded(config.seed, "init of D"):
         channels = [n * d_width for n in D_CHANNELS[side]]
         attended = [index for index, place in enumerate(D_ATTENTION[side]) if place == attention]
-        blocks = down_blocks(shape[0], channels, D_HALVINGS[side], narrow=False, attended=attended)
-        discriminator = ResidualDiscriminator(blocks, channels[-1], n_classes, bias=True)
+        discriminator = ResidualDiscriminator(
+            shape[0], channels, D_HALVINGS[side], n_classes, narrow=False, bias=True, attended=attended
+        )
         initialize(discriminator, init)
     return generator, discriminator

@@ -5,7 +5,7 @@ pfnet-research/sngan_projection), which BigGAN (ajbrock/BigGAN-PyTorch) and Auto
 """
 
 import itertools
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 import torch
 from torch import Tensor, cat, nn, zeros
@@ -194,35 +194,35 @@ class ResidualGenerator(Generator):
         return self.head(h)
 
 
-def down_blocks(
-    colours: int, channels: Sequence[int], halvings: int, *, narrow: bool, attended: Container[int] = ()
-) -> list[nn.Module]:
-    """Blocks of a residual discriminator, with `channels` after each; the first `halvings` of them halve the sides.
-
-    Inside, a block is as wide as what comes out, but for the first as what goes in if `narrow`. Self-attention follows
-    the blocks whose numbers, from 0, are `attended`.
-    """
-    blocks: list[nn.Module] = []
-    for index, (before, after) in enumerate(itertools.pairwise((colours, *channels))):
-        hidden = before if narrow and index else after
-        blocks.append(DownBlock(before, after, hidden=hidden, down=index < halvings, first=index == 0))
-        if index in attended:
-            blocks.append(SelfAttention(after))
-    return blocks
-
-
 class ResidualDiscriminator(nn.Module):
-    """x [N, C, R, R], labels [N] -> logits [N]: blocks, sum pooling to h [N, features], a linear layer.
+    """x [N, colours, R, R], labels [N] -> logits [N]: blocks, sum pooling to h [N, features], a linear layer.
 
-    With classes the projection <embedding(label), h> is added (Miyato and Koyama, "cGANs with Projection
-    Discriminator", ICLR 2018); with n_classes = 0 labels are ignored.
+    `channels` come out of the blocks, the first `halvings` of which halve the sides. Inside, a block is as wide as what
+    comes out or, if `narrow`, but for the first, as what goes in. Self-attention follows the blocks whose numbers, from
+    0, are `attended`. `bias` is that of the linear layer. With classes the projection <embedding(label), h> is added
+    (Miyato and Koyama, "cGANs with Projection Discriminator", ICLR 2018); with n_classes = 0 labels are ignored.
     """
 
-    def __init__(self, blocks: Iterable[nn.Module], features: int, n_classes: int, *, bias: bool) -> None:
+    def __init__(
+        self,
+        colours: int,
+        channels: Sequence[int],
+        halvings: int,
+        n_classes: int,
+        *,
+        narrow: bool,
+        bias: bool,
+        attended: Container[int] = (),
+    ) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*blocks)
-        self.linear = nn.Linear(features, 1, bias=bias)
-        self.embedding = nn.Embedding(n_classes, features) if n_classes else None
+        self.blocks = nn.Sequential()
+        for index, (before, after) in enumerate(itertools.pairwise((colours, *channels))):
+            hidden = before if narrow and index else after
+            self.blocks.append(DownBlock(before, after, hidden=hidden, down=index < halvings, first=index == 0))
+            if index in attended:
+                self.blocks.append(SelfAttention(after))
+        self.linear = nn.Linear(channels[-1], 1, bias=bias)
+        self.embedding = nn.Embedding(n_classes, channels[-1]) if n_classes else None
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         h = self.blocks(x).relu().sum((2, 3))  # [N, features]

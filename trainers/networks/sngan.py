@@ -16,14 +16,7 @@ from pydantic import Field, PositiveInt
 from torch import nn
 
 from trainers.config import Config
-from trainers.networks.layers import (
-    DownBlock,
-    ResidualDiscriminator,
-    ResidualGenerator,
-    UpBlock,
-    down_blocks,
-    image_side,
-)
+from trainers.networks.layers import DownBlock, ResidualDiscriminator, ResidualGenerator, UpBlock, image_side
 from trainers.streams import seeded
 
 EPSILON = 2e-5  # of batch norm: Chainer's default
@@ -71,7 +64,6 @@ def build(
         generator.apply(initialize)
     with seeded(config.seed, "init of D"):
         channels = [n * d_width // 2 for n in D_CHANNELS[side]]
-        blocks = down_blocks(shape[0], channels, D_HALVINGS[side], narrow=True)
-        discriminator = ResidualDiscriminator(blocks, channels[-1], n_classes, bias=False)
+        discriminator = ResidualDiscriminator(shape[0], channels, D_HALVINGS[side], n_classes, narrow=True, bias=False)
         discriminator.apply(initialize)
     return generator, discriminator

@@ -114,17 +114,25 @@ class Mapping(nn.Module):
         return x
 
 
-class StyledConv(nn.Module):
+class ModulatedConv(nn.Module):
+    """What StyledConv and ToImage have in common: style [N, I] of w [N, latent], 1 without w, weights and bias."""
+
+    def __init__(self, inputs: int, outputs: int, latent: int, kernel: int) -> None:
+        super().__init__()
+        self.style = equalized(nn.Linear(latent, inputs))
+        nn.init.ones_(self.style.bias)
+        self.conv = equalized(nn.Conv2d(inputs, outputs, kernel, bias=False))
+        self.bias = nn.Parameter(torch.zeros(outputs, 1, 1))
+
+
+class StyledConv(ModulatedConv):
     """x [N, I, H, W], w [N, latent], noise [N, pixels out] -> [N, O, H, W], with `up` [N, O, 2H, 2W].
 
     A modulated 3x3 convolution, noise of a trained strength that starts from 0, bias, leaky ReLU.
     """
 
     def __init__(self, inputs: int, outputs: int, latent: int, *, up: bool, noise: bool) -> None:
-        super().__init__()
-        self.style = style_of(latent, inputs)
-        self.conv = equalized(nn.Conv2d(inputs, outputs, 3, bias=False))
-        self.bias = nn.Parameter(torch.zeros(outputs, 1, 1))
+        super().__init__(inputs, outputs, latent, kernel=3)
         self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
         self.up = nn.Buffer(binomial(4), persistent=False) if up else None
 
@@ -135,24 +143,11 @@ class StyledConv(nn.Module):
         return activate(x + self.bias)
 
 
-class ToImage(nn.Module):
+class ToImage(ModulatedConv):
     """x [N, I, H, W], w [N, latent] -> [N, colours, H, W]: a modulated 1x1 convolution and no more."""
-
-    def __init__(self, inputs: int, colours: int, latent: int) -> None:
-        super().__init__()
-        self.style = style_of(latent, inputs)
-        self.conv = equalized(nn.Conv2d(inputs, colours, 1, bias=False))
-        self.bias = nn.Parameter(torch.zeros(colours, 1, 1))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         return modulated_conv2d(x, self.conv.weight, self.style(w), demodulate=False) + self.bias
-
-
-def style_of(latent: int, channels: int) -> nn.Linear:
-    """The layer that makes a style [N, channels] of w [N, latent]; without w it is 1."""
-    layer = equalized(nn.Linear(latent, channels))
-    nn.init.ones_(layer.bias)
-    return layer
 
 
 class SynthesisBlock(nn.Module):
@@ -168,7 +163,7 @@ class SynthesisBlock(nn.Module):
         convs = [] if first else [StyledConv(inputs, outputs, latent, up=True, noise=noise)]
         convs += [StyledConv(outputs, outputs, latent, up=False, noise=noise)]
         self.convs = nn.ModuleList(convs)
-        self.to_image = ToImage(outputs, colours, latent)
+        self.to_image = ToImage(outputs, colours, latent, kernel=1)
         self.noise_size = len(convs) * side**2 if noise else 0  # values for each sample
         self.taps = nn.Buffer(binomial(4), persistent=False)
 
