@@ -14,10 +14,8 @@ Gradients = tuple[Tensor, ...]  # one a parameter of D
 
 
 def adversarial_step(state: State) -> dict[str, Tensor]:
-    """One step; returns its statistics as 0-d tensors.
-
-    With `coop = joint` the last D update and the G update also carry Algorithm 1's two losses, with weight 1.
-    """
+    """One step; returns its statistics as 0-d tensors. With `coop = joint` the last D update and the G update also
+    carry Algorithm 1's two losses, with weight 1."""
     config = state.config
     joint = config.coop == "joint"
     for left in reversed(range(config.n_critic)):
@@ -88,10 +86,8 @@ def discriminator_update(state: State, real: Tensor, labels: Tensor, extra: Tens
 def _weighed(
     config: Config, aw: str, grads: tuple[Gradients, Gradients], scores: tuple[Tensor, Tensor]
 ) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """The real and the fake gradient summed with the weights of `aw`, a parameter each, and the weights' statistics.
-
-    Of the cases of Algorithm 1 the one taken is 1, so that running means are shares.
-    """
+    """The real and the fake gradient summed with the weights of `aw`, a parameter each, and the weights' statistics. Of
+    the cases of Algorithm 1 the one taken is 1, so that running means are shares."""
     if aw == "off":
         return [r + f for r, f in zip(*grads, strict=True)], {}
     weights = aw_weights(

@@ -94,10 +94,8 @@ def next_p(p: Tensor, mean_sign: Tensor, *, target: float, images: int, full: in
 
 
 def draw(names: tuple[str, ...], n: int, p: Tensor, rng: torch.Generator, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Parameters of all transformations for n images, [n] or [n, 2] each: 0 where one does not act.
-
-    Each of `names` acts with probability p, except that p is the probability of either rotation.
-    """
+    """Parameters of all transformations for n images, [n] or [n, 2] each: 0 where one does not act. Each of `names`
+    acts with probability p, except that p is the probability of either rotation."""
     chances = dict.fromkeys(names, p) | {name: 1 - (1 - p).sqrt() for name in names if name in ("turn", "second_turn")}
     drawn = {}
     for name, law in TRANSFORMATIONS.items():
@@ -116,10 +114,8 @@ def transform(x: Tensor, drawn: dict[str, Tensor]) -> Tensor:
 
 
 def blit(x: Tensor, mirror: Tensor, quarter_turns: Tensor) -> Tensor:
-    """x [N, C, H, W] mirrored, then turned about its centre, pixel by pixel; mirror and quarter_turns [N].
-
-    If H is not W, turned images are cropped and continued by reflection.
-    """
+    """x [N, C, H, W] mirrored, then turned about its centre, pixel by pixel; mirror and quarter_turns [N]. If H is not
+    W, turned images are cropped and continued by reflection."""
     channels, height, width = x.shape[1:]
     mirror, angle = mirror[:, None, None], quarter_turns[:, None, None] * (math.pi / 2)
     cos, sin = angle.cos().round(), angle.sin().round()
@@ -132,9 +128,7 @@ def blit(x: Tensor, mirror: Tensor, quarter_turns: Tensor) -> Tensor:
 
 def inverse_matrix(drawn: dict[str, Tensor], height: int, width: int) -> Tensor:
     """[N, 3, 3]: where a pixel of the warped image comes from; positions (right, down, 1) in pixels from the centre.
-
-    The last transformation is undone first, hence stands on the right.
-    """
+    The last transformation is undone first, hence stands on the right."""
     shift_x, shift_y = (drawn["shift"][:, 0] * width).round(), (drawn["shift"][:, 1] * height).round()
     drift_x, drift_y = drawn["drift"][:, 0] * width, drawn["drift"][:, 1] * height
     scale, stretch = drawn["scale"].exp2(), drawn["stretch"].exp2()
@@ -174,10 +168,8 @@ def warp(x: Tensor, inverse: Tensor) -> Tensor:
 
 
 def colour_matrix(drawn: dict[str, Tensor], channels: int) -> Tensor:
-    """[N, C, C]: contrast, luma flip, hue and saturation; for one channel the last two are the identity.
-
-    Luma is the projection on (1, 1, 1), the grey axis about which hues turn.
-    """
+    """[N, C, C]: contrast, luma flip, hue and saturation; for one channel the last two are the identity. Luma is the
+    projection on (1, 1, 1), the grey axis about which hues turn."""
     contrast, luma_flip = drawn["contrast"].exp2()[:, None, None], drawn["luma_flip"][:, None, None]
     hue, saturation = drawn["hue"][:, None, None], drawn["saturation"].exp2()[:, None, None]
     identity = torch.eye(channels, device=hue.device, dtype=hue.dtype)
@@ -202,10 +194,8 @@ def reflect(index: Tensor, side: int) -> Tensor:
 
 
 class _Sample(torch.autograd.Function):
-    """Bilinear sampling, linear in the image [N, C, H, W]; no gradient for the grid [N, H', W', 2].
-
-    torch's own can be differentiated twice only after 2.11 (pytorch/pytorch pull request 177487).
-    """
+    """Bilinear sampling, linear in the image [N, C, H, W]; no gradient for the grid [N, H', W', 2]. torch's own can be
+    differentiated twice only after 2.11 (pytorch/pytorch pull request 177487)."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, grid: Tensor) -> Tensor:

@@ -120,9 +120,7 @@ def _doubt_average(config: Config) -> None:
 
 def digests(config: Config) -> dict[str, str]:
     """The digests of a Config's data and feature weights, and of the user's own code in it, by the names of PROVENANCE.
-
-    Raises ValueError if one of them cannot be read.
-    """
+    Raises ValueError if one of them cannot be read."""
     found = {"data_digest": load_dataset(config).digest, "features_digest": load_features(config.feature_net).digest}
     return {**found, "own_code_digest": own} if (own := own_code_digest(config)) else found
 

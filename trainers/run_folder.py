@@ -130,10 +130,8 @@ def open_run(config: Config, run_dir: Path) -> None:
 
 
 def record_provenance(run_dir: Path, digests: dict[str, str], made_with: dict[str, str]) -> None:
-    """Write what the run is made with; code versions and machines that go on with it are added.
-
-    Raises ValueError if the digest of data or feature weights changed since the run began.
-    """
+    """Write what the run is made with; code versions and machines that go on with it are added. Raises ValueError if
+    the digest of data or feature weights changed since the run began."""
     held = read_provenance(run_dir)
     for name, digest in digests.items():
         if held.setdefault(name, digest) != digest:
@@ -160,10 +158,8 @@ def locked(run_dir: Path) -> Iterator[None]:
 
 @cache
 def code_version() -> str:
-    """Version of the package, and the commit where it runs from a git checkout; `+` marks uncommitted changes.
-
-    The environment variable GANABLATE_CODE_VERSION says it where the code was sent to another machine.
-    """
+    """Version of the package, and the commit where it runs from a git checkout; `+` marks uncommitted changes. The
+    environment variable GANABLATE_CODE_VERSION says it where the code was sent to another machine."""
     if told := os.environ.get("GANABLATE_CODE_VERSION"):
         return told
     home = Path(__file__).parent.parent

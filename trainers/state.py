@@ -32,10 +32,8 @@ PARTS = ("generator", "discriminator", "average", "opt_g", "opt_d")  # and by a 
 
 
 class Statistics:
-    """Running means of step statistics with a memory of about 100 steps, whatever the evaluation schedule is.
-
-    A statistic that no step reported for MEMORY steps is dropped, as the cooperative losses are after the switch.
-    """
+    """Running means of step statistics with a memory of about 100 steps, whatever the evaluation schedule is. A
+    statistic that no step reported for MEMORY steps is dropped, as the cooperative losses are after the switch."""
 
     MEMORY: float = 100
     DECAY = 1 - 1 / MEMORY
@@ -68,11 +66,8 @@ class Averages(Statistics):
 
 
 class State:
-    """A run between two steps.
-
-    `images` counts the real images shown to D so far, `steps` the steps (one G update each). Raises ValueError if the
-    data set, the backbone and the backbone's options do not fit together.
-    """
+    """A run between two steps. `images` counts the real images shown to D so far, `steps` the steps (one G update
+    each). Raises ValueError if the data set, the backbone and the backbone's options do not fit together."""
 
     def __init__(self, config: Config, device: torch.device) -> None:
         self.config = config
@@ -156,9 +151,7 @@ class State:
 
     def generate(self, purpose: str, labels: Tensor, *, perturbed: bool = False) -> Tensor:
         """G's samples [N, *shape] for the labels, from the source of this purpose and moment; the graph is kept.
-
-        `perturbed`: from the same source with zCR's noise.
-        """
+        `perturbed`: from the same source with zCR's noise."""
         inputs = self.generator_input(purpose, len(labels))
         if perturbed:
             z = inputs[:, : getattr(self.generator, "latent", None)]  # not the per-layer noise of some generators
@@ -245,11 +238,8 @@ class State:
 
 
 def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]:
-    """The generator and the discriminator of a Config.
-
-    Raises ValueError for options that its `build` does not take, if a conditional Config's data have no classes, and if
-    a user's own `build` raises or does not return two modules.
-    """
+    """The generator and the discriminator of a Config. Raises ValueError for options that its `build` does not take, if
+    a conditional Config's data have no classes, and if a user's own `build` raises or does not return two modules."""
     if config.conditional and data.n_classes < 2:
         raise ValueError(f"conditional = True needs classes, and dataset = {config.dataset!r} has none")
     build = resolve(BACKBONES, config.backbone, FunctionType)
@@ -283,11 +273,8 @@ def normalize(network: nn.Module, *, embeddings: bool) -> None:
 
 
 def update(optimizer: torch.optim.Optimizer, network: nn.Module, gradients: Sequence[Tensor]) -> None:
-    """One optimiser step along the given gradients, one a parameter.
-
-    Fused Adam reads parameter and gradient in their order in memory, which must be one: compiled networks and channels
-    stored last give others.
-    """
+    """One optimiser step along the given gradients, one a parameter. Fused Adam reads parameter and gradient in their
+    order in memory, which must be one: compiled networks and channels stored last give others."""
     for parameter, gradient in zip(network.parameters(), gradients, strict=True):
         alike = gradient.stride() == parameter.stride()
         parameter.grad = gradient if alike else torch.empty_like(parameter).copy_(gradient)

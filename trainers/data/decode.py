@@ -126,10 +126,8 @@ def _decode(source: ImageSource, resolution: int | None, center_crop: bool, asid
 
 
 def _write(path: Path, block: Callable[[range], np.ndarray], shape: tuple[int, ...]) -> Any:
-    """Write block(indices) after block as one array, never held as a whole; returns SHA-256 over the pixels.
-
-    The blocks are made in threads, since Pillow lets go of the interpreter's lock.
-    """
+    """Write block(indices) after block as one array, never held as a whole; returns SHA-256 over the pixels. The blocks
+    are made in threads, since Pillow lets go of the interpreter's lock."""
     content = hashlib.sha256()
     n = max(1, BLOCK // math.prod(shape[1:]))
     blocks = [range(start, min(start + n, shape[0])) for start in range(0, shape[0], n)]

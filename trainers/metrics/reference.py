@@ -33,10 +33,8 @@ class Reference(NamedTuple):
 
 @cache
 def reference(data: Dataset, features: str, device: torch.device, threads: int) -> Reference:
-    """Statistics of all training examples, taken once a process; sums depend on the number of threads.
-
-    Those of a slow feature net are taken once a machine: a file of the cache folder holds them.
-    """
+    """Statistics of all training examples, taken once a process; sums depend on the number of threads. Those of a slow
+    feature net are taken once a machine: a file of the cache folder holds them."""
     net = load_features(features)
     if not net.slow:
         statistics = _real_statistics(data, features, device)

@@ -20,10 +20,8 @@ CELLS = (("nearest", True), ("bilinear", True), ("nearest", False))  # upsamplin
 
 
 class Cell(nn.Module):
-    """x [N, C, H, H], skips of the cells before -> skip, out, both [N, C, 2H, 2H].
-
-    The 1x1 convolutions stand before the interpolations, with which they commute, at a quarter of the cost.
-    """
+    """x [N, C, H, H], skips of the cells before -> skip, out, both [N, C, 2H, 2H]. The 1x1 convolutions stand before
+    the interpolations, with which they commute, at a quarter of the cost."""
 
     def __init__(self, width: int, mode: str, n_skips: int, shortcut: bool) -> None:
         super().__init__()

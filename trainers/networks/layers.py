@@ -27,10 +27,8 @@ class Generator(nn.Module):
 
 
 def image_side(config: Config, shape: tuple[int, ...], fits: Callable[[int], bool], sides: str) -> int:
-    """The side R of images of shape (C, R, R); `sides` says in words which ones `fits` takes.
-
-    Raises ValueError for every other shape.
-    """
+    """The side R of images of shape (C, R, R); `sides` says in words which ones `fits` takes. Raises ValueError for
+    every other shape."""
     side = shape[-1]
     if len(shape) != 3 or shape[1] != side or not fits(side):
         hint = "; set resolution, to 32 say" if config.data_source.is_image_files else ""

@@ -28,10 +28,8 @@ D_HALVINGS = {16: 2, 32: 2, 48: 4}
 
 
 def initialize(module: nn.Module) -> None:
-    """Glorot's uniform weights, of gain sqrt 2 in the 3x3 convolutions of the blocks and 1 elsewhere; no offsets.
-
-    For `apply`, which visits a module after its children. Conditional batch norm has made its own.
-    """
+    """Glorot's uniform weights, of gain sqrt 2 in the 3x3 convolutions of the blocks and 1 elsewhere; no offsets. For
+    `apply`, which visits a module after its children. Conditional batch norm has made its own."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:

@@ -91,10 +91,8 @@ def modulated_conv2d(
 
 
 class Mapping(nn.Module):
-    """z [N, latent], labels [N] or both -> [N, width], through `depth` layers from inputs of mean square 1.
-
-    `latent` = 0 stands for no z, `n_classes` = 0 for no labels.
-    """
+    """z [N, latent], labels [N] or both -> [N, width], through `depth` layers from inputs of mean square 1. `latent` =
+    0 stands for no z, `n_classes` = 0 for no labels."""
 
     def __init__(self, latent: int, n_classes: int, width: int, depth: int) -> None:
         super().__init__()
@@ -126,10 +124,8 @@ class ModulatedConv(nn.Module):
 
 
 class StyledConv(ModulatedConv):
-    """x [N, I, H, W], w [N, latent], noise [N, pixels out] -> [N, O, H, W], with `up` [N, O, 2H, 2W].
-
-    A modulated 3x3 convolution, noise of a trained strength that starts from 0, bias, leaky ReLU.
-    """
+    """x [N, I, H, W], w [N, latent], noise [N, pixels out] -> [N, O, H, W], with `up` [N, O, 2H, 2W]. A modulated 3x3
+    convolution, noise of a trained strength that starts from 0, bias, leaky ReLU."""
 
     def __init__(self, inputs: int, outputs: int, latent: int, *, up: bool, noise: bool) -> None:
         super().__init__(inputs, outputs, latent, kernel=3)
@@ -151,10 +147,8 @@ class ToImage(ModulatedConv):
 
 
 class SynthesisBlock(nn.Module):
-    """One resolution of G: x [N, I, H, W] -> [N, O, 2H, 2W], and the image grown so far with it.
-
-    With `first` nothing is upsampled, and there is no image yet.
-    """
+    """One resolution of G: x [N, I, H, W] -> [N, O, 2H, 2W], and the image grown so far with it. With `first` nothing
+    is upsampled, and there is no image yet."""
 
     def __init__(
         self, inputs: int, outputs: int, side: int, colours: int, latent: int, *, first: bool, noise: bool
