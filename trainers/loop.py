@@ -74,11 +74,8 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
 
 @torch.no_grad()
 def dry_run(config: Config) -> dict[str, str]:
-    """The digests of a Config's data and feature weights.
-
-    Raises ValueError if its parts do not fit together, which includes what shows only once the networks and the feature
-    net have seen two examples, and if code of the user's own raises.
-    """
+    """The digests of a Config's data and feature weights. Raises ValueError if its parts do not fit together, which may
+    show only once networks and feature net have seen two examples, and if code of the user's own raises."""
     _doubt_average(config)
     net = load_features(config.feature_net)  # first, since the rest may take long
     state = State(config, torch.device("cpu"))
@@ -183,11 +180,8 @@ def _train_until(state: State, images: int, stop: Callable[[], bool]) -> bool:
 
 
 def _save(state: State, folder: Path, evaluations: list[dict[str, Any]]) -> None:
-    """Write what training goes on from, then the evaluations; an ended run keeps only its generators, to keep disks
-    small.
-
-    The checkpoint holds the evaluations too: it decides which count, and a crash between the two files repeats none.
-    """
+    """Write the checkpoint, then the evaluations; an ended run keeps only its generators. The checkpoint holds the
+    evaluations too: it decides which count, and a crash between the two files repeats none."""
     evaluation, key = evaluations[-1], state.config.metric
     best = min((each[key] for each in evaluations if math.isfinite(each[key])), default=None)
     weights = state.evaluated_generator.state_dict()
@@ -204,11 +198,8 @@ def _save(state: State, folder: Path, evaluations: list[dict[str, Any]]) -> None
 
 
 def _restore(state: State, folder: Path) -> list[dict[str, Any]]:
-    """The evaluations so far, with the state of the latest whole checkpoint, unless the run has ended.
-
-    Evaluations on disk are kept. If checkpoints are lost, training repeats up to the last one without evaluating again;
-    the numbers are the same.
-    """
+    """The evaluations so far, with the state of the latest whole checkpoint, unless the run has ended. If checkpoints
+    are lost, training repeats up to the last evaluation without evaluating again; the numbers are the same."""
     evaluations = read_evaluations(folder)
     if evaluations and evaluations[-1]["state"] != RunState.RUNNING:
         drop_checkpoints(folder)

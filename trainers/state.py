@@ -238,8 +238,8 @@ class State:
 
 
 def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]:
-    """The generator and the discriminator of a Config. Raises ValueError for options that its `build` does not take, if
-    a conditional Config's data have no classes, and if a user's own `build` raises or does not return two modules."""
+    """The generator and the discriminator of a Config. Raises ValueError for options that its `build` does not take,
+    for a conditional Config of data without classes, and if a user's own `build` raises or returns no two modules."""
     if config.conditional and data.n_classes < 2:
         raise ValueError(f"conditional = True needs classes, and dataset = {config.dataset!r} has none")
     build = resolve(BACKBONES, config.backbone, FunctionType)

@@ -69,11 +69,8 @@ class Meta(BaseModel):
 
 
 def open_images(source: ImageSource, resolution: int | None, center_crop: bool) -> Decoded:
-    """The images of a source at a resolution (None: as they are), decoded if they are not in the cache.
-
-    `center_crop`: the shorter side is resized and the centre cropped; else the image is stretched to a square. Raises
-    ValueError, naming the image, if one cannot be read, and if sizes differ without a resolution.
-    """
+    """The images of a source, decoded if they are not in the cache; resolution and crop as in Config. Raises
+    ValueError, naming the image, if one cannot be read, and if sizes differ without a resolution."""
     key = key_of(FORMAT, source.key, resolution, center_crop)
     folder = cache_folder() / "images" / key
     made_once(folder, lambda aside: _decode(source, resolution, center_crop, aside, folder))
@@ -183,11 +180,8 @@ def _pixels(image: Image.Image, mode: str, resolution: int | None, center_crop: 
         image = _eight_bits(image)
     image = image.convert(mode)
     if resolution is not None:
-        width, height = image.size
-        side = min(width, height)
-        centre = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
-        box = centre if center_crop else None
-        image = image.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box)
+        resize = ImageOps.fit if center_crop else Image.Image.resize
+        image = resize(image, (resolution, resolution), Image.Resampling.LANCZOS)
     return np.ascontiguousarray(np.atleast_3d(np.asarray(image)).transpose(2, 0, 1))
 
 

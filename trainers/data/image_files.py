@@ -18,11 +18,8 @@ MAX_BYTES = 2**28  # of an image file in a zip: a few bytes there can claim to b
 
 
 def from_folder(name: str) -> ImageSource:
-    """`folder:PATH`: the images below PATH; folders at its top are classes. Raises ValueError if there are none.
-
-    So ImageNet is given by the folder of its training split, whose folders are its classes. FFHQ's folders of a
-    thousand images (00000/, 01000/, ...) count as classes too, harmless where networks are not conditional.
-    """
+    """`folder:PATH`: the images below PATH; folders at its top are classes (those of FFHQ too, harmless where networks
+    are not conditional). Raises ValueError if there are none."""
     root = _path(name)
     try:
         found = sorted(_below(root))

@@ -77,11 +77,8 @@ def build(
     d_width: PositiveInt = 128,
     latent: PositiveInt = 128,
 ) -> tuple[AutoGANGenerator, ResidualDiscriminator]:
-    """`g_width` and `d_width` channels in G and D, z of `latent` dimensions; G starts at an eighth of the side.
-
-    Raises ValueError unless shape is (C, R, R) with R 16, 32 or 48, and for n_classes > 0: the search was for an
-    unconditional generator.
-    """
+    """`g_width` and `d_width` channels in G and D, z of `latent` dimensions. Raises ValueError unless shape is (C, R,
+    R) with R 16, 32 or 48, and for n_classes > 0: the search was for an unconditional generator."""
     if n_classes:
         raise ValueError(f"backbone = 'autogan' is unconditional: it takes n_classes = 0, not {n_classes}")
     image_side(config, shape, SIDES.__contains__, "of side 16, 32 or 48")
