@@ -38,11 +38,8 @@ def adversarial_step(state: State) -> dict[str, Tensor]:
 
 
 def discriminator_update(state: State, real: Tensor, labels: Tensor, extra: Tensor | None) -> dict[str, Tensor]:
-    """One update of D along w_real r + w_fake f + the gradients of the regularizers and of `extra`.
-
-    aw weighs the two adversarial gradients alone, as published; "off" is the weights (1, 1) on the same path. A lazy
-    regularizer has an update of its own after it.
-    """
+    """One update of D along w_real r + w_fake f + the gradients of the regularizers and of `extra`; lazy regularizers
+    have updates of their own after it. aw weighs the two adversarial gradients alone, as published."""
     config, critic = state.config, state.critic("augmentation", labels)
     with torch.no_grad():
         fake = state.generate("z", labels)

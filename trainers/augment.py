@@ -84,12 +84,8 @@ def augment(x: Tensor, p: Tensor, rng: torch.Generator, pipe: str = "bgc") -> Te
 
 
 def next_p(p: Tensor, mean_sign: Tensor, *, target: float, images: int, full: int) -> Tensor:
-    """p after `images` more real images: up if mean sign D(real) exceeds the target, else down; all 0-d tensors.
-
-    p goes from 0 to 1 within `full` images. The public constants are target 0.6, an adjustment every 4 minibatches and
-    full 500,000. p stays in [0, 1]: below 0 and above 1 nothing would change but the time it takes to come back (the
-    public source lets it rise above 1).
-    """
+    """p after `images` more real images: up if mean sign D(real) exceeds the target, else down; all 0-d tensors. p goes
+    from 0 to 1 within `full` images, and no further: only the way back would be longer (as in the public source)."""
     return (p + (mean_sign - target).sign() * (images / full)).clamp(0, 1)
 
 
@@ -143,11 +139,8 @@ def inverse_matrix(drawn: dict[str, Tensor], height: int, width: int) -> Tensor:
 
 
 def warp(x: Tensor, inverse: Tensor) -> Tensor:
-    """x [N, C, H, W], continued by reflection without end, under the maps whose inverses [N, 3, 3] are given.
-
-    Upsampled, sampled bilinearly where the pixels come from, downsampled: without the finer grid each warp would
-    blur. The identity returns x bit for bit.
-    """
+    """x [N, C, H, W], continued by reflection without end, under the maps whose inverses [N, 3, 3] are given; the
+    identity returns x bit for bit. Sampled on a grid twice as fine, without which each warp would blur."""
     height, width = x.shape[2:]
     assert min(height, width) > 1, "a side of one pixel has no reflection"
     fine = _upsampling(height, x.dtype, x.device) @ (x @ _upsampling(width, x.dtype, x.device).T)

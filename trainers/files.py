@@ -33,8 +33,7 @@ def write_atomically(path: Path, write: Any) -> None:
 
 def save_tensors(path: Path, content: Any) -> None:
     """torch.save, atomically; loaded with weights_only=True."""
-    held = tensor_bytes(content)
-    write_atomically(path, lambda file: file.write(held))
+    write_atomically(path, lambda file: file.write(tensor_bytes(content)))
 
 
 def tensor_bytes(content: Any) -> memoryview:

@@ -43,7 +43,8 @@ def from_zip(name: str) -> ImageSource:
     _require_some(name, entries)
     found = sorted(entries)
     key = [(image, entries[image].file_size, entries[image].CRC) for image in found]
-    around = _folder_around(found)
+    top = {image.partition("/")[0] + "/" for image in found}
+    around = top.pop() if len(top) == 1 and all("/" in image for image in found) else ""
 
     def opened(index: int) -> Image.Image:
         entry = entries[found[index]]
@@ -123,12 +124,6 @@ def _require_some(name: str, found: Iterable[str]) -> None:
             f"dataset = {name!r}: there is no image in it; .png, .jpg, .webp, .gif, .bmp and other files that Pillow "
             f"reads are images"
         )
-
-
-def _folder_around(names: list[str]) -> str:
-    """The one top folder, with its slash, that holds all of the paths; "" if there is none."""
-    top = {name.partition("/")[0] + "/" for name in names}
-    return top.pop() if len(top) == 1 and all("/" in name for name in names) else ""
 
 
 def _labelled(name: str, names: list[str], opened: Callable[[int], Image.Image]) -> Images:

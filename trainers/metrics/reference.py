@@ -57,18 +57,14 @@ def _real_statistics(data: Dataset, features: str, device: torch.device) -> dict
     keeps_features = _keeps_features(features)
     drawn = torch.randperm(len(data.examples), generator=stream(0, "kid reference"))[:KID_REAL]  # the same for all runs
     is_kept = torch.zeros(len(data.examples), dtype=torch.bool).index_fill(0, drawn, True)
-    kept, filled = torch.empty(0, 0), 0
+    kept = []
     for indices in torch.arange(len(data.examples)).split(BATCH):
         batch = net.extract(data.scaled(indices).to(device))
         moments.update(batch)
         if keeps_features:
-            chosen = batch.cpu()[is_kept[indices]]
-            if kept.numel() == 0:  # at once: pieces would be held twice while they are joined
-                kept = chosen.new_empty(int(is_kept.sum()), *chosen.shape[1:])
-            kept[filled : filled + len(chosen)] = chosen
-            filled += len(chosen)
+            kept.append(batch.cpu()[is_kept[indices]])
     statistics = {"mean": moments.mean, "covariance": moments.covariance}
-    return {**statistics, "features": kept} if keeps_features else statistics
+    return {**statistics, "features": torch.cat(kept)} if keeps_features else statistics
 
 
 def _keeps_features(features: str) -> bool:

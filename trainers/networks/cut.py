@@ -156,11 +156,8 @@ def build(
     d_layers: PositiveInt = 3,
     projection: PositiveInt = 256,
 ) -> tuple[ResnetGenerator, PatchDiscriminator]:
-    """G of `width` channels at full resolution and residual `blocks`, D of `d_width` channels and `d_layers`.
-
-    Raises ValueError if the data set has no domain A, the images are not square with a side that 4 divides and D's
-    layers leave something of, or G has no such `nce_layers`.
-    """
+    """G of `width` channels at full resolution and residual `blocks`, D of `d_width` channels and `d_layers`. Raises
+    ValueError for data without domain A, sides that G or D cannot halve, and `nce_layers` that G lacks."""
     pair = load_dataset(config).pair
     if pair is None:
         raise ValueError(f"backbone = 'cut' translates images, and dataset = {config.dataset!r} has no domain A")
