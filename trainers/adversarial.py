@@ -10,8 +10,6 @@ from trainers.probes import angles, logits_after, logits_before
 from trainers.regularizers import penalties
 from trainers.state import State, gradients, update
 
-Gradients = tuple[Tensor, ...]  # one a parameter of D
-
 
 def adversarial_step(state: State) -> dict[str, Tensor]:
     """One step; returns its statistics as 0-d tensors. With `coop = joint` the last D update and the G update also
@@ -81,7 +79,7 @@ def discriminator_update(state: State, real: Tensor, labels: Tensor, extra: Tens
 
 
 def _weighed(
-    config: Config, aw: str, grads: tuple[Gradients, Gradients], scores: tuple[Tensor, Tensor]
+    config: Config, aw: str, grads: tuple[tuple[Tensor, ...], tuple[Tensor, ...]], scores: tuple[Tensor, Tensor]
 ) -> tuple[list[Tensor], dict[str, Tensor]]:
     """The real and the fake gradient summed with the weights of `aw`, a parameter each, and the weights' statistics. Of
     the cases of Algorithm 1 the one taken is 1, so that running means are shares."""

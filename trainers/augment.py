@@ -73,7 +73,6 @@ def augment(x: Tensor, p: Tensor, rng: torch.Generator, pipe: str = "bgc") -> Te
     `p` is a 0-d tensor in [0, 1], `rng` a stream, both on x's device. The stream gives the same numbers whatever p
     and the pipe are. What no transformation acts on is returned bit for bit: at p = 0 all of x. The cost does not
     depend on p, since no number is read back from the device. Colours may leave [-1, 1], as in the public source.
-
     Raises ValueError for an unknown pipe, or channels other than 1 (without hue and saturation) or 3.
     """
     if pipe not in PIPES:
@@ -84,8 +83,8 @@ def augment(x: Tensor, p: Tensor, rng: torch.Generator, pipe: str = "bgc") -> Te
 
 
 def next_p(p: Tensor, mean_sign: Tensor, *, target: float, images: int, full: int) -> Tensor:
-    """p after `images` more real images: up if mean sign D(real) exceeds the target, else down; all 0-d tensors. p goes
-    from 0 to 1 within `full` images, and no further: only the way back would be longer (as in the public source)."""
+    """p after `images` more real images: up if mean sign D(real) exceeds the target, else down; all 0-d tensors. From 0
+    to 1 in `full` images, and no further, where only the way back would grow (the public source goes beyond 1)."""
     return (p + (mean_sign - target).sign() * (images / full)).clamp(0, 1)
 
 

@@ -45,7 +45,6 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
     a checkpoint, before it is yielded; those of an earlier process are yielded again first, and training goes on from
     there, bit-identical on the same machine but for the time fields. Once `stop()`, which is asked before each step, is
     true, a checkpoint is written and no more evaluations come. Uses CUDA where there is a device.
-
     Raises ValueError if the parts of the config do not fit, or the folder holds a run of another.
     """
     folder = Path(run_dir)
@@ -205,8 +204,7 @@ def _restore(state: State, folder: Path) -> list[dict[str, Any]]:
         drop_checkpoints(folder)
         return evaluations
     try:
-        saved = load_checkpoint(folder, state.device)
-        if saved:
+        if saved := load_checkpoint(folder, state.device):
             state.load_state_dict(saved)
     except OSError:
         raise

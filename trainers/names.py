@@ -185,8 +185,8 @@ def _kid(config: Any) -> str:
 
 
 def _energy(config: Any) -> str:
-    sides = f"{config.eval_samples:,} generated points and {REAL_POINTS:,} fresh ones of {config.dataset}"
-    return f"energy distance of {sides}"
+    real = f"{REAL_POINTS:,} fresh ones of {config.dataset}"
+    return f"energy distance of {config.eval_samples:,} generated points and {real}"
 
 
 def _modes(config: Any) -> str:

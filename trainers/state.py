@@ -214,8 +214,7 @@ class State:
         self.diverged_at = torch.where(bad & (self.diverged_at < 0), self.images, self.diverged_at)
 
     def has_finite_parameters(self) -> bool:
-        networks = [self.generator, self.discriminator]
-        return all(bool(p.isfinite().all()) for network in networks for p in network.parameters())
+        return all(bool(p.isfinite().all()) for net in (self.generator, self.discriminator) for p in net.parameters())
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, as tensors and plain values."""

@@ -14,10 +14,8 @@ from trainers.streams import stream
 
 def mean_distance(x: Tensor, y: Tensor) -> float:
     """Mean Euclidean distance over all pairs of x [n, d] and y [m, d], in float64."""
-    sums = [
-        torch.cdist(part, y.double(), compute_mode="donot_use_mm_for_euclid_dist").sum()
-        for part in x.double().split(BATCH)
-    ]
+    x, y = x.double(), y.double()
+    sums = [torch.cdist(part, y, compute_mode="donot_use_mm_for_euclid_dist").sum() for part in x.split(BATCH)]
     return float(torch.stack(sums).sum()) / (len(x) * len(y))
 
 

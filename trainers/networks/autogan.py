@@ -15,7 +15,6 @@ from trainers.config import Config
 from trainers.networks.layers import Generator, ResidualDiscriminator, image_head, image_side
 from trainers.streams import seeded
 
-SIDES = (16, 32, 48)
 CELLS = (("nearest", True), ("bilinear", True), ("nearest", False))  # upsampling, and whether there is a shortcut
 
 
@@ -81,7 +80,7 @@ def build(
     R) with R 16, 32 or 48, and for n_classes > 0: the search was for an unconditional generator."""
     if n_classes:
         raise ValueError(f"backbone = 'autogan' is unconditional: it takes n_classes = 0, not {n_classes}")
-    image_side(config, shape, SIDES.__contains__, "of side 16, 32 or 48")
+    image_side(config, shape, (16, 32, 48).__contains__, "of side 16, 32 or 48")
     with seeded(config.seed, "init of G"):
         generator = AutoGANGenerator(shape, latent, g_width)
         generator.apply(initialize)

@@ -74,9 +74,8 @@ def build(
     `shared_dim` > 0: one class embedding of so many dimensions serves all batch norms of G through linear layers; 0:
     each has its own (the public CIFAR settings). `hierarchical`: each block gets a piece of z too. `attention`: the
     side of the feature maps that get self-attention, 0: none (the public code's default is 64, which at 64x64 acts in
-    G alone; of D see D_ATTENTION). `init`: of all weights. With n_classes = 0, which the public code does not have,
-    batch norm is plain and D has no projection. Raises ValueError unless shape is (C, R, R) with R 16, 32 or 64, and
-    for options that do not fit together.
+    G alone; of D see D_ATTENTION). `init`: of all weights. The public code has no n_classes = 0. Raises ValueError
+    unless shape is (C, R, R) with R 16, 32 or 64, and for options that do not fit together.
     """
     side = image_side(config, shape, G_CHANNELS.__contains__, "of side 16, 32 or 64")
     check_options(side, n_classes, latent, shared_dim, hierarchical, attention)

@@ -79,7 +79,7 @@ def build(
 ) -> tuple[DCGANGenerator, DCGANDiscriminator]:
     """`width` channels at half the resolution, z of `latent` dimensions, `d_norm` after D's inner convolutions. Raises
     ValueError unless shape is (C, R, R) with R a power of two from 16."""
-    image_side(config, shape, lambda side: side >= 16 and side.bit_count() == 1, "with a power-of-two side from 16")
+    image_side(config, shape, lambda r: r >= 16 and r.bit_count() == 1, "with a power-of-two side from 16")
     with seeded(config.seed, "init of G"):
         generator = DCGANGenerator(shape, latent, width)
     with seeded(config.seed, "init of D"):

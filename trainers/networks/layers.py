@@ -142,9 +142,9 @@ def image_head(channels: int, colours: int, eps: float = 1e-5) -> nn.Sequential:
 class ResidualGenerator(Generator):
     """z [N, latent], labels [N] -> x [N, C, R, R] in [-1, 1], with `channels` before the first block and after each.
 
-    The batch norms are conditioned on the label or, with shared_dim, on its embedding, to which `hierarchical` adds a
-    piece of z for each block; the first piece makes the start. They are plain ones if n_classes is 0. `attention` is
-    the side of the feature maps that get self-attention, 0: none.
+    BigGAN's; with `eps` alone, which is batch norm's, it is SN-GAN's. The batch norms are conditioned on the label or,
+    with shared_dim, on its embedding, to which `hierarchical` adds a piece of z for each block; the first piece makes
+    the start. They are plain if n_classes is 0. `attention`: the side of the feature maps that get it, 0: none.
     """
 
     def __init__(

@@ -314,12 +314,9 @@ def build(
     z and w of `latent` dimensions with `mapping_layers` between them. At most `max_channels` and at most 16384 s / side
     channels, where s is `g_scale` in G and `d_scale` in D: CoopInit's s, 1/4 in its base model, 1 in StyleGAN2-ADA at
     32x32 and 256x256. `mbstd_group` samples share a minibatch deviation in D, 0: none do. `noise` on all layers of G.
-
     Raises ValueError unless shape is (C, R, R) with R a power of two from 8, and for a scale that leaves no channel.
     """
-    side = image_side(
-        config, shape, lambda side: side >= 8 and side.bit_count() == 1, "with a power-of-two side from 8"
-    )
+    side = image_side(config, shape, lambda r: r >= 8 and r.bit_count() == 1, "with a power-of-two side from 8")
     for name, scale in (("g_scale", g_scale), ("d_scale", d_scale)):
         if 16384 * scale < side:
             least = side / 16384
