@@ -1,11 +1,9 @@
 """The adversarial step: n_critic updates of D, weighed by aw-loss and regularized, then one update of G."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from trainers.awloss import AwWeights, aw_weights
+from trainers.awloss import aw_weights
 from trainers.config import Config
 from trainers.coopinit import cooperate
 from trainers.probes import angles, logits_after, logits_before
@@ -14,10 +12,8 @@ from trainers.state import State, gradients, update
 
 
 def adversarial_step(state: State) -> dict[str, Tensor]:
-    """One step; returns its statistics as 0-d tensors.
-
-    With `coop = joint` the last D update and the G update also carry Algorithm 1's two losses, with weight 1.
-    """
+    """One step; returns its statistics as 0-d tensors. With `coop = joint` the last D update and the G update also
+    carry Algorithm 1's two losses, with weight 1."""
     config = state.config
     joint = config.coop == "joint"
     for left in reversed(range(config.n_critic)):
@@ -40,31 +36,28 @@ def adversarial_step(state: State) -> dict[str, Tensor]:
 
 
 def discriminator_update(state: State, real: Tensor, labels: Tensor, extra: Tensor | None) -> dict[str, Tensor]:
-    """One update of D along w_real r + w_fake f + the gradients of the regularizers and of `extra`.
-
-    aw weighs the two adversarial gradients alone, as published; "off" is the weights (1, 1) on the same path. A lazy
-    regularizer has an update of its own after it.
-    """
+    """One update of D along w_real r + w_fake f + the gradients of the regularizers and of `extra`; lazy regularizers
+    have updates of their own after it. aw weighs the two adversarial gradients alone, as published."""
     config, critic = state.config, state.critic("augmentation", labels)
     with torch.no_grad():
         fake = state.generate("z", labels)
     real_logits, fake_logits = critic(real), critic(fake)
     real_loss, fake_loss = state.loss.real(real_logits), state.loss.fake(fake_logits)
-    real_grads, fake_grads = (gradients(loss, state.discriminator) for loss in (real_loss, fake_loss))
-    real_score, fake_score = real_logits.detach().sigmoid().mean(), fake_logits.detach().sigmoid().mean()
+    grads = gradients(real_loss, state.discriminator), gradients(fake_loss, state.discriminator)
+    scores = real_logits.detach().sigmoid().mean(), fake_logits.detach().sigmoid().mean()
     statistics = {
         "loss_real": real_loss.detach(),
         "loss_fake": fake_loss.detach(),
         "logit_real": real_logits.detach().mean(),
         "logit_fake": fake_logits.detach().mean(),
-        "score_real": real_score,
-        "score_fake": fake_score,
+        "score_real": scores[0],
+        "score_fake": scores[1],
     }
-    total, told = _weighed(config, config.aw, real_grads, fake_grads, real_score, fake_score)
+    total, told = _weighed(config, config.aw, grads, scores)
     statistics |= told
     if config.probe != "none":
-        step, told = _weighed(config, config.probe, real_grads, fake_grads, real_score, fake_score)
-        told |= angles(step, real_grads, fake_grads) | logits_before(real_logits, fake_logits)
+        step, told = _weighed(config, config.probe, grads, scores)
+        told |= angles(step, *grads) | logits_before(real_logits, fake_logits)
         told |= logits_after(state, step, real, fake, labels)
         state.probed.update(told)
 
@@ -86,32 +79,21 @@ def discriminator_update(state: State, real: Tensor, labels: Tensor, extra: Tens
 
 
 def _weighed(
-    config: Config,
-    aw: str,
-    real_grads: Sequence[Tensor],
-    fake_grads: Sequence[Tensor],
-    real_score: Tensor,
-    fake_score: Tensor,
+    config: Config, aw: str, grads: tuple[tuple[Tensor, ...], tuple[Tensor, ...]], scores: tuple[Tensor, Tensor]
 ) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """The gradients summed with the weights of `aw`, a parameter each, and the weights' statistics."""
+    """The real and the fake gradient summed with the weights of `aw`, a parameter each, and the weights' statistics. Of
+    the cases of Algorithm 1 the one taken is 1, so that running means are shares."""
     if aw == "off":
-        return [r + f for r, f in zip(real_grads, fake_grads, strict=True)], {}
+        return [r + f for r, f in zip(*grads, strict=True)], {}
     weights = aw_weights(
-        real_grads,
-        fake_grads,
-        real_score,
-        fake_score,
+        *grads,
+        *scores,
         alpha1=config.aw_alpha1,
         alpha2=config.aw_alpha2,
         delta=config.aw_delta,
         epsilon=config.aw_epsilon,
         normalized=aw == "normalized",
     )
-    total = [weights.w_real * r + weights.w_fake * f for r, f in zip(real_grads, fake_grads, strict=True)]
-    return total, _aw_statistics(weights)
-
-
-def _aw_statistics(weights: AwWeights) -> dict[str, Tensor]:
-    """Weights, cosine and, for each case of Algorithm 1, 1 if it was taken: its running mean is the case's share."""
+    total = [weights.w_real * r + weights.w_fake * f for r, f in zip(*grads, strict=True)]
     cases = {f"aw_case_{case}": (weights.case == case).float() for case in range(1, 6)}
-    return {"aw_w_real": weights.w_real, "aw_w_fake": weights.w_fake, "aw_cosine": weights.cosine, **cases}
+    return total, {"aw_w_real": weights.w_real, "aw_w_fake": weights.w_fake, "aw_cosine": weights.cosine, **cases}

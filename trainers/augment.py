@@ -73,7 +73,6 @@ def augment(x: Tensor, p: Tensor, rng: torch.Generator, pipe: str = "bgc") -> Te
     `p` is a 0-d tensor in [0, 1], `rng` a stream, both on x's device. The stream gives the same numbers whatever p
     and the pipe are. What no transformation acts on is returned bit for bit: at p = 0 all of x. The cost does not
     depend on p, since no number is read back from the device. Colours may leave [-1, 1], as in the public source.
-
     Raises ValueError for an unknown pipe, or channels other than 1 (without hue and saturation) or 3.
     """
     if pipe not in PIPES:
@@ -84,20 +83,14 @@ def augment(x: Tensor, p: Tensor, rng: torch.Generator, pipe: str = "bgc") -> Te
 
 
 def next_p(p: Tensor, mean_sign: Tensor, *, target: float, images: int, full: int) -> Tensor:
-    """p after `images` more real images: up if mean sign D(real) exceeds the target, else down; all 0-d tensors.
-
-    p goes from 0 to 1 within `full` images. The public constants are target 0.6, an adjustment every 4 minibatches and
-    full 500,000. p stays in [0, 1]: below 0 and above 1 nothing would change but the time it takes to come back (the
-    public source lets it rise above 1).
-    """
+    """p after `images` more real images: up if mean sign D(real) exceeds the target, else down; all 0-d tensors. From 0
+    to 1 in `full` images, and no further, where only the way back would grow (the public source goes beyond 1)."""
     return (p + (mean_sign - target).sign() * (images / full)).clamp(0, 1)
 
 
 def draw(names: tuple[str, ...], n: int, p: Tensor, rng: torch.Generator, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Parameters of all transformations for n images, [n] or [n, 2] each: 0 where one does not act.
-
-    Each of `names` acts with probability p, except that p is the probability of either rotation.
-    """
+    """Parameters of all transformations for n images, [n] or [n, 2] each: 0 where one does not act. Each of `names`
+    acts with probability p, except that p is the probability of either rotation."""
     chances = dict.fromkeys(names, p) | {name: 1 - (1 - p).sqrt() for name in names if name in ("turn", "second_turn")}
     drawn = {}
     for name, law in TRANSFORMATIONS.items():
@@ -116,10 +109,8 @@ def transform(x: Tensor, drawn: dict[str, Tensor]) -> Tensor:
 
 
 def blit(x: Tensor, mirror: Tensor, quarter_turns: Tensor) -> Tensor:
-    """x [N, C, H, W] mirrored, then turned about its centre, pixel by pixel; mirror and quarter_turns [N].
-
-    If H is not W, turned images are cropped and continued by reflection.
-    """
+    """x [N, C, H, W] mirrored, then turned about its centre, pixel by pixel; mirror and quarter_turns [N]. If H is not
+    W, turned images are cropped and continued by reflection."""
     channels, height, width = x.shape[1:]
     mirror, angle = mirror[:, None, None], quarter_turns[:, None, None] * (math.pi / 2)
     cos, sin = angle.cos().round(), angle.sin().round()
@@ -132,9 +123,7 @@ def blit(x: Tensor, mirror: Tensor, quarter_turns: Tensor) -> Tensor:
 
 def inverse_matrix(drawn: dict[str, Tensor], height: int, width: int) -> Tensor:
     """[N, 3, 3]: where a pixel of the warped image comes from; positions (right, down, 1) in pixels from the centre.
-
-    The last transformation is undone first, hence stands on the right.
-    """
+    The last transformation is undone first, hence stands on the right."""
     shift_x, shift_y = (drawn["shift"][:, 0] * width).round(), (drawn["shift"][:, 1] * height).round()
     drift_x, drift_y = drawn["drift"][:, 0] * width, drawn["drift"][:, 1] * height
     scale, stretch = drawn["scale"].exp2(), drawn["stretch"].exp2()
@@ -149,11 +138,8 @@ def inverse_matrix(drawn: dict[str, Tensor], height: int, width: int) -> Tensor:
 
 
 def warp(x: Tensor, inverse: Tensor) -> Tensor:
-    """x [N, C, H, W], continued by reflection without end, under the maps whose inverses [N, 3, 3] are given.
-
-    Upsampled, sampled bilinearly where the pixels come from, downsampled: without the finer grid each warp would
-    blur. The identity returns x bit for bit.
-    """
+    """x [N, C, H, W], continued by reflection without end, under the maps whose inverses [N, 3, 3] are given; the
+    identity returns x bit for bit. Sampled on a grid twice as fine, without which each warp would blur."""
     height, width = x.shape[2:]
     assert min(height, width) > 1, "a side of one pixel has no reflection"
     fine = _upsampling(height, x.dtype, x.device) @ (x @ _upsampling(width, x.dtype, x.device).T)
@@ -174,10 +160,8 @@ def warp(x: Tensor, inverse: Tensor) -> Tensor:
 
 
 def colour_matrix(drawn: dict[str, Tensor], channels: int) -> Tensor:
-    """[N, C, C]: contrast, luma flip, hue and saturation; for one channel the last two are the identity.
-
-    Luma is the projection on (1, 1, 1), the grey axis about which hues turn.
-    """
+    """[N, C, C]: contrast, luma flip, hue and saturation; for one channel the last two are the identity. Luma is the
+    projection on (1, 1, 1), the grey axis about which hues turn."""
     contrast, luma_flip = drawn["contrast"].exp2()[:, None, None], drawn["luma_flip"][:, None, None]
     hue, saturation = drawn["hue"][:, None, None], drawn["saturation"].exp2()[:, None, None]
     identity = torch.eye(channels, device=hue.device, dtype=hue.dtype)
@@ -202,10 +186,8 @@ def reflect(index: Tensor, side: int) -> Tensor:
 
 
 class _Sample(torch.autograd.Function):
-    """Bilinear sampling, linear in the image [N, C, H, W]; no gradient for the grid [N, H', W', 2].
-
-    torch's own can be differentiated twice only after 2.11 (pytorch/pytorch pull request 177487).
-    """
+    """Bilinear sampling, linear in the image [N, C, H, W]; no gradient for the grid [N, H', W', 2]. torch's own can be
+    differentiated twice only after 2.11 (pytorch/pytorch pull request 177487)."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, grid: Tensor) -> Tensor:
@@ -226,10 +208,7 @@ class _Spread(torch.autograd.Function):
         ctx.save_for_backward(grid)
         image = grad.new_empty(shape)  # tells the shape; its values would matter to the grid's gradient alone
         bilinear, zeros = 0, 0
-        spread: Tensor = torch.ops.aten.grid_sampler_2d_backward(
-            grad, image, grid, bilinear, zeros, True, (True, False)
-        )[0]
-        return spread
+        return torch.ops.aten.grid_sampler_2d_backward(grad, image, grid, bilinear, zeros, True, (True, False))[0]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:

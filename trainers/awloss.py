@@ -41,11 +41,9 @@ def aw_weights(
     the gradients is obtuse, 1 and 3 go orthogonally to the other gradient (Theorem 2; exact for epsilon = 0). A
     gradient of zero counts as orthogonal, so that 1 and 3 have those steps too.
     """
-    real = torch.cat([g.reshape(-1) for g in real_grads])
-    fake = torch.cat([g.reshape(-1) for g in fake_grads])
+    real, fake = (torch.cat([g.reshape(-1) for g in gradients]) for gradients in (real_grads, fake_grads))
     tiny = torch.finfo(real.dtype).tiny ** 0.5  # guards a division by zero and nothing else
-    real_norm = torch.linalg.vector_norm(real).clamp_min(tiny)
-    fake_norm = torch.linalg.vector_norm(fake).clamp_min(tiny)
+    real_norm, fake_norm = (torch.linalg.vector_norm(gradient).clamp_min(tiny) for gradient in (real, fake))
     cosine = torch.dot(real / real_norm, fake / fake_norm)
     obtuse = cosine <= 0
 
@@ -55,10 +53,9 @@ def aw_weights(
     case = torch.where(favour_real, torch.where(obtuse, 1, 2), torch.where(favour_fake, torch.where(obtuse, 3, 4), 5))
 
     # Before scaling, in units of the favoured gradient: 1 for it, and for the other -cosine, 0 or 1.
-    other = torch.where(obtuse, -cosine, torch.zeros_like(cosine))
-    one = torch.ones_like(cosine)
-    u_real = torch.where(favour_fake, other, one)
-    u_fake = torch.where(favour_real, other, one)
+    other = torch.where(obtuse, -cosine, 0)
+    u_real = torch.where(favour_fake, other, 1)
+    u_fake = torch.where(favour_real, other, 1)
     if normalized:
         w_real, w_fake = u_real / real_norm, u_fake / fake_norm
     else:  # -<r, f> / |f|^2 = -cosine |r| / |f|

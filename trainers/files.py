@@ -33,8 +33,7 @@ def write_atomically(path: Path, write: Any) -> None:
 
 def save_tensors(path: Path, content: Any) -> None:
     """torch.save, atomically; loaded with weights_only=True."""
-    held = tensor_bytes(content)
-    write_atomically(path, lambda file: file.write(held))
+    write_atomically(path, lambda file: file.write(tensor_bytes(content)))
 
 
 def tensor_bytes(content: Any) -> memoryview:
@@ -83,11 +82,9 @@ def key_of(*parts: Any) -> str:
 
 
 def made_once(path: Path, make: Callable[[Path], None]) -> Path:
-    """The path, a file or folder of the cache, made by make(aside) and renamed, unless it is there.
-
-    Of processes that ask at once, on one machine or file system, one makes it and the others wait. Nothing is left
-    behind if `make` raises. Raises ValueError if the cache folder cannot be written.
-    """
+    """The path, a file or folder of the cache, made by make(aside) and renamed, unless it is there. Of processes that
+    ask at once one makes it and the others wait. Nothing is left behind if `make` raises. Raises ValueError if the
+    cache folder cannot be written."""
     if path.exists():
         return path
     aside = path.with_name(path.name + ".tmp")
@@ -129,16 +126,13 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def waiting_lock(path: Path, timeout: float = -1) -> Iterator[None]:
-    """Hold a lock file, which the kernel frees when a process dies; whoever asks meanwhile waits.
-
-    Raises TimeoutError after `timeout` seconds (-1: never), and ValueError on a file system without locks: a file that
-    only stands for a lock would stay locked after a kill.
-    """
+    """Hold a lock file, which the kernel frees when a process dies; whoever asks meanwhile waits. Raises TimeoutError
+    after `timeout` seconds (-1: never), and ValueError on a file system without locks."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the soft lock, which is refused below
+            warnings.simplefilter("ignore")  # of the soft lock, which would outlive a kill and is refused below
             lock.acquire(timeout)
     except (NotImplementedError, OSError) as error:
         if isinstance(error, NotImplementedError) or error.errno == errno.ENOSYS:

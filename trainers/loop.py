@@ -45,7 +45,6 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
     a checkpoint, before it is yielded; those of an earlier process are yielded again first, and training goes on from
     there, bit-identical on the same machine but for the time fields. Once `stop()`, which is asked before each step, is
     true, a checkpoint is written and no more evaluations come. Uses CUDA where there is a device.
-
     Raises ValueError if the parts of the config do not fit, or the folder holds a run of another.
     """
     folder = Path(run_dir)
@@ -60,25 +59,22 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
         yield from evaluations
         while not evaluations or evaluations[-1]["state"] == RunState.RUNNING:
             started = time.perf_counter()
-            images = _next_evaluation(config, evaluations[-1]["images"]) if evaluations else 0
+            last = evaluations[-1]["images"] if evaluations else -config.eval_every
+            images = min((last // config.eval_every + 1) * config.eval_every, config.n_images)
             with tensor_float(config.precision == "tf32"):
                 reached = _train_until(state, images, stop)
+            state.seconds += time.perf_counter() - started
             if not reached:
-                state.seconds += time.perf_counter() - started
                 save_checkpoint(folder, {**state.state_dict(), "rows": evaluations})
                 return
-            state.seconds += time.perf_counter() - started
             evaluations.append(_evaluate(state, folder, evaluations))
             yield evaluations[-1]
 
 
 @torch.no_grad()
 def dry_run(config: Config) -> dict[str, str]:
-    """The digests of a Config's data and feature weights.
-
-    Raises ValueError if its parts do not fit together, which includes what shows only once the networks and the feature
-    net have seen two examples, and if code of the user's own raises.
-    """
+    """The digests of a Config's data and feature weights. Raises ValueError if its parts do not fit together, which may
+    show only once networks and feature net have seen two examples, and if code of the user's own raises."""
     _doubt_average(config)
     net = load_features(config.feature_net)  # first, since the rest may take long
     state = State(config, torch.device("cpu"))
@@ -113,23 +109,15 @@ def _doubt_average(config: Config) -> None:
         untrained = 0.5 ** (max(0, config.n_images - config.ema_start) / config.ema_halflife)
         if untrained > UNTRAINED:
             logger.warning(
-                "ema_halflife = %g is long beside n_images = %d: %.0f%% of the average that is scored is the untrained "
-                "generator; ema_ramp = 0.05 would shorten it",
-                config.ema_halflife,
-                config.n_images,
-                100 * untrained,
+                f"ema_halflife = {config.ema_halflife:g} is long beside n_images = {config.n_images}: {untrained:.0%} "
+                f"of the average that is scored is the untrained generator; ema_ramp = 0.05 would shorten it"
             )
 
 
 def digests(config: Config) -> dict[str, str]:
     """The digests of a Config's data and feature weights, and of the user's own code in it, by the names of PROVENANCE.
-
-    Raises ValueError if one of them cannot be read.
-    """
-    found = {
-        "data_digest": load_dataset(config).digest,
-        "features_digest": load_features(config.feature_net).digest,
-    }
+    Raises ValueError if one of them cannot be read."""
+    found = {"data_digest": load_dataset(config).digest, "features_digest": load_features(config.feature_net).digest}
     return {**found, "own_code_digest": own} if (own := own_code_digest(config)) else found
 
 
@@ -143,9 +131,10 @@ def _evaluate(state: State, folder: Path, evaluations: list[dict[str, Any]]) -> 
         metrics |= compute((score for score in config.scores.values() if score.takes == "state"), state)
         save_samples(state, folder / "samples" / f"{state.images:012d}.png")
     diverged = not metrics or not all(map(math.isfinite, metrics.values()))
+    run_state = RunState.DONE if state.images >= config.n_images else RunState.RUNNING
     evaluation = {
         "images": int(state.diverged_at) if state.diverged_at >= 0 else state.images,
-        "state": _run_state(state, diverged).value,  # a plain text, as files keep it
+        "state": (RunState.DIVERGED if diverged else run_state).value,  # a plain text, as files keep it
         # a scheduler needs the keys of a diverged evaluation too
         **(dict.fromkeys(config.evaluation_keys, math.nan) if diverged else metrics),
         **state.statistics.means(),
@@ -158,12 +147,6 @@ def _evaluate(state: State, folder: Path, evaluations: list[dict[str, Any]]) -> 
     return evaluation
 
 
-def _run_state(state: State, diverged: bool) -> RunState:
-    if diverged:
-        return RunState.DIVERGED
-    return RunState.DONE if state.images >= state.config.n_images else RunState.RUNNING
-
-
 @contextmanager
 def tensor_float(on: bool) -> Iterator[None]:
     """Within it, products of 32-bit floats on CUDA are TensorFloat-32 ones or, as after it, not; torch's own default
@@ -173,10 +156,6 @@ def tensor_float(on: bool) -> Iterator[None]:
         yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-
-
-def _next_evaluation(config: Config, images: int) -> int:
-    return min((images // config.eval_every + 1) * config.eval_every, config.n_images)
 
 
 def _train_until(state: State, images: int, stop: Callable[[], bool]) -> bool:
@@ -200,11 +179,8 @@ def _train_until(state: State, images: int, stop: Callable[[], bool]) -> bool:
 
 
 def _save(state: State, folder: Path, evaluations: list[dict[str, Any]]) -> None:
-    """Write what training goes on from, then the evaluations; an ended run keeps only its generators, to keep disks
-    small.
-
-    The checkpoint holds the evaluations too: it decides which count, and a crash between the two files repeats none.
-    """
+    """Write the checkpoint, then the evaluations; an ended run keeps only its generators. The checkpoint holds the
+    evaluations too: it decides which count, and a crash between the two files repeats none."""
     evaluation, key = evaluations[-1], state.config.metric
     best = min((each[key] for each in evaluations if math.isfinite(each[key])), default=None)
     weights = state.evaluated_generator.state_dict()
@@ -221,18 +197,14 @@ def _save(state: State, folder: Path, evaluations: list[dict[str, Any]]) -> None
 
 
 def _restore(state: State, folder: Path) -> list[dict[str, Any]]:
-    """The evaluations so far, with the state of the latest whole checkpoint, unless the run has ended.
-
-    Evaluations on disk are kept. If checkpoints are lost, training repeats up to the last one without evaluating again;
-    the numbers are the same.
-    """
+    """The evaluations so far, with the state of the latest whole checkpoint, unless the run has ended. If checkpoints
+    are lost, training repeats up to the last evaluation without evaluating again; the numbers are the same."""
     evaluations = read_evaluations(folder)
     if evaluations and evaluations[-1]["state"] != RunState.RUNNING:
         drop_checkpoints(folder)
         return evaluations
     try:
-        saved = load_checkpoint(folder, state.device)
-        if saved:
+        if saved := load_checkpoint(folder, state.device):
             state.load_state_dict(saved)
     except OSError:
         raise

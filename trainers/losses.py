@@ -26,11 +26,7 @@ nonsaturating = Loss(
     generator=lambda logits: softplus(-logits).mean(),
 )
 # the same game with G minimising log(1 - sigmoid(D(G(z)))) itself
-minimax = Loss(
-    real=nonsaturating.real,
-    fake=nonsaturating.fake,
-    generator=lambda logits: -softplus(logits).mean(),
-)
+minimax = Loss(real=nonsaturating.real, fake=nonsaturating.fake, generator=lambda logits: -softplus(logits).mean())
 # Lim and Ye 2017; Tran et al. 2017
 hinge = Loss(
     real=lambda logits: relu(1 - logits).mean(),
@@ -39,9 +35,7 @@ hinge = Loss(
 )
 # Arjovsky et al. 2017; needs gp_weight, or another hold on D's slope
 wasserstein = Loss(
-    real=lambda logits: -logits.mean(),
-    fake=lambda logits: logits.mean(),
-    generator=lambda logits: -logits.mean(),
+    real=lambda logits: -logits.mean(), fake=lambda logits: logits.mean(), generator=lambda logits: -logits.mean()
 )
 # Mao et al. 2017, targets 1 and 0. aw-loss' scores are sigmoids of these logits: a perfect D scores real data
 # sigmoid(1) = 0.73, so that the published alpha2 = 0.75 is hardly reached

@@ -32,5 +32,4 @@ def first_error(error: ValidationError, allowed: Iterable[str] = ()) -> str:
 def printable(value: object) -> str:
     """A text in one line: each white space a space, other characters that print nothing, or drive a terminal, as Python
     would write them."""
-    characters = (" " if c.isspace() else c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
-    return "".join(characters)
+    return "".join(" " if c.isspace() else c if c.isprintable() else ascii(c)[1:-1] for c in str(value))

@@ -185,8 +185,8 @@ def _kid(config: Any) -> str:
 
 
 def _energy(config: Any) -> str:
-    sides = f"{config.eval_samples:,} generated points and {REAL_POINTS:,} fresh ones of {config.dataset}"
-    return f"energy distance of {sides}"
+    real = f"{REAL_POINTS:,} fresh ones of {config.dataset}"
+    return f"energy distance of {config.eval_samples:,} generated points and {real}"
 
 
 def _modes(config: Any) -> str:
@@ -198,9 +198,10 @@ BOTH: Final = ("final", "best")
 # fmt: off
 SCORES = {
     "fid": Score("FID", True, 2, "trainers.metrics.fid:fid", when=BOTH, protocol=_fid),
-    "inception_score": Score("IS", False, 2, "trainers.metrics.inception_score:inception_score", "features", "logits",
+    "inception_score": Score("IS", False, 2, "trainers.metrics.inception:inception_score", "features", "logits",
         BOTH, "is", ("inception_score_std",), SCORE_SPLITS, lambda _: f"IS is the mean over {SCORE_SPLITS} parts"),
-    "kid": Score("KID", True, 5, "trainers.metrics.kid:kid", "features", "logits", also=("kid_std",), protocol=_kid),
+    "kid": Score(
+        "KID", True, 5, "trainers.metrics.inception:kid", "features", "logits", also=("kid_std",), protocol=_kid),
     "energy_distance": Score(
         "energy distance", True, 4, "trainers.metrics.points:energy", "samples", "points", BOTH, protocol=_energy),
     "modes": Score("modes covered", False, 2, "trainers.metrics.points:modes", "samples", "points", protocol=_modes),

@@ -22,10 +22,8 @@ def angles(step: Sequence[Tensor], real: Sequence[Tensor], fake: Sequence[Tensor
     """Angles between three gradients of D: its step, the real loss, the fake loss (5.1). One tensor a parameter.
 
     Per pair 1.0 if above 90 degrees (`real_fake_obtuse`), and a one-hot histogram in bins of 10 degrees
-    (`angle_real_fake_000` to `_180`), as 0-d tensors.
-
-    A gradient that vanished (`real_vanished`, `fake_vanished`), as that of the hinge loss does once all of a batch is
-    beyond the margin, counts as orthogonal to the others, as in aw-loss's weights.
+    (`angle_real_fake_000` to `_180`), as 0-d tensors. A gradient that vanished (`real_vanished`, `fake_vanished`), as
+    the hinge loss's does once a batch is beyond the margin, counts as orthogonal to the others, as in aw-loss.
     """
     s, r, f = (torch.cat([g.reshape(-1) for g in gradients]) for gradients in (step, real, fake))
     measured = {"real_vanished": (~r.any()).float(), "fake_vanished": (~f.any()).float()}

@@ -4,17 +4,16 @@ The building block of StyleGAN2's up- and down-sampling (`upfirdn2d` in NVlabs/s
 linear, and differentiable any number of times.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 
-def binomial(n: int, *, device: torch.device | None = None) -> Tensor:
+def binomial(n: int) -> Tensor:
     """The n taps (1, 3, 3, 1)/8 and their like: a row of Pascal's triangle that sums to 1."""
-    taps = torch.ones(1, device=device)
-    for _ in range(n - 1):
-        taps = (pad(taps, (1, 0)) + pad(taps, (0, 1))) / 2
-    return taps
+    return torch.tensor([math.comb(n - 1, k) / 2 ** (n - 1) for k in range(n)])
 
 
 def resample(

@@ -46,17 +46,14 @@ class Evaluation(BaseModel):
 def read_evaluations(run_dir: Path) -> list[dict[str, Any]]:
     """The evaluations on disk. Raises ValueError for a line that is no evaluation."""
     path = run_dir / "rows.jsonl"
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    return [_read_evaluation(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
-
-
-def _read_evaluation(line: bytes, place: str) -> dict[str, Any]:
-    try:
-        evaluation: dict[str, Any] = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place}: {error}") from None
-    check_evaluation(evaluation, place)
-    return evaluation
+    evaluations = []
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), 1):
+        try:
+            evaluations.append(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}, line {number}: {error}") from None
+        check_evaluation(evaluations[-1], f"{path}, line {number}")
+    return evaluations
 
 
 def check_evaluation(evaluation: dict[str, Any], place: str) -> None:
@@ -133,10 +130,8 @@ def open_run(config: Config, run_dir: Path) -> None:
 
 
 def record_provenance(run_dir: Path, digests: dict[str, str], made_with: dict[str, str]) -> None:
-    """Write what the run is made with; code versions and machines that go on with it are added.
-
-    Raises ValueError if the digest of data or feature weights changed since the run began.
-    """
+    """Write what the run is made with; code versions and machines that go on with it are added. Raises ValueError if
+    the digest of data or feature weights changed since the run began."""
     held = read_provenance(run_dir)
     for name, digest in digests.items():
         if held.setdefault(name, digest) != digest:
@@ -163,10 +158,8 @@ def locked(run_dir: Path) -> Iterator[None]:
 
 @cache
 def code_version() -> str:
-    """Version of the package, and the commit where it runs from a git checkout; `+` marks uncommitted changes.
-
-    The environment variable GANABLATE_CODE_VERSION says it where the code was sent to another machine.
-    """
+    """Version of the package, and the commit where it runs from a git checkout; `+` marks uncommitted changes. The
+    environment variable GANABLATE_CODE_VERSION says it where the code was sent to another machine."""
     if told := os.environ.get("GANABLATE_CODE_VERSION"):
         return told
     home = Path(__file__).parent.parent

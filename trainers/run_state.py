@@ -6,20 +6,13 @@ from enum import StrEnum
 class RunState(StrEnum):
     """State of a run. Its value stands in evaluations, run folders, tags and tables; it compares equal to that text."""
 
-    MISSING = "missing"
-    """Not begun."""
-    RUNNING = "running"
-    """A process is making it now."""
-    INTERRUPTED = "interrupted"
-    """Begun, and held by nobody: it goes on from its checkpoint."""
-    DONE = "done"
-    """It reached its budget."""
-    DIVERGED = "diverged"
-    """A loss or a weight was not finite, or a logit too large."""
-    STOPPED = "stopped"
-    """A scheduler ended it."""
-    FAILED = "failed"
-    """An error ended it."""
+    MISSING = "missing"  # not begun
+    RUNNING = "running"  # a process is making it now
+    INTERRUPTED = "interrupted"  # begun, and held by nobody: it goes on from its checkpoint
+    DONE = "done"  # it reached its budget
+    DIVERGED = "diverged"  # a loss or a weight was not finite, or a logit too large
+    STOPPED = "stopped"  # a scheduler ended it
+    FAILED = "failed"  # an error ended it
 
     @property
     def has_ended(self) -> bool:

@@ -27,13 +27,13 @@ from trainers.streams import seeded, stream
 from trainers.user_code import guard_user_code, resolve
 
 MAX_LOGIT = 1e4  # a mean |D(x)| beyond it counts as diverged
+PLAIN = ("images", "steps", "seconds", "diverged_at", "ada_p", "signs")  # what a checkpoint holds of a State as it is
+PARTS = ("generator", "discriminator", "average", "opt_g", "opt_d")  # and by a state_dict of its own
 
 
 class Statistics:
-    """Running means of step statistics with a memory of about 100 steps, whatever the evaluation schedule is.
-
-    A statistic that no step reported for MEMORY steps is dropped, as the cooperative losses are after the switch.
-    """
+    """Running means of step statistics with a memory of about 100 steps, whatever the evaluation schedule is. A
+    statistic that no step reported for MEMORY steps is dropped, as the cooperative losses are after the switch."""
 
     MEMORY: float = 100
     DECAY = 1 - 1 / MEMORY
@@ -66,11 +66,8 @@ class Averages(Statistics):
 
 
 class State:
-    """A run between two steps.
-
-    `images` counts the real images shown to D so far, `steps` the steps (one G update each). Raises ValueError if the
-    data set, the backbone and the backbone's options do not fit together.
-    """
+    """A run between two steps. `images` counts the real images shown to D so far, `steps` the steps (one G update
+    each). Raises ValueError if the data set, the backbone and the backbone's options do not fit together."""
 
     def __init__(self, config: Config, device: torch.device) -> None:
         self.config = config
@@ -150,14 +147,11 @@ class State:
 
     def generator_input(self, purpose: str, n: int) -> Tensor:
         """n inputs of G, noise or images of domain A: those of this purpose and moment."""
-        inputs: Tensor = self.generator.sample_source(n, self.rng(purpose))
-        return inputs
+        return self.generator.sample_source(n, self.rng(purpose))
 
     def generate(self, purpose: str, labels: Tensor, *, perturbed: bool = False) -> Tensor:
         """G's samples [N, *shape] for the labels, from the source of this purpose and moment; the graph is kept.
-
-        `perturbed`: from the same source with zCR's noise.
-        """
+        `perturbed`: from the same source with zCR's noise."""
         inputs = self.generator_input(purpose, len(labels))
         if perturbed:
             z = inputs[:, : getattr(self.generator, "latent", None)]  # not the per-layer noise of some generators
@@ -220,51 +214,31 @@ class State:
         self.diverged_at = torch.where(bad & (self.diverged_at < 0), self.images, self.diverged_at)
 
     def has_finite_parameters(self) -> bool:
-        networks = [self.generator, self.discriminator]
-        return all(bool(p.isfinite().all()) for network in networks for p in network.parameters())
+        return all(bool(p.isfinite().all()) for net in (self.generator, self.discriminator) for p in net.parameters())
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, as tensors and plain values."""
         return {
-            "images": self.images,
-            "steps": self.steps,
-            "seconds": self.seconds,
-            "diverged_at": self.diverged_at,
-            "ada_p": self.ada_p,
-            "signs": self.signs,
-            "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "average": self.average.state_dict() if self.average else None,
-            "opt_g": self.opt_g.state_dict(),
-            "opt_d": self.opt_d.state_dict(),
+            **{name: getattr(self, name) for name in PLAIN},
+            **{name: None if (part := getattr(self, name)) is None else part.state_dict() for name in PARTS},
             "statistics": vars(self.statistics),
             "probed": vars(self.probed),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from what state_dict gave."""
-        self.images = saved["images"]
-        self.steps = saved["steps"]
-        self.seconds = saved["seconds"]
-        self.diverged_at = saved["diverged_at"]
-        self.ada_p = saved["ada_p"]
-        self.signs = saved["signs"]
-        self.generator.load_state_dict(saved["generator"])
-        self.discriminator.load_state_dict(saved["discriminator"])
-        if self.average:
-            self.average.load_state_dict(saved["average"])
-        self.opt_g.load_state_dict(saved["opt_g"])
-        self.opt_d.load_state_dict(saved["opt_d"])
+        for name in PLAIN:
+            setattr(self, name, saved[name])
+        for name in PARTS:
+            if (part := getattr(self, name)) is not None:
+                part.load_state_dict(saved[name])
         vars(self.statistics).update(saved["statistics"])
         vars(self.probed).update(saved.get("probed", {}))  # checkpoints of earlier versions have none
 
 
 def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]:
-    """The generator and the discriminator of a Config.
-
-    Raises ValueError for options that its `build` does not take, if a conditional Config's data have no classes, and if
-    a user's own `build` raises or does not return two modules.
-    """
+    """The generator and the discriminator of a Config. Raises ValueError for options that its `build` does not take,
+    for a conditional Config of data without classes, and if a user's own `build` raises or returns no two modules."""
     if config.conditional and data.n_classes < 2:
         raise ValueError(f"conditional = True needs classes, and dataset = {config.dataset!r} has none")
     build = resolve(BACKBONES, config.backbone, FunctionType)
@@ -298,11 +272,8 @@ def normalize(network: nn.Module, *, embeddings: bool) -> None:
 
 
 def update(optimizer: torch.optim.Optimizer, network: nn.Module, gradients: Sequence[Tensor]) -> None:
-    """One optimiser step along the given gradients, one a parameter.
-
-    Fused Adam reads parameter and gradient in their order in memory, which must be one: compiled networks and channels
-    stored last give others.
-    """
+    """One optimiser step along the given gradients, one a parameter. Fused Adam reads parameter and gradient in their
+    order in memory, which must be one: compiled networks and channels stored last give others."""
     for parameter, gradient in zip(network.parameters(), gradients, strict=True):
         alike = gradient.stride() == parameter.stride()
         parameter.grad = gradient if alike else torch.empty_like(parameter).copy_(gradient)

@@ -47,10 +47,8 @@ def resolve(table: Mapping[str, Any], name: str, kind: type = object) -> Any:
 
 
 def built_by(field: str, table: Mapping[str, Any], name: str, kind: type) -> Any:
-    """What the function that a name stands for, as a Config field's value, returns.
-
-    Raises ValueError if that is not of the kind, or the function is a user's own and raises.
-    """
+    """What the function that a name stands for, as a Config field's value, returns. Raises ValueError if that is not of
+    the kind, or the function is a user's own and raises."""
     function = resolve(table, name, FunctionType)
     with guard_user_code(field, name, table):
         made = function()
@@ -125,10 +123,8 @@ def refuse_namesakes() -> None:
 
 
 def load_file(path: Path) -> ModuleType:
-    """Run a user's file. Its folder is where it finds modules of its own, after ours.
-
-    Raises ValueError, with the line, for whatever goes wrong in it.
-    """
+    """Run a user's file. Its folder is where it finds modules of its own, after ours. Raises ValueError, with the line,
+    for whatever goes wrong in it."""
     if not path.is_file():
         raise ValueError(f"file {path} does not exist")
     folder = str(path.resolve().parent)

@@ -1,1 +1,1 @@
-"""Embedded data and weights, and the script that made them."""
+"""Embedded data and weights; benchmarks/make_assets.py makes them."""

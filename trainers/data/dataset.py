@@ -50,9 +50,6 @@ class Dataset:
             )
         if not 0 <= int(self.labels.min()) <= int(self.labels.max()) < self.n_classes:
             raise ValueError(f"a data set's labels should lie in 0..n_classes - 1, and n_classes is {self.n_classes}")
-        self._check_pair()
-
-    def _check_pair(self) -> None:
         for name, part in self.pair._asdict().items() if self.pair else ():
             if part.shape != self.shape or part.examples.dtype != self.examples.dtype:
                 raise ValueError(

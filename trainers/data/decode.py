@@ -69,11 +69,8 @@ class Meta(BaseModel):
 
 
 def open_images(source: ImageSource, resolution: int | None, center_crop: bool) -> Decoded:
-    """The images of a source at a resolution (None: as they are), decoded if they are not in the cache.
-
-    `center_crop`: the shorter side is resized and the centre cropped; else the image is stretched to a square. Raises
-    ValueError, naming the image, if one cannot be read, and if sizes differ without a resolution.
-    """
+    """The images of a source, decoded if they are not in the cache; resolution and crop as in Config. Raises
+    ValueError, naming the image, if one cannot be read, and if sizes differ without a resolution."""
     key = key_of(FORMAT, source.key, resolution, center_crop)
     folder = cache_folder() / "images" / key
     made_once(folder, lambda aside: _decode(source, resolution, center_crop, aside, folder))
@@ -108,7 +105,12 @@ def _decode(source: ImageSource, resolution: int | None, center_crop: bool, asid
     def block(indices: range) -> np.ndarray:  # [n, C, H, W]
         pixels = [decode(index) for index in indices]
         for index, image in zip(indices, pixels, strict=True):
-            _require_equal_size(source, images, first, index, image)
+            if image.shape != first.shape:
+                sizes = [f"{array.shape[2]}x{array.shape[1]}" for array in (first, image)]
+                raise ValueError(
+                    f"dataset = {source.name!r}: images differ in size ({images.names[0]} is {sizes[0]}, "
+                    f"{images.names[index]} is {sizes[1]}); set resolution, the side in pixels to resize them to"
+                )
         return np.stack(pixels)
 
     aside.mkdir()
@@ -121,10 +123,8 @@ def _decode(source: ImageSource, resolution: int | None, center_crop: bool, asid
 
 
 def _write(path: Path, block: Callable[[range], np.ndarray], shape: tuple[int, ...]) -> Any:
-    """Write block(indices) after block as one array, never held as a whole; returns SHA-256 over the pixels.
-
-    The blocks are made in threads, since Pillow lets go of the interpreter's lock.
-    """
+    """Write block(indices) after block as one array, never held as a whole; returns SHA-256 over the pixels. The blocks
+    are made in threads, since Pillow lets go of the interpreter's lock."""
     content = hashlib.sha256()
     n = max(1, BLOCK // math.prod(shape[1:]))
     blocks = [range(start, min(start + n, shape[0])) for start in range(0, shape[0], n)]
@@ -148,15 +148,6 @@ def _ahead(pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Iter
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
-
-
-def _require_equal_size(source: ImageSource, images: Images, first: np.ndarray, index: int, image: np.ndarray) -> None:
-    if image.shape != first.shape:
-        sizes = [f"{pixels.shape[2]}x{pixels.shape[1]}" for pixels in (first, image)]
-        raise ValueError(
-            f"dataset = {source.name!r}: images differ in size ({images.names[0]} is {sizes[0]}, {images.names[index]} "
-            f"is {sizes[1]}); set resolution, the side in pixels to resize them to"
-        )
 
 
 @contextmanager
@@ -189,11 +180,8 @@ def _pixels(image: Image.Image, mode: str, resolution: int | None, center_crop: 
         image = _eight_bits(image)
     image = image.convert(mode)
     if resolution is not None:
-        width, height = image.size
-        side = min(width, height)
-        centre = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
-        box = centre if center_crop else None
-        image = image.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box)
+        resize = ImageOps.fit if center_crop else Image.Image.resize
+        image = resize(image, (resolution, resolution), Image.Resampling.LANCZOS)
     return np.ascontiguousarray(np.atleast_3d(np.asarray(image)).transpose(2, 0, 1))
 
 

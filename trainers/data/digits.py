@@ -23,10 +23,8 @@ def digits() -> Dataset:
 
 
 def digits_outlines() -> Dataset:
-    """Digits to outlines, unpaired: 499 digits, outlines of 498 others, for testing 400 and 400; no digit is in two.
-
-    An outline is the morphological gradient over 3x3 pixels. [498, 1, 16, 16]
-    """
+    """Digits to outlines, unpaired: 499 digits, outlines of 498 others, for testing 400 and 400; no digit is in two. An
+    outline is the morphological gradient over 3x3 pixels. [498, 1, 16, 16]"""
     images = digits().examples
     outlines = torch.from_numpy(morphological_gradient(images.numpy(), size=(1, 1, 3, 3)))
 

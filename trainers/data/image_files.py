@@ -18,11 +18,8 @@ MAX_BYTES = 2**28  # of an image file in a zip: a few bytes there can claim to b
 
 
 def from_folder(name: str) -> ImageSource:
-    """`folder:PATH`: the images below PATH; folders at its top are classes. Raises ValueError if there are none.
-
-    So ImageNet is given by the folder of its training split, whose folders are its classes. FFHQ's folders of a
-    thousand images (00000/, 01000/, ...) count as classes too, harmless where networks are not conditional.
-    """
+    """`folder:PATH`: the images below PATH; folders at its top are classes (those of FFHQ too, harmless where networks
+    are not conditional). Raises ValueError if there are none."""
     root = _path(name)
     try:
         found = sorted(_below(root))
@@ -46,7 +43,8 @@ def from_zip(name: str) -> ImageSource:
     _require_some(name, entries)
     found = sorted(entries)
     key = [(image, entries[image].file_size, entries[image].CRC) for image in found]
-    around = _folder_around(found)
+    top = {image.partition("/")[0] + "/" for image in found}
+    around = top.pop() if len(top) == 1 and all("/" in image for image in found) else ""
 
     def opened(index: int) -> Image.Image:
         entry = entries[found[index]]
@@ -126,12 +124,6 @@ def _require_some(name: str, found: Iterable[str]) -> None:
             f"dataset = {name!r}: there is no image in it; .png, .jpg, .webp, .gif, .bmp and other files that Pillow "
             f"reads are images"
         )
-
-
-def _folder_around(names: list[str]) -> str:
-    """The one top folder, with its slash, that holds all of the paths; "" if there is none."""
-    top = {name.partition("/")[0] + "/" for name in names}
-    return top.pop() if len(top) == 1 and all("/" in name for name in names) else ""
 
 
 def _labelled(name: str, names: list[str], opened: Callable[[int], Image.Image]) -> Images:

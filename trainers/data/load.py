@@ -21,8 +21,7 @@ def _load(name: str, resolution: int | None, center_crop: bool, folder: Path) ->
     """`folder` is what relative paths mean."""
     row = data_source(name)
     if not row.is_image_files:
-        data: Dataset = built_by("dataset", DATASETS, name, Dataset)
-        return data
+        return built_by("dataset", DATASETS, name, Dataset)
     if row.origin == "torchvision":
         return _images(built_by("dataset", DATASETS, name, ImageSource), resolution, center_crop)
     found = load_object(row.build)(name)

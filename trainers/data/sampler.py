@@ -8,11 +8,9 @@ from trainers.streams import stream
 
 
 class Sampler:
-    """Endless batches without replacement, epoch after epoch; where a batch starts tells what is in it.
-
-    `n_train` takes the first so many of a permutation by the seed: subsets of one seed are nested. Raises ValueError if
-    the data set holds fewer.
-    """
+    """Endless batches without replacement, epoch after epoch; where a batch starts tells what is in it. `n_train` takes
+    the first so many of a permutation by the seed: subsets are nested. Raises ValueError if the data set holds
+    fewer."""
 
     def __init__(self, data: Dataset, n_train: int | None, seed: int, device: torch.device) -> None:
         size = len(data.examples)

@@ -27,11 +27,8 @@ def cifar100() -> ImageSource:
 
 
 def stl10() -> ImageSource:
-    """105,000 colour images of 96x96 (Coates, Ng, Lee 2011): torchvision's training split, then its unlabelled images.
-
-    All are of one class, since 100,000 have no label; so nothing can be trained on it class by class. GAN papers use it
-    at a resolution of 48. Decoding takes about 6 GB of memory, once.
-    """
+    """105,000 colour images of 96x96 (Coates, Ng, Lee 2011), the training split and then the unlabelled images, all of
+    one class. GAN papers use it at a resolution of 48. Decoding takes about 6 GB of memory, once."""
     return _from_torchvision("stl10", "STL10", split="train+unlabeled")
 
 

@@ -42,9 +42,8 @@ def symmetric_root(covariance: Tensor) -> Tensor:
 def frechet_distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor, *, root1: Tensor | None = None) -> float:
     """Squared Frechet distance of two Gaussians (Dowson and Landau 1982), the FID of Heusel et al. 2017.
 
-    Means [d] and covariances [d, d], in float64. tr (S1 S2)^(1/2) is taken as the sum of the roots of the eigenvalues
-    of R S2 R with R the symmetric root of S1 (`root1`, if at hand): a symmetric problem that also has an answer for
-    singular covariances.
+    Means [d] and covariances [d, d], in float64. tr (S1 S2)^(1/2) is the sum of the roots of the eigenvalues of R S2 R
+    with R the symmetric root of S1 (`root1`, if at hand), which singular covariances have too.
     """
     root = symmetric_root(cov1) if root1 is None else root1
     inner = root @ cov2 @ root

@@ -14,19 +14,14 @@ from trainers.streams import stream
 
 def mean_distance(x: Tensor, y: Tensor) -> float:
     """Mean Euclidean distance over all pairs of x [n, d] and y [m, d], in float64."""
-    sums = [
-        torch.cdist(part, y.double(), compute_mode="donot_use_mm_for_euclid_dist").sum()
-        for part in x.double().split(BATCH)
-    ]
+    x, y = x.double(), y.double()
+    sums = [torch.cdist(part, y, compute_mode="donot_use_mm_for_euclid_dist").sum() for part in x.split(BATCH)]
     return float(torch.stack(sums).sum()) / (len(x) * len(y))
 
 
 def energy_distance(x: Tensor, y: Tensor, within_y: float | None = None) -> float:
-    """Energy distance sqrt(2 E|X - Y| - E|X - X'| - E|Y - Y'|) of two samples [n, d] and [m, d].
-
-    Szekely and Rizzo 2013, as a distance like scipy.stats.energy_distance; 0 only for equal distributions.
-    `within_y` is E|Y - Y'|, if at hand.
-    """
+    """Energy distance sqrt(2 E|X - Y| - E|X - X'| - E|Y - Y'|) of two samples [n, d] and [m, d], 0 only for equal
+    distributions (Szekely and Rizzo 2013; as in scipy.stats). `within_y` is E|Y - Y'|, if at hand."""
     within = mean_distance(y, y) if within_y is None else within_y
     return max(0.0, 2 * mean_distance(x, y) - mean_distance(x, x) - within) ** 0.5
 

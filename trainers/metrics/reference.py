@@ -33,10 +33,8 @@ class Reference(NamedTuple):
 
 @cache
 def reference(data: Dataset, features: str, device: torch.device, threads: int) -> Reference:
-    """Statistics of all training examples, taken once a process; sums depend on the number of threads.
-
-    Those of a slow feature net are taken once a machine: a file of the cache folder holds them.
-    """
+    """Statistics of all training examples, taken once a process; sums depend on the number of threads. Those of a slow
+    feature net are taken once a machine: a file of the cache folder holds them."""
     net = load_features(features)
     if not net.slow:
         statistics = _real_statistics(data, features, device)
@@ -57,26 +55,16 @@ def _real_statistics(data: Dataset, features: str, device: torch.device) -> dict
     if net.slow:
         log.info("taking %s features of %s training examples once", features, f"{len(data.examples):,}")
     keeps_features = _keeps_features(features)
-    is_kept = _drawn_once(len(data.examples), KID_REAL)
-    kept, filled = torch.empty(0, 0), 0
+    drawn = torch.randperm(len(data.examples), generator=stream(0, "kid reference"))[:KID_REAL]  # the same for all runs
+    is_kept = torch.zeros(len(data.examples), dtype=torch.bool).index_fill(0, drawn, True)
+    kept = []
     for indices in torch.arange(len(data.examples)).split(BATCH):
         batch = net.extract(data.scaled(indices).to(device))
         moments.update(batch)
         if keeps_features:
-            chosen = batch.cpu()[is_kept[indices]]
-            if kept.numel() == 0:  # at once: pieces would be held twice while they are joined
-                kept = chosen.new_empty(int(is_kept.sum()), *chosen.shape[1:])
-            kept[filled : filled + len(chosen)] = chosen
-            filled += len(chosen)
+            kept.append(batch.cpu()[is_kept[indices]])
     statistics = {"mean": moments.mean, "covariance": moments.covariance}
-    return {**statistics, "features": kept} if keeps_features else statistics
-
-
-def _drawn_once(n: int, size: int) -> Tensor:
-    """Which of n examples are in a random subset of the size, the same for all runs: [n] bool."""
-    drawn = torch.zeros(n, dtype=torch.bool)
-    drawn[torch.randperm(n, generator=stream(0, "kid reference"))[:size]] = True
-    return drawn
+    return {**statistics, "features": torch.cat(kept)} if keeps_features else statistics
 
 
 def _keeps_features(features: str) -> bool:

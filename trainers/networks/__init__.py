@@ -10,7 +10,3 @@ the backbone's own options (`Config.backbone_options`), their defaults written t
 For PatchNCE (`Config.nce_weight`) a generator also has `encode(x)`, a list of features [N, C, H, W] of images
 x, and as many `projections` of [N, S, C], modules of its own; it is called on real images without labels.
 """
-
-from trainers.names import BACKBONES
-
-__all__ = ["BACKBONES"]

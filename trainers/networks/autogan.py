@@ -13,18 +13,14 @@ from torch.nn.functional import interpolate
 
 from trainers.config import Config
 from trainers.networks.layers import Generator, ResidualDiscriminator, image_head, image_side
-from trainers.networks.sngan import down_blocks
 from trainers.streams import seeded
 
-SIDES = (16, 32, 48)
 CELLS = (("nearest", True), ("bilinear", True), ("nearest", False))  # upsampling, and whether there is a shortcut
 
 
 class Cell(nn.Module):
-    """x [N, C, H, H], skips of the cells before -> skip, out, both [N, C, 2H, 2H].
-
-    The 1x1 convolutions stand before the interpolations, with which they commute, at a quarter of the cost.
-    """
+    """x [N, C, H, H], skips of the cells before -> skip, out, both [N, C, 2H, 2H]. The 1x1 convolutions stand before
+    the interpolations, with which they commute, at a quarter of the cost."""
 
     def __init__(self, width: int, mode: str, n_skips: int, shortcut: bool) -> None:
         super().__init__()
@@ -60,8 +56,7 @@ class AutoGANGenerator(Generator):
         for cell in self.cells:
             skip, h = cell(h, skips)
             skips.append(skip)
-        x: Tensor = self.head(h)
-        return x
+        return self.head(h)
 
 
 def initialize(module: nn.Module) -> None:
@@ -81,19 +76,15 @@ def build(
     d_width: PositiveInt = 128,
     latent: PositiveInt = 128,
 ) -> tuple[AutoGANGenerator, ResidualDiscriminator]:
-    """`g_width` and `d_width` channels in G and D, z of `latent` dimensions; G starts at an eighth of the side.
-
-    Raises ValueError unless shape is (C, R, R) with R 16, 32 or 48, and for n_classes > 0: the search was for an
-    unconditional generator.
-    """
+    """`g_width` and `d_width` channels in G and D, z of `latent` dimensions. Raises ValueError unless shape is (C, R,
+    R) with R 16, 32 or 48, and for n_classes > 0: the search was for an unconditional generator."""
     if n_classes:
         raise ValueError(f"backbone = 'autogan' is unconditional: it takes n_classes = 0, not {n_classes}")
-    image_side(config, shape, SIDES.__contains__, "of side 16, 32 or 48")
+    image_side(config, shape, (16, 32, 48).__contains__, "of side 16, 32 or 48")
     with seeded(config.seed, "init of G"):
         generator = AutoGANGenerator(shape, latent, g_width)
         generator.apply(initialize)
     with seeded(config.seed, "init of D"):
-        blocks = down_blocks(shape[0], [d_width] * 4, halvings=2)
-        discriminator = ResidualDiscriminator(blocks, d_width, n_classes, bias=False)
+        discriminator = ResidualDiscriminator(shape[0], [d_width] * 4, 2, n_classes, narrow=True, bias=False)
         discriminator.apply(initialize)
     return generator, discriminator

@@ -48,8 +48,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.layers(x)
-        return out
+        return x + self.layers(x)
 
 
 class ResnetGenerator(nn.Module):
@@ -86,8 +85,7 @@ class ResnetGenerator(nn.Module):
         return self.draw(n, rng)
 
     def forward(self, source: Tensor, labels: Tensor | None = None) -> Tensor:
-        x: Tensor = self.layers(source)
-        return x
+        return self.layers(source)
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Features [N, C_l, H_l, W_l] of images x [N, C, R, R] at each of `nce_layers`."""
@@ -112,8 +110,7 @@ class PatchDiscriminator(nn.Module):
         self.apply(initialize)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.layers(x)
-        return logits
+        return self.layers(x)
 
 
 def _convolution(before: int, after: int, kernel: int, padding: int = 1) -> list[nn.Module]:
@@ -159,11 +156,8 @@ def build(
     d_layers: PositiveInt = 3,
     projection: PositiveInt = 256,
 ) -> tuple[ResnetGenerator, PatchDiscriminator]:
-    """G of `width` channels at full resolution and residual `blocks`, D of `d_width` channels and `d_layers`.
-
-    Raises ValueError if the data set has no domain A, the images are not square with a side that 4 divides and D's
-    layers leave something of, or G has no such `nce_layers`.
-    """
+    """G of `width` channels at full resolution and residual `blocks`, D of `d_width` channels and `d_layers`. Raises
+    ValueError for data without domain A, sides that G or D cannot halve, and `nce_layers` that G lacks."""
     pair = load_dataset(config).pair
     if pair is None:
         raise ValueError(f"backbone = 'cut' translates images, and dataset = {config.dataset!r} has no domain A")

@@ -30,8 +30,7 @@ class DCGANGenerator(Generator):
         self.apply(initialize)
 
     def forward(self, source: Tensor, labels: Tensor | None = None) -> Tensor:
-        x: Tensor = self.layers(source[:, :, None, None])
-        return x
+        return self.layers(source[:, :, None, None])
 
 
 class DCGANDiscriminator(nn.Module):
@@ -50,8 +49,7 @@ class DCGANDiscriminator(nn.Module):
         self.apply(initialize)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.layers(x)
-        return logits.flatten()
+        return self.layers(x).flatten()
 
 
 def channels(resolution: int, width: int) -> list[int]:
@@ -79,11 +77,9 @@ def build(
     latent: PositiveInt = 100,
     d_norm: Literal["batch", "none"] = "batch",
 ) -> tuple[DCGANGenerator, DCGANDiscriminator]:
-    """`width` channels at half the resolution, z of `latent` dimensions, `d_norm` after D's inner convolutions.
-
-    Raises ValueError unless shape is (C, R, R) with R a power of two from 16.
-    """
-    image_side(config, shape, lambda side: side >= 16 and side.bit_count() == 1, "with a power-of-two side from 16")
+    """`width` channels at half the resolution, z of `latent` dimensions, `d_norm` after D's inner convolutions. Raises
+    ValueError unless shape is (C, R, R) with R a power of two from 16."""
+    image_side(config, shape, lambda r: r >= 16 and r.bit_count() == 1, "with a power-of-two side from 16")
     with seeded(config.seed, "init of G"):
         generator = DCGANGenerator(shape, latent, width)
     with seeded(config.seed, "init of D"):

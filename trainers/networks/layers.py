@@ -4,11 +4,12 @@ The residual blocks are those of SN-GAN (Miyato et al., ICLR 2018; Miyato and Ko
 pfnet-research/sngan_projection), which BigGAN (ajbrock/BigGAN-PyTorch) and AutoGAN's discriminator have kept.
 """
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Container, Sequence
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate
+from torch import Tensor, cat, nn, zeros
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from trainers.config import Config
 
@@ -26,10 +27,8 @@ class Generator(nn.Module):
 
 
 def image_side(config: Config, shape: tuple[int, ...], fits: Callable[[int], bool], sides: str) -> int:
-    """The side R of images of shape (C, R, R); `sides` says in words which ones `fits` takes.
-
-    Raises ValueError for every other shape.
-    """
+    """The side R of images of shape (C, R, R); `sides` says in words which ones `fits` takes. Raises ValueError for
+    every other shape."""
     side = shape[-1]
     if len(shape) != 3 or shape[1] != side or not fits(side):
         hint = "; set resolution, to 32 say" if config.data_source.is_image_files else ""
@@ -61,8 +60,7 @@ class ConditionalBatchNorm2d(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         gain, bias = self.gain(condition), self.bias(condition)  # [N, C] each
-        normalized: Tensor = self.norm(x)
-        return normalized * (1 + gain[:, :, None, None]) + bias[:, :, None, None]
+        return self.norm(x) * (1 + gain[:, :, None, None]) + bias[:, :, None, None]
 
 
 class UpBlock(nn.Module):
@@ -83,8 +81,7 @@ class UpBlock(nn.Module):
     def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
         h = interpolate(self.norm1(x, condition).relu(), scale_factor=2)
         h = self.norm2(self.conv1(h), condition).relu()
-        out: Tensor = self.conv2(h) + interpolate(self.shortcut(x), scale_factor=2)
-        return out
+        return self.conv2(h) + interpolate(self.shortcut(x), scale_factor=2)
 
 
 class DownBlock(nn.Module):
@@ -107,8 +104,32 @@ class DownBlock(nn.Module):
         h = self.conv2(h.relu())
         if self.down:
             h, x = avg_pool2d(h, 2), avg_pool2d(x, 2)
-        out: Tensor = h + self.shortcut(x)
-        return out
+        return h + self.shortcut(x)
+
+
+class SelfAttention(nn.Module):
+    """x [N, C, H, W] -> x + gamma * attention over all places, gamma being learned from 0.
+
+    SAGAN (Zhang et al., ICML 2019) in the form of its public code: keys and values at half the resolution. Written out,
+    since torch's fused attention has no second derivatives, which R1 needs.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        keys = max(1, channels // 8)
+        self.query = nn.Conv2d(channels, keys, 1, bias=False)
+        self.key = nn.Conv2d(channels, keys, 1, bias=False)
+        self.value = nn.Conv2d(channels, channels // 2, 1, bias=False)
+        self.out = nn.Conv2d(channels // 2, channels, 1, bias=False)
+        self.gamma = nn.Parameter(zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        query = self.query(x).flatten(2)  # [N, C/8, HW]
+        key = max_pool2d(self.key(x), 2).flatten(2)  # [N, C/8, HW/4]
+        value = max_pool2d(self.value(x), 2).flatten(2)  # [N, C/2, HW/4]
+        weights = (query.transpose(1, 2) @ key).softmax(-1)  # [N, HW, HW/4]
+        found = value @ weights.transpose(1, 2)  # [N, C/2, HW]
+        return x + self.gamma * self.out(found.unflatten(2, x.shape[2:]))
 
 
 def image_head(channels: int, colours: int, eps: float = 1e-5) -> nn.Sequential:
@@ -118,22 +139,90 @@ def image_head(channels: int, colours: int, eps: float = 1e-5) -> nn.Sequential:
     )
 
 
-class ResidualDiscriminator(nn.Module):
-    """x [N, C, R, R], labels [N] -> logits [N]: blocks, sum pooling to h [N, features], a linear layer.
+class ResidualGenerator(Generator):
+    """z [N, latent], labels [N] -> x [N, C, R, R] in [-1, 1], with `channels` before the first block and after each.
 
-    With classes the projection <embedding(label), h> is added (Miyato and Koyama, "cGANs with Projection
-    Discriminator", ICLR 2018); with n_classes = 0 labels are ignored.
+    BigGAN's; with `eps` alone, which is batch norm's, it is SN-GAN's. The batch norms are conditioned on the label or,
+    with shared_dim, on its embedding, to which `hierarchical` adds a piece of z for each block; the first piece makes
+    the start. They are plain if n_classes is 0. `attention`: the side of the feature maps that get it, 0: none.
     """
 
-    def __init__(self, blocks: Iterable[nn.Module], features: int, n_classes: int, *, bias: bool) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        latent: int,
+        channels: Sequence[int],
+        n_classes: int,
+        *,
+        eps: float = 1e-5,
+        shared_dim: int = 0,
+        hierarchical: bool = False,
+        attention: int = 0,
+    ) -> None:
+        super().__init__(latent)
+        n_blocks = len(channels) - 1
+        self.pieces = n_blocks + 1 if hierarchical else 1
+        piece = latent // self.pieces
+        condition = shared_dim + piece if hierarchical else shared_dim
+
+        def linear(width: int) -> nn.Embedding | nn.Linear:
+            return nn.Linear(condition, width, bias=False) if shared_dim else nn.Embedding(n_classes, width)
+
+        def norm(width: int) -> nn.Module:
+            return ConditionalBatchNorm2d(width, linear, eps) if n_classes else BatchNorm2d(width, eps)
+
+        self.start = shape[-1] // 2**n_blocks  # side before the first block: 4 at 32x32 and 64x64, 6 at 48x48
+        self.shared = nn.Embedding(n_classes, shared_dim) if shared_dim else nn.Identity()
+        self.linear = nn.Linear(piece, channels[0] * self.start**2)
+        self.blocks = nn.ModuleList(UpBlock(before, after, norm) for before, after in itertools.pairwise(channels))
+        sides = [self.start * 2**index for index in range(1, n_blocks + 1)]  # after each block
+        self.attentions = nn.ModuleList(
+            SelfAttention(width) if side == attention else nn.Identity()
+            for side, width in zip(sides, channels[1:], strict=True)
+        )
+        self.head = image_head(channels[-1], shape[0], eps)
+
+    def forward(self, source: Tensor, labels: Tensor | None = None) -> Tensor:
+        first, *rest = source.chunk(self.pieces, 1)
+        label = self.shared(labels)
+        conditions = [cat([label, piece], 1) for piece in rest] or [label] * len(self.blocks)
+        h = self.linear(first).unflatten(1, (-1, self.start, self.start))  # [N, C, start, start]
+        for block, attention, condition in zip(self.blocks, self.attentions, conditions, strict=True):
+            h = attention(block(h, condition))
+        return self.head(h)
+
+
+class ResidualDiscriminator(nn.Module):
+    """x [N, colours, R, R], labels [N] -> logits [N]: blocks, sum pooling to h [N, features], a linear layer.
+
+    `channels` come out of the blocks, the first `halvings` of which halve the sides. Inside, a block is as wide as what
+    comes out or, if `narrow`, but for the first, as what goes in. Self-attention follows the blocks whose numbers, from
+    0, are `attended`. `bias` is that of the linear layer. With classes the projection <embedding(label), h> is added
+    (Miyato and Koyama, "cGANs with Projection Discriminator", ICLR 2018); with n_classes = 0 labels are ignored.
+    """
+
+    def __init__(
+        self,
+        colours: int,
+        channels: Sequence[int],
+        halvings: int,
+        n_classes: int,
+        *,
+        narrow: bool,
+        bias: bool,
+        attended: Container[int] = (),
+    ) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*blocks)
-        self.linear = nn.Linear(features, 1, bias=bias)
-        self.embedding = nn.Embedding(n_classes, features) if n_classes else None
+        self.blocks = nn.Sequential()
+        for index, (before, after) in enumerate(itertools.pairwise((colours, *channels))):
+            hidden = before if narrow and index else after
+            self.blocks.append(DownBlock(before, after, hidden=hidden, down=index < halvings, first=index == 0))
+            if index in attended:
+                self.blocks.append(SelfAttention(after))
+        self.linear = nn.Linear(channels[-1], 1, bias=bias)
+        self.embedding = nn.Embedding(n_classes, channels[-1]) if n_classes else None
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         h = self.blocks(x).relu().sum((2, 3))  # [N, features]
-        logits: Tensor = self.linear(h).squeeze(1)
-        if self.embedding is not None:
-            logits = logits + (self.embedding(labels) * h).sum(1)
-        return logits
+        logits = self.linear(h).squeeze(1)
+        return logits if self.embedding is None else logits + (self.embedding(labels) * h).sum(1)

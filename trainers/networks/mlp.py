@@ -24,8 +24,7 @@ class MLPGenerator(Generator):
         self.layers = layers(latent, width, depth, math.prod(shape))
 
     def forward(self, source: Tensor, labels: Tensor | None = None) -> Tensor:
-        x: Tensor = self.layers(source)
-        return x.unflatten(1, self.shape)
+        return self.layers(source).unflatten(1, self.shape)
 
 
 class MLPDiscriminator(nn.Module):
@@ -36,8 +35,7 @@ class MLPDiscriminator(nn.Module):
         self.layers = layers(math.prod(shape), width, depth, 1)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.layers(x.flatten(1))
-        return logits.squeeze(1)
+        return self.layers(x.flatten(1)).squeeze(1)
 
 
 def layers(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequential:

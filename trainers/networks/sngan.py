@@ -10,24 +10,13 @@ kwotsin/mimicry (sngan_48.py) agree on it but for the bias of D's linear layer, 
 Spectral norm is the Config's `spectral_norm`.
 """
 
-import itertools
-from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field, PositiveInt
-from torch import Tensor, nn
+from torch import nn
 
 from trainers.config import Config
-from trainers.networks.layers import (
-    BatchNorm2d,
-    ConditionalBatchNorm2d,
-    DownBlock,
-    Generator,
-    ResidualDiscriminator,
-    UpBlock,
-    image_head,
-    image_side,
-)
+from trainers.networks.layers import DownBlock, ResidualDiscriminator, ResidualGenerator, UpBlock, image_side
 from trainers.streams import seeded
 
 EPSILON = 2e-5  # of batch norm: Chainer's default
@@ -38,44 +27,9 @@ D_CHANNELS = {16: (2, 2, 2, 2), 32: (2, 2, 2, 2), 48: (1, 2, 4, 8, 16)}
 D_HALVINGS = {16: 2, 32: 2, 48: 4}
 
 
-class SNGANGenerator(Generator):
-    """z [N, latent], labels [N] -> x [N, C, R, R] in [-1, 1]; class-conditional batch norm if n_classes > 0."""
-
-    def __init__(self, shape: tuple[int, ...], latent: int, channels: Sequence[int], n_classes: int) -> None:
-        super().__init__(latent)
-
-        def norm(width: int) -> nn.Module:
-            if not n_classes:
-                return BatchNorm2d(width, EPSILON)
-            return ConditionalBatchNorm2d(width, lambda width: nn.Embedding(n_classes, width), EPSILON)
-
-        self.start = shape[-1] // 2 ** (len(channels) - 1)  # side before the first block: 4 at 32x32, 6 at 48x48
-        self.linear = nn.Linear(latent, channels[0] * self.start**2)
-        self.blocks = nn.ModuleList(UpBlock(before, after, norm) for before, after in itertools.pairwise(channels))
-        self.head = image_head(channels[-1], shape[0], EPSILON)
-
-    def forward(self, source: Tensor, labels: Tensor | None = None) -> Tensor:
-        h = self.linear(source).unflatten(1, (-1, self.start, self.start))  # [N, C, start, start]
-        for block in self.blocks:
-            h = block(h, labels)
-        x: Tensor = self.head(h)
-        return x
-
-
-def down_blocks(colours: int, channels: Sequence[int], halvings: int) -> list[DownBlock]:
-    """Blocks of SN-GAN's discriminator; the first `halvings` of them halve the sides."""
-    pairs = itertools.pairwise((colours, *channels))
-    return [
-        DownBlock(before, after, hidden=before if index else after, down=index < halvings, first=index == 0)
-        for index, (before, after) in enumerate(pairs)
-    ]
-
-
 def initialize(module: nn.Module) -> None:
-    """Glorot's uniform weights, of gain sqrt 2 in the 3x3 convolutions of the blocks and 1 elsewhere; no offsets.
-
-    For `apply`, which visits a module after its children. Conditional batch norm has made its own.
-    """
+    """Glorot's uniform weights, of gain sqrt 2 in the 3x3 convolutions of the blocks and 1 elsewhere; no offsets. For
+    `apply`, which visits a module after its children. Conditional batch norm has made its own."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
@@ -95,7 +49,7 @@ def build(
     g_width: Annotated[int, Field(gt=0, multiple_of=4)] = 256,
     d_width: Annotated[int, Field(gt=0, multiple_of=2)] = 128,
     latent: PositiveInt = 128,
-) -> tuple[SNGANGenerator, ResidualDiscriminator]:
+) -> tuple[ResidualGenerator, ResidualDiscriminator]:
     """z of `latent` dimensions; channels of G and D at 32x32: `g_width` and `d_width` in every block.
 
     At 48x48 the same options make G of 2, 1, 1/2, 1/4 g_width, starting at 6x6, and D of 1/2, 1, 2, 4, 8 d_width: 512
@@ -103,11 +57,11 @@ def build(
     """
     side = image_side(config, shape, G_CHANNELS.__contains__, "of side 16, 32 or 48")
     with seeded(config.seed, "init of G"):
-        generator = SNGANGenerator(shape, latent, [n * g_width // 4 for n in G_CHANNELS[side]], n_classes)
+        channels = [n * g_width // 4 for n in G_CHANNELS[side]]
+        generator = ResidualGenerator(shape, latent, channels, n_classes, eps=EPSILON)
         generator.apply(initialize)
     with seeded(config.seed, "init of D"):
         channels = [n * d_width // 2 for n in D_CHANNELS[side]]
-        blocks = down_blocks(shape[0], channels, D_HALVINGS[side])
-        discriminator = ResidualDiscriminator(blocks, channels[-1], n_classes, bias=False)
+        discriminator = ResidualDiscriminator(shape[0], channels, D_HALVINGS[side], n_classes, narrow=True, bias=False)
         discriminator.apply(initialize)
     return generator, discriminator

@@ -17,7 +17,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, one_hot
 from torch.nn.utils.parametrize import register_parametrization
 
 from trainers.config import Config
-from trainers.networks.layers import Generator
+from trainers.networks.layers import Generator, image_side
 from trainers.resample import binomial, downsample, resample, upsample
 from trainers.streams import seeded
 
@@ -91,10 +91,8 @@ def modulated_conv2d(
 
 
 class Mapping(nn.Module):
-    """z [N, latent], labels [N] or both -> [N, width], through `depth` layers from inputs of mean square 1.
-
-    `latent` = 0 stands for no z, `n_classes` = 0 for no labels.
-    """
+    """z [N, latent], labels [N] or both -> [N, width], through `depth` layers from inputs of mean square 1. `latent` =
+    0 stands for no z, `n_classes` = 0 for no labels."""
 
     def __init__(self, latent: int, n_classes: int, width: int, depth: int) -> None:
         super().__init__()
@@ -114,21 +112,25 @@ class Mapping(nn.Module):
         return x
 
 
-class StyledConv(nn.Module):
-    """x [N, I, H, W], w [N, latent], noise [N, pixels out] -> [N, O, H, W], with `up` [N, O, 2H, 2W].
+class ModulatedConv(nn.Module):
+    """What StyledConv and ToImage have in common: style [N, I] of w [N, latent], 1 without w, weights and bias."""
 
-    A modulated 3x3 convolution, noise of a trained strength that starts from 0, bias, leaky ReLU.
-    """
+    def __init__(self, inputs: int, outputs: int, latent: int, kernel: int) -> None:
+        super().__init__()
+        self.style = equalized(nn.Linear(latent, inputs))
+        nn.init.ones_(self.style.bias)
+        self.conv = equalized(nn.Conv2d(inputs, outputs, kernel, bias=False))
+        self.bias = nn.Parameter(torch.zeros(outputs, 1, 1))
 
-    up: Tensor | None
+
+class StyledConv(ModulatedConv):
+    """x [N, I, H, W], w [N, latent], noise [N, pixels out] -> [N, O, H, W], with `up` [N, O, 2H, 2W]. A modulated 3x3
+    convolution, noise of a trained strength that starts from 0, bias, leaky ReLU."""
 
     def __init__(self, inputs: int, outputs: int, latent: int, *, up: bool, noise: bool) -> None:
-        super().__init__()
-        self.style = style_of(latent, inputs)
-        self.conv = equalized(nn.Conv2d(inputs, outputs, 3, bias=False))
-        self.bias = nn.Parameter(torch.zeros(outputs, 1, 1))
+        super().__init__(inputs, outputs, latent, kernel=3)
         self.noise_strength = nn.Parameter(torch.zeros(())) if noise else None
-        self.register_buffer("up", binomial(4) if up else None, persistent=False)
+        self.up = nn.Buffer(binomial(4), persistent=False) if up else None
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
         x = modulated_conv2d(x, self.conv.weight, self.style(w), up=self.up)
@@ -137,33 +139,16 @@ class StyledConv(nn.Module):
         return activate(x + self.bias)
 
 
-class ToImage(nn.Module):
+class ToImage(ModulatedConv):
     """x [N, I, H, W], w [N, latent] -> [N, colours, H, W]: a modulated 1x1 convolution and no more."""
-
-    def __init__(self, inputs: int, colours: int, latent: int) -> None:
-        super().__init__()
-        self.style = style_of(latent, inputs)
-        self.conv = equalized(nn.Conv2d(inputs, colours, 1, bias=False))
-        self.bias = nn.Parameter(torch.zeros(colours, 1, 1))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         return modulated_conv2d(x, self.conv.weight, self.style(w), demodulate=False) + self.bias
 
 
-def style_of(latent: int, channels: int) -> nn.Linear:
-    """The layer that makes a style [N, channels] of w [N, latent]; without w it is 1."""
-    layer = equalized(nn.Linear(latent, channels))
-    nn.init.ones_(layer.bias)
-    return layer
-
-
 class SynthesisBlock(nn.Module):
-    """One resolution of G: x [N, I, H, W] -> [N, O, 2H, 2W], and the image grown so far with it.
-
-    With `first` nothing is upsampled, and there is no image yet.
-    """
-
-    taps: Tensor
+    """One resolution of G: x [N, I, H, W] -> [N, O, 2H, 2W], and the image grown so far with it. With `first` nothing
+    is upsampled, and there is no image yet."""
 
     def __init__(
         self, inputs: int, outputs: int, side: int, colours: int, latent: int, *, first: bool, noise: bool
@@ -172,14 +157,14 @@ class SynthesisBlock(nn.Module):
         convs = [] if first else [StyledConv(inputs, outputs, latent, up=True, noise=noise)]
         convs += [StyledConv(outputs, outputs, latent, up=False, noise=noise)]
         self.convs = nn.ModuleList(convs)
-        self.to_image = ToImage(outputs, colours, latent)
+        self.to_image = ToImage(outputs, colours, latent, kernel=1)
         self.noise_size = len(convs) * side**2 if noise else 0  # values for each sample
-        self.register_buffer("taps", binomial(4), persistent=False)
+        self.taps = nn.Buffer(binomial(4), persistent=False)
 
     def forward(self, x: Tensor, image: Tensor | None, w: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         for conv, part in zip(self.convs, noise.tensor_split(len(self.convs), dim=1), strict=True):
             x = conv(x, w, part)
-        change: Tensor = self.to_image(x, w)
+        change = self.to_image(x, w)
         return x, change if image is None else upsample(image, self.taps) + change
 
 
@@ -242,14 +227,12 @@ class MinibatchStd(nn.Module):
 class DiscriminatorBlock(nn.Module):
     """x [N, I, H, W] -> [N, O, H/2, W/2]; `residual` adds a shortcut, and halves the sum's variance."""
 
-    taps: Tensor
-
     def __init__(self, inputs: int, outputs: int, *, residual: bool) -> None:
         super().__init__()
         self.conv0 = equalized(nn.Conv2d(inputs, inputs, 3, padding=1))
         self.conv1 = equalized(nn.Conv2d(inputs, outputs, 3, stride=2))
         self.shortcut = equalized(nn.Conv2d(inputs, outputs, 1, bias=False)) if residual else None
-        self.register_buffer("taps", binomial(4), persistent=False)
+        self.taps = nn.Buffer(binomial(4), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         y = activate(self.conv0(x))
@@ -263,8 +246,6 @@ class StyleGAN2Discriminator(nn.Module):
     `architecture`: "orig" sees the image at its full resolution, "skip" at every one, "resnet" has shortcuts. With
     labels the logit is the product of the image's features and the mapped label's, over the root of their number.
     """
-
-    taps: Tensor
 
     def __init__(
         self, shape: tuple[int, ...], n_classes: int, widths: list[int], architecture: str, group: int
@@ -282,13 +263,13 @@ class StyleGAN2Discriminator(nn.Module):
         self.hidden = equalized(nn.Linear(top * 16, top))
         self.out = equalized(nn.Linear(top, top if n_classes else 1))
         self.mapping = Mapping(0, n_classes, top, D_MAPPING_LAYERS) if n_classes else None
-        self.register_buffer("taps", binomial(4), persistent=False)
+        self.taps = nn.Buffer(binomial(4), persistent=False)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         features = self.features(x)  # [N, top], without labels [N, 1]
         if self.mapping is None:
             return features.squeeze(1)
-        mapped: Tensor = self.mapping(None, labels)
+        mapped = self.mapping(None, labels)
         return (features * mapped).sum(1) / math.sqrt(mapped.shape[1])
 
     def features(self, x: Tensor) -> Tensor:
@@ -301,8 +282,7 @@ class StyleGAN2Discriminator(nn.Module):
                 image = downsample(image, self.taps)
                 x = x + activate(from_image(image))
         x = activate(self.conv(self.std(x)))  # [N, top, 4, 4]
-        found: Tensor = self.out(activate(self.hidden(x.flatten(1))))
-        return found
+        return self.out(activate(self.hidden(x.flatten(1))))
 
 
 def channels(resolution: int, scale: float, at_most: int) -> list[int]:
@@ -334,15 +314,9 @@ def build(
     z and w of `latent` dimensions with `mapping_layers` between them. At most `max_channels` and at most 16384 s / side
     channels, where s is `g_scale` in G and `d_scale` in D: CoopInit's s, 1/4 in its base model, 1 in StyleGAN2-ADA at
     32x32 and 256x256. `mbstd_group` samples share a minibatch deviation in D, 0: none do. `noise` on all layers of G.
-
     Raises ValueError unless shape is (C, R, R) with R a power of two from 8, and for a scale that leaves no channel.
     """
-    side = shape[-1]
-    if len(shape) != 3 or shape[1] != side or side < 8 or side.bit_count() != 1:
-        hint = "; set resolution, to 32 say" if config.data_source.is_image_files else ""
-        raise ValueError(
-            f"backbone = 'stylegan2' needs square images with a power-of-two side from 8, not {shape}{hint}"
-        )
+    side = image_side(config, shape, lambda r: r >= 8 and r.bit_count() == 1, "with a power-of-two side from 8")
     for name, scale in (("g_scale", g_scale), ("d_scale", d_scale)):
         if 16384 * scale < side:
             least = side / 16384

@@ -18,8 +18,7 @@ from trainers.data.points import grid25, ring8
 from trainers.features import FeatureNet, load_features
 from trainers.metrics.evaluate import evaluate, generate
 from trainers.metrics.frechet import Moments, frechet_distance, symmetric_root
-from trainers.metrics.inception_score import inception_score
-from trainers.metrics.kid import kid
+from trainers.metrics.inception import inception_score, kid
 from trainers.metrics.points import energy_distance, mode_shares
 from trainers.metrics.reference import Reference
 from trainers.metrics.reference import reference as real_reference
@@ -217,8 +216,8 @@ def cubic_mmd(x, y):
 @pytest.fixture
 def few_subsets(monkeypatch):
     """A thousandth of the work of a KID."""
-    monkeypatch.setattr("trainers.metrics.kid.KID_SUBSETS", 10)
-    monkeypatch.setattr("trainers.metrics.kid.KID_SUBSET", 100)
+    monkeypatch.setattr("trainers.metrics.inception.KID_SUBSETS", 10)
+    monkeypatch.setattr("trainers.metrics.inception.KID_SUBSET", 100)
 
 
 def sure(features):

@@ -8,8 +8,8 @@ from torch import nn
 
 from trainers.config import Config
 from trainers.data.load import load_dataset
-from trainers.networks.biggan import SelfAttention, build
-from trainers.networks.layers import ConditionalBatchNorm2d
+from trainers.networks.biggan import build
+from trainers.networks.layers import ConditionalBatchNorm2d, SelfAttention
 from trainers.state import build_networks
 
 SHARED = {"shared_dim": 128}

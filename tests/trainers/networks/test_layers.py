@@ -118,7 +118,8 @@ def test_the_head_gives_images():
 
 def test_projection_adds_the_dot_product():
     """Two labels' logits differ by <e(a) - e(b), h>; without classes they are linear(h)."""
-    d = ResidualDiscriminator([nn.Conv2d(3, 5, 1)], 5, 4, bias=True)
+    d, plain = (ResidualDiscriminator(3, [5], 0, n_classes, narrow=False, bias=True) for n_classes in (4, 0))
+    plain.blocks = d.blocks
     x = draws(6, 3, 4, 4)
     h = d.blocks(x).relu().sum((2, 3))
     a, b = torch.tensor([0, 1, 2, 3, 0, 1]), torch.tensor([1, 1, 0, 2, 3, 2])
@@ -126,7 +127,6 @@ def test_projection_adds_the_dot_product():
     torch.testing.assert_close(d(x, a) - d(x, b), difference)
     assert difference[1] == 0
     assert difference[[0, 2, 3, 4, 5]].abs().min() > 0
-    plain = ResidualDiscriminator(d.blocks, 5, 0, bias=True)
     torch.testing.assert_close(plain(x, a), plain.linear(h)[:, 0])
 
 
