@@ -26,11 +26,9 @@ def _methods(coop: Overrides) -> dict[str, Overrides]:
 
 def _digits(name: str, method: Overrides, settings: dict[str, Overrides], stands_for: str) -> Study:
     """Settings of a method low, at its default and high, small enough for many seeds."""
-    note = (
-        f"A small stand-in for {stands_for}: a low value, the recipe's and a high one. About a minute of a core a run."
-    )
+    note = f"A small stand-in for {stands_for}: a low value, the recipe's and a high one."
     rows = {label: {**method, **setting} for label, setting in settings.items()}
-    return Study(f"digits-{name}", "digits_gan", rows, seeds=10, note=note)
+    return Study(f"digits-{name}", "digits_gan", rows, seeds=10, note=f"{note} About a minute of a core a run.")
 
 
 STUDIES: dict[str, Study] = {
