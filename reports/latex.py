@@ -14,20 +14,8 @@ GREEK += "omega"
 LINE = 90  # letters of a line of a LaTeX table: about what the usual page holds in footnotesize
 LATEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {character: f"\\{character}" for character in "&%$#_"}
-LATEX |= {
-    "±": r"$\pm$",
-    "↓": r"$\downarrow$",
-    "↑": r"$\uparrow$",
-    "−": "$-$",
-    "–": "--",
-    "<": "$<$",
-    ">": "$>$",
-    "|": "$|$",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "→": r"$\to$",
-    "∞": r"$\infty$",
-}
+LATEX |= {"±": r"$\pm$", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "→": r"$\to$", "≤": r"$\leq$", "≥": r"$\geq$"}
+LATEX |= {"∞": r"$\infty$", "−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "|": "$|$"}
 LATEX |= {lookup(f"Greek small letter {name}"): f"$\\{name}$".replace("md", "mbd") for name in GREEK.split()}
 
 

@@ -29,8 +29,10 @@ def class_scores(results: Results) -> Scores:
     show; none of a run that has none."""
     cells = {run_id: label for label, run_id in results.pictured_runs.items()}
     scores: Scores = {}
-    modes = (results.histories(f"class_logit_{mode:02d}", cells) for mode in itertools.count())
-    for logits in itertools.takewhile(lambda by_run: any(by_run.values()), modes):
+    for mode in itertools.count():
+        logits = results.histories(f"class_logit_{mode:02d}", cells)
+        if not any(logits.values()):
+            break
         for run_id, points in logits.items():
             for images, logit in points:
                 scores.setdefault(cells[run_id], {}).setdefault(images, []).append(logit)
@@ -52,26 +54,16 @@ def draw_samples(pictures: Pictures, study: Study) -> Figure:
     return figure
 
 
-def has_points(study: Study) -> bool:
-    """Whether all cells are of 2-D points."""
-    return all(cell.config.has_points for cell in study.cells())
-
-
 def strip_steps(study: Study) -> list[int]:
     """Images at which a strip shows samples: a few from 0 to the end, and the last evaluation of each cooperative
     stage."""
     chosen = set()
     for cell in study.cells():
         every, end = cell.config.eval_every, cell.config.n_images
-        chosen |= {_nearest(end * i / (STRIP_STEPS - 1), every, end) for i in range(STRIP_STEPS)}
+        chosen |= {min(round(end * i / (STRIP_STEPS - 1) / every) * every, end) for i in range(STRIP_STEPS)}
         if every < cell.config.coop_images < end:
             chosen.add(cell.config.coop_images // every * every)
     return sorted(chosen)[: 2 * STRIP_STEPS]
-
-
-def _nearest(images: float, every: int, end: int) -> int:
-    """The evaluation nearest to some images."""
-    return min(round(images / every) * every, end)
 
 
 def draw_strips(pictures: Pictures, study: Study, scores: Scores | None = None) -> Figure:
@@ -166,7 +158,10 @@ def draw_translations(pictures: Pictures, study: Study) -> Figure:
     size = (left + TILE * SHOWN, TILE * len(labels) + title * len(blocks))
     figure, axes = plt.subplots(len(blocks), 1, figsize=size, squeeze=False, layout="compressed")
     for axis, (column, block) in zip(axes[:, 0], blocks.items(), strict=True):
-        axis.imshow(np.concatenate([_abreast(images[:SHOWN]) for images in block.values()]), interpolation="nearest")
+        tiles = np.stack([images[:SHOWN] for images in block.values()], axis=1)  # [SHOWN, rows, H, W, 3]
+        gap = max(1, tiles.shape[2] // 20)  # white, below and beside each
+        tiles = np.pad(tiles, ((0, 0), (0, 0), (0, gap), (0, gap), (0, 0)), constant_values=1.0)
+        axis.imshow(np.concatenate(np.concatenate(tiles, axis=2)), interpolation="nearest")
         height = axis.get_ylim()[0] / len(block)
         axis.set_yticks([height * (i + 0.5) for i in range(len(block))], [_wrapped(label, left) for label in block])
         axis.tick_params(length=0, labelsize=7, labelbottom=False)
@@ -174,9 +169,3 @@ def draw_translations(pictures: Pictures, study: Study) -> Figure:
         axis.set_xticks([])
         axis.set_title(printable(column), pad=3)
     return figure
-
-
-def _abreast(images: np.ndarray) -> np.ndarray:
-    """Images [n, H, W, 3] in a line, [H + gap, n (W + gap), 3], with white between them."""
-    gap = max(1, images.shape[1] // 20)
-    return np.concatenate(list(np.pad(images, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=1.0)), axis=1)

@@ -34,9 +34,8 @@ def published_values(study: Study) -> dict[tuple[str, str, str], PublishedValue]
     paper = find_paper(study.published)
     if paper is None:
         return {}
-    ours, defined = (
-        {(cell.row, cell.column): cell.config for cell in each.cells()} for each in (study, as_defined(study))
-    )
+    as_defined = dataclasses.replace(study, budget=1.0, settings={}, tiny=False)
+    ours, defined = ({(cell.row, cell.column): cell.config for cell in each.cells()} for each in (study, as_defined))
     stated = {}
     for value in published(study.published):
         place, metric = (value.row, value.column), paper.metrics.get(value.metric)
@@ -55,11 +54,6 @@ def published_metrics(study: Study) -> list[str]:
     """Those of the study's metrics that its paper reports, of whatever cells."""
     paper = find_paper(study.published)
     return [metric for metric in study.metrics if paper and metric in paper.metrics.values()]
-
-
-def as_defined(study: Study) -> Study:
-    """The study as it is defined: at full budget, without settings, not tiny."""
-    return dataclasses.replace(study, budget=1.0, settings={}, tiny=False)
 
 
 def deviations_from_paper(

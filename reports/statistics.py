@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import pandas as pd
 from scipy.stats import ttest_ind
@@ -57,6 +58,12 @@ def mixture(runs: pd.DataFrame, names: tuple[str, ...] = ("protocol", "data_dige
     """The first of these fields in which runs differ, and its values; empty where they agree."""
     values = {name: sorted(set(runs[name])) for name in names}
     return next((f"{name}: {'; '.join(several)}" for name, several in values.items() if len(several) > 1), "")
+
+
+def over_seeds(points: Iterable[tuple[Any, ...]], names: list[str]) -> pd.DataFrame:
+    """Values over seeds, the last in each point: mean, std and n of those whose other parts, so named, are the same."""
+    values = pd.DataFrame(points, columns=[*names, "value"]).groupby(names, sort=False)["value"]
+    return values.agg(mean="mean", std="std", n="count").reset_index()
 
 
 class Difference(NamedTuple):
