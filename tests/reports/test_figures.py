@@ -4,7 +4,8 @@ import pytest
 from matplotlib import pyplot as plt
 from stubs import StubResults, stub_runs
 
-from reports.report import legible, write_report
+from reports.figures import legible
+from reports.report import write_report
 from reports.results import Results
 from reports.sweeps import sweeps
 from spaces import STUDIES, Study
