@@ -8,6 +8,7 @@ import numpy as np
 from reports.measurements import Measurements, Untestable
 from reports.published import HARMLESS
 from reports.results import Results
+from reports.table import span
 from reports.verdicts import Test, compare_means, compare_ranks, compare_shares, judge, least_seeds
 from search.store import Store
 from spaces import STUDIES, Claim, Part, Study
@@ -99,8 +100,7 @@ class VariantJudge:
             test = _compared(measured)
         except Untestable as untestable:  # the runs are there, and cannot be compared
             reason = str(untestable)
-        budgets = sorted({results.configs[label].n_images for label in measured.groups})
-        budget = f"{budgets[0]:,}" if len(budgets) == 1 else f"{budgets[0]:,} to {budgets[-1]:,}"
+        budget = span({results.configs[label].n_images for label in measured.groups})
         run_ids = tuple(measured.runs["run_id"])
         return Finding(part, test, results.study.title, results.study.seeds, budget, run_ids, reason)
 

@@ -50,12 +50,6 @@ def published_values(study: Study) -> dict[tuple[str, str, str], PublishedValue]
     return stated
 
 
-def published_metrics(study: Study) -> list[str]:
-    """Those of the study's metrics that its paper reports, of whatever cells."""
-    paper = find_paper(study.published)
-    return [metric for metric in study.metrics if paper and metric in paper.metrics.values()]
-
-
 def deviations_from_paper(
     config: Config, defined: Config, value: Published, paper: Paper, settings: Iterable[str]
 ) -> str:

@@ -77,13 +77,11 @@ class Results:
     @cached_property
     def mean_differences(self) -> dict[tuple[str, str, str], Difference]:
         """Difference of each cell's done runs to those of its column's reference, by (row, column, metric)."""
-        differences = {}
-        for metric in self.study.metrics:
-            values = {label: runs[metric].astype(float) for label, runs in self.done.items()}
-            for row, column in values:
-                reference = values[self.references[column], column]
-                differences[row, column, metric] = difference(values[row, column], reference)
-        return differences
+        return {
+            (row, column, metric): difference(runs[metric], self.done[self.references[column], column][metric])
+            for metric in self.study.metrics
+            for (row, column), runs in self.done.items()
+        }
 
     @cached_property
     def pictured_runs(self) -> dict[Label, str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pprint
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console
 
 from reports.spreadsheet import write_csv
 from spaces import Study
+from spaces.study import diff
 from trainers.messages import printable
 from trainers.names import METRICS
 from trainers.run_state import RunState
@@ -33,7 +34,8 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
         metric, winner = METRICS[outcome.search.metric], outcome.winner
         values = ", ".join(
             f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-            for name, value in _varied(outcome).items()
+            for name, value in diff(outcome.search.base, winner.config).items()
+            if name != "seed"
         )
         lines.append(f"  winner: trial {winner.number}, {metric.label} {winner.value:.{metric.decimals}f}: {values}")
     lines += [
@@ -44,27 +46,12 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
         console.print(printable(line), highlight=False, soft_wrap=True, markup=False)
 
 
-def _varied(outcome: Outcome) -> dict[str, Any]:
-    """The fields of the winner that the search chose."""
-    base = outcome.search.base.model_dump()
-    won = outcome.winner.config.model_dump()
-    return {name: value for name, value in won.items() if value != base[name] and name != "seed"}
-
-
 def write_trials(outcome: Outcome, folder: Path) -> Path:
     """Write all trials, a line each, with what Optuna drew, as `trials RECIPE.csv`; returns the path."""
-    lines = [
-        {
-            "trial": trial.number,
-            "seed": trial.config.seed,
-            "state": trial.state,
-            outcome.search.metric: trial.value,
-            "images": trial.images,
-            **trial.params,
-            "run_id": trial.run_id,
-        }
-        for trial in outcome.trials
-    ]
+    lines, metric = [], outcome.search.metric
+    for trial in outcome.trials:
+        outcomes = {"seed": trial.config.seed, "state": trial.state, metric: trial.value, "images": trial.images}
+        lines.append({"trial": trial.number, **outcomes, **trial.params, "run_id": trial.run_id})
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"trials {outcome.search.recipe}.csv"
     write_csv(pd.DataFrame(lines), path)

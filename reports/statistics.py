@@ -25,7 +25,9 @@ def ablation_table(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
     beside; columns (metric, mean | std | n | diverged | published), std being the sample standard deviation. Only done
     runs enter mean, std and n. Raises ValueError if the runs of one column were scored by different protocols or data.
     """
-    _refuse_mixtures(runs)
+    for column, scored in runs[runs["state"].isin(IN_TABLE)].groupby("column"):
+        if mixed := mixture(scored):
+            raise ValueError(f"{f'column {column!r}' if column else 'the table'} would mix runs of different {mixed}")
     cells, published = by_cell(runs, study), published_values(study)
     labels = list(dict.fromkeys([*cells, *((row, column) for row, column, _ in published)]))
     lines = []
@@ -44,14 +46,6 @@ def by_cell(runs: pd.DataFrame, study: Study) -> dict[Label, pd.DataFrame]:
     """The runs of each cell, in the study's order; an empty frame for a cell that has none."""
     groups = dict(iter(runs.groupby(["row", "column"])))
     return {(cell.row, cell.column): groups.get((cell.row, cell.column), runs.iloc[:0]) for cell in study.cells()}
-
-
-def _refuse_mixtures(runs: pd.DataFrame) -> None:
-    """A column compares only what was scored alike."""
-    for column, group in runs[runs["state"].isin(IN_TABLE)].groupby("column"):
-        if mixed := mixture(group):
-            where = f"column {column!r}" if column else "the table"
-            raise ValueError(f"{where} would mix runs of different {mixed}")
 
 
 def mixture(runs: pd.DataFrame, names: tuple[str, ...] = ("protocol", "data_digest", "features_digest")) -> str:
@@ -76,9 +70,10 @@ class Difference(NamedTuple):
 
 def difference(values: pd.Series, reference: pd.Series) -> Difference:
     """Mean of values minus mean of reference, with Welch's t interval."""
+    values, reference = values.astype(float), reference.astype(float)
     mean = float(values.mean() - reference.mean())
     if min(len(values), len(reference)) < 2:
-        return Difference(mean, math.nan, math.nan)
+        return Difference(mean)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # equal values: the interval is a point
         interval = ttest_ind(values, reference, equal_var=False).confidence_interval(0.95)

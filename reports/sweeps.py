@@ -13,7 +13,7 @@ from matplotlib.ticker import EngFormatter, NullFormatter, NullLocator
 from reports.results import Results
 from reports.statistics import STATISTICS
 from reports.style import ABREAST, COLOURS, GREY, MARKERS, STYLES, labelled, legend, panels
-from reports.table import with_arrow
+from reports.table import span, with_arrow
 from spaces import Cell, Study
 
 VALUES = 3  # of a field at the least, to be a sweep
@@ -158,8 +158,7 @@ def _counted(label: str, data: pd.DataFrame) -> str:
     """A line's label with its numbers of seeds, those that diverged, or that it is published alone."""
     part = data[data["label"] == label]
     counts, lost = part["n"].fillna(0).astype(int), int(part["diverged"].fillna(0).sum())
-    low, high = min(counts), max(counts)
-    seeds = (f"n = {low}" if low == high else f"n = {low} to {high}") if high else "published alone"
+    seeds = f"n = {span(counts)}" if any(counts) else "published alone"
     return labelled(f"{label} ({seeds}{f', {lost} diverged' if lost else ''})".strip())
 
 
