@@ -14,6 +14,7 @@ from trainers.config import Config
 from trainers.names import METRICS
 from trainers.run_state import IN_TABLE, RunState
 
+Measure = Callable[[Series, Config, float], float]
 TIME = "seconds"  # of training, as evaluations record it: those of a table of runs have the evaluations too
 
 
@@ -114,7 +115,5 @@ def unconverged(series: Series, _: Config, __: float) -> float:
 
 
 TARGETS = {"images_to_target": "final", "images_to_best": "best"}  # of which values of the control
-MEASURES: dict[str, Callable[[Series, Config, float], float]] = {
-    **dict.fromkeys(TARGETS, images_to),
-    **{measure.__name__: measure for measure in (oscillation, jump, unconverged)},
-}
+MEASURES: dict[str, Measure] = {"oscillation": oscillation, "jump": jump, "unconverged": unconverged}
+MEASURES |= dict.fromkeys(TARGETS, images_to)

@@ -94,20 +94,17 @@ def _shared(labels: Iterable[str]) -> str:
 
 
 def sweep_metric(results: Results) -> str:
-    """The metric to draw: the first that has published values beside it, which are the best of evaluations, else the
-    first."""
+    """The metric to draw: the first that has published values beside it, else the first."""
     study = results.study
     stated = {metric for row, _, metric in results.published if row in study.rows}
     return next((metric for metric in study.metrics if metric in stated), study.metrics[0])
 
 
 def sweep_data(results: Results, metric: str) -> pd.DataFrame:
-    """One line a point: field, label of its line, x (NaN of a reference), mean, std, n, diverged, published; those
-    alone that have a mean or a published value."""
-    lines_by_field = sweeps(results.study)
-    table = results.table[metric]
-    points = []
-    for field, lines in list(lines_by_field.items())[:MAX_FIELDS]:
+    """One line a point that has a mean or a published value: field, label of its line, x (NaN of a reference), mean,
+    std, n, diverged, published."""
+    table, points = results.table[metric], []
+    for field, lines in list(sweeps(results.study).items())[:MAX_FIELDS]:
         swept = [line for line in lines if len(line.cells) > 1][:MAX_LINES]
         for line in swept + [line for line in lines if len(line.cells) == 1][:MAX_REFERENCES]:
             for x, cell in line.cells.items():
@@ -116,9 +113,8 @@ def sweep_data(results: Results, metric: str) -> pd.DataFrame:
     return data[data["mean"].notna() | data["published"].notna()].reset_index(drop=True)
 
 
-def draw_sweeps(data: pd.DataFrame, metric: str, note: str = "") -> Figure:
-    """A panel a field, a line each row or so: mean with one standard deviation, published values as hollow markers;
-    references lie flat. The legend says of how many seeds."""
+def draw_sweeps(data: pd.DataFrame, metric: str) -> Figure:
+    """A panel a field: means with one standard deviation, published values as hollow markers, references flat."""
     labels = list(dict.fromkeys(data["label"]))
     fields = list(dict.fromkeys(data["field"]))
     figure, axes = panels(len(fields), len(labels) + 1)
@@ -136,7 +132,7 @@ def draw_sweeps(data: pd.DataFrame, metric: str, note: str = "") -> Figure:
         axes[0].set_yscale("log")
     for axis in axes[::ABREAST]:
         axis.set_ylabel(with_arrow(metric))
-    legend(figure, handles, note)
+    legend(figure, handles)
     return figure
 
 
@@ -145,13 +141,9 @@ def _draw_line(axis: Axes, line: pd.DataFrame, index: int) -> Any:
     colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
     if line["x"].isna().all():  # a reference
         return axis.axhline(line["mean"].fillna(line["published"]).iloc[0], color=colour, linestyle=":", linewidth=1.6)
-    style = STYLES[index % 3]
-    spread = line["std"].fillna(0)
-    drawn = axis.errorbar(
-        line["x"], line["mean"], spread, color=colour, marker=marker, ms=4, linestyle=style, capsize=2
-    )
+    style, spread = STYLES[index % 3], line["std"].fillna(0)
     axis.plot(line["x"], line["published"], marker, color=colour, mfc="none", ms=6.5, linestyle="none", clip_on=False)
-    return drawn
+    return axis.errorbar(line["x"], line["mean"], spread, color=colour, marker=marker, ms=4, ls=style, capsize=2)
 
 
 def _counted(label: str, data: pd.DataFrame) -> str:
