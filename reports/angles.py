@@ -32,8 +32,7 @@ def angle_data(results: Results) -> pd.DataFrame:
 
 
 def draw_histograms(data: pd.DataFrame) -> Figure:
-    """A panel a pair of gradients: the share of steps nearest to each multiple of 10 degrees, mean with a band of one
-    standard deviation."""
+    """A panel a pair of gradients: the share of steps nearest to each multiple of 10 degrees, with its deviation."""
     cells = data.groupby("cell", sort=False)
     figure, axes = panels(len(PAIRS), len(cells))
     handles = {}

@@ -39,8 +39,8 @@ def boundaries(study: Study) -> dict[tuple[str, str], int]:
 
 
 def draw_curves(data: pd.DataFrame, study: Study, key: str, note: str = "") -> Figure:
-    """Mean against images with a band of one standard deviation; dotted lines where the cooperative stage ends, and an
-    inset of that if it is a small part of the run. The note heads the legend."""
+    """Means against images, the end of the cooperative stage dotted, with an inset of that if it is a small part of the
+    run. The note heads the legend."""
     metric = next(metric for metric in METRICS.values() if metric.key == key)
     rows = [row for row in study.rows if row in set(data["row"])]
     columns = [column for column in study.columns if column in set(data["column"])]
@@ -83,8 +83,7 @@ def _draw(axis: Axes, data: pd.DataFrame, rows: Collection[str], metric: Metric)
 
 
 def _inset(axis: Axes, data: pd.DataFrame, rows: Collection[str], metric: Metric, ends: Collection[int]) -> None:
-    """A zoom on the change of stages, in the right corner, above or below, that learning curves leave free if they
-    fall or rise; none where they do not."""
+    """A zoom on the change of stages, in the right corner that falling or rising curves leave free; else none."""
     end = ZOOM * max(ends, default=0)
     near = data[data["images"] <= end]
     if SHORT * max(ends, default=0) > data["images"].max() or near["images"].nunique() < INSET_POINTS:

@@ -3,7 +3,6 @@
 import itertools
 import textwrap
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -67,19 +66,14 @@ def strip_steps(study: Study) -> list[int]:
 
 
 def draw_strips(pictures: Pictures, study: Study, scores: Scores | None = None) -> Figure:
-    """A line of pictures a cell over the images shown, framed by stage; below each a bar a mode, if there are scores."""
+    """A line of pictures a cell over the images shown, framed by stage; below each, of points, a bar a mode."""
     scores = scores or {}
     steps = sorted({step for grids in pictures.values() for step in grids})
     cells = [cell for cell in study.cells() if (cell.row, cell.column) in pictures]
     heights = [share for cell in cells for share in ([1, BARS] if (cell.row, cell.column) in scores else [1])]
     size = (0.45 + STRIP * len(steps), 0.5 + STRIP * sum(heights) + 0.06 * len(heights))
-    space: dict[str, Any] = {
-        "left": 0.45 / size[0],
-        "right": 0.995,
-        "top": 1 - 0.25 / size[1],
-        "bottom": 0.25 / size[1],
-    }
-    space |= {"wspace": 0.06, "hspace": 0.06, "height_ratios": heights}
+    sides = {"left": 0.45 / size[0], "right": 0.995, "top": 1 - 0.25 / size[1], "bottom": 0.25 / size[1]}
+    space = {**sides, "wspace": 0.06, "hspace": 0.06, "height_ratios": heights}
     figure, axes = plt.subplots(len(heights), len(steps), figsize=size, squeeze=False, gridspec_kw=space)
     lines = iter(axes)
     for cell in cells:

@@ -24,8 +24,7 @@ Pictures = dict[Label, dict[int, Path]]  # by cell, then by images
 class Results:
     """The results of a study, from a store, or of runs that are given in the form of load_runs.
 
-    The store is asked for the runs once, and for each run's evaluations once a key. All raise ValueError if it does not
-    answer.
+    The store is asked for the runs once, and for each run's evaluations once a key: ValueError if it does not answer.
     """
 
     def __init__(self, study: Study, store: Store, runs: pd.DataFrame | None = None) -> None:
@@ -107,7 +106,6 @@ class Results:
     def pictures(self, folder: Path, nearest: Sequence[float] = (math.inf,)) -> Pictures:
         """The grids of samples of the pictured runs that are nearest to some numbers of images, by default the last;
         fetched into the folder where they do not lie here. A cell without any is left out."""
-        pictures = {
-            label: queries.pictures(self.store, run_id, folder, nearest) for label, run_id in self.pictured_runs.items()
-        }
-        return {label: grids for label, grids in pictures.items() if grids}
+        runs = self.pictured_runs.items()
+        pictures = ((label, queries.pictures(self.store, run_id, folder, nearest)) for label, run_id in runs)
+        return {label: grids for label, grids in pictures if grids}

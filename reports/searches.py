@@ -38,10 +38,9 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
             if name != "seed"
         )
         lines.append(f"  winner: trial {winner.number}, {metric.label} {winner.value:.{metric.decimals}f}: {values}")
-    lines += [
-        f"  trial {trial.number} failed: {trial.error}" for trial in outcome.trials if trial.state == RunState.FAILED
-    ]
-    lines += ["  run again with --retry-failed once the cause is mended"] if states[RunState.FAILED] else []
+    failed = [trial for trial in outcome.trials if trial.state == RunState.FAILED]
+    lines += [f"  trial {trial.number} failed: {trial.error}" for trial in failed]
+    lines += ["  run again with --retry-failed once the cause is mended"] if failed else []
     for line in lines:
         console.print(printable(line), highlight=False, soft_wrap=True, markup=False)
 

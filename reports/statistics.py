@@ -33,10 +33,10 @@ def ablation_table(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
     lines = []
     for label in labels:
         group = cells.get(label, runs.iloc[:0])
-        sides = [
-            (*aggregate(group, name), published.get((*label, name), PublishedValue()).value) for name in study.metrics
-        ]
-        lines.append([value for side in sides for value in side])
+        line: list[float] = []
+        for name in study.metrics:
+            line += [*aggregate(group, name), published.get((*label, name), PublishedValue()).value]
+        lines.append(line)
     index = pd.MultiIndex.from_tuples(labels, names=["row", "column"])
     columns = pd.MultiIndex.from_product([study.metrics, STATISTICS], names=["metric", "statistic"])
     return pd.DataFrame(lines, index=index, columns=columns)
@@ -88,8 +88,7 @@ def ranks(table: pd.DataFrame, seeds: int) -> pd.DataFrame:
     """
     result = {}
     for metric in table.columns.unique("metric"):
-        ranked_at_all = (table[metric]["n"] == seeds) & (METRICS[metric].when == "final")
-        clean = table[metric]["mean"].where(ranked_at_all)
+        clean = table[metric]["mean"].where((table[metric]["n"] == seeds) & (METRICS[metric].when == "final"))
         columns = clean.groupby(level="column")
         ranked = columns.rank(method="dense", ascending=METRICS[metric].lower_is_better)
         result[metric] = ranked.where((ranked <= 2) & (columns.transform("count") > 1), 0).fillna(0).astype(int)

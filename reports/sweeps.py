@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -19,7 +20,7 @@ from spaces import Cell, Study
 VALUES = 3  # of a field at the least, to be a sweep
 MAX_LINES, MAX_REFERENCES, MAX_FIELDS = 12, 3, 6  # of a figure
 IN_IMAGES = ("n_images", "n_coop", "n_train", "eval_every", "ema_start", "ema_halflife", "ada_images")
-ALIKE = ("dataset", "backbone", "loss")  # in which a reference agrees with a line
+_kind = attrgetter("config.dataset", "config.backbone", "config.loss")  # in which a reference agrees with a line
 
 
 class Line(NamedTuple):
@@ -50,10 +51,6 @@ def sweeps(study: Study) -> dict[str, list[Line]]:
         kinds = {_kind(cell) for line in lines for cell in line.cells.values()}
         lines += [Line(cell.label, {math.nan: cell}) for cell in lone if _kind(cell) in kinds]
     return swept
-
-
-def _kind(cell: Cell) -> tuple[Any, ...]:
-    return tuple(getattr(cell.config, name) for name in ALIKE)
 
 
 def _varied(cells: Sequence[Cell]) -> dict[str, list[Any]]:

@@ -70,13 +70,12 @@ def in_parts(text: TextTable, room: int, broken: bool = False) -> list[TextTable
 
 def as_text(results: Results) -> TextTable:
     """The table that is printed: for each column its metrics, what is published beside the best ones, the differences
-    of the first and of final ones to the column's first row, and n. Rows that the published table holds beside the
-    study's are marked as quoted."""
+    of the first and of final ones to the column's first row, and n. Rows that are only published are called quoted."""
     study = results.study
     rows, columns = (list(results.table.index.unique(level)) for level in ("row", "column"))
     cells: dict[str, list[str]] = {}
     marks: dict[str, list[int]] = {}
-    of: list[str] = []
+    of = []
     for column in columns:
         for head, texts, marked in _fields(results, rows, column):
             name = f"{column}: {head}" if column else head
