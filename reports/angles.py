@@ -1,6 +1,8 @@
 """Angles between the gradients of D's step, real and fake loss (aw paper, section 5.1): how they are distributed, the
 shares above 90 degrees, and the shares of aw-loss's five cases."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -42,9 +44,7 @@ def draw_histograms(data: pd.DataFrame) -> Figure:
             counted = f"{cell} (n = {part['n'].max()})"
             handles[counted] = mean_line(axis, DEGREES, part.set_index("key").reindex(keys), 0, index, counted)
         axis.axvline(90, color=GREY, linestyle="dotted", linewidth=1)
-        axis.set_xticks(range(0, 181, 45))
-        axis.set_xlabel("degrees")
-        axis.set_title(label)
+        axis.set(xticks=range(0, 181, 45), xlabel="degrees", title=label)
         axis.grid(alpha=0.3, linewidth=0.5)
     axes[0].set_ylabel("share of D's steps")
     legend(figure, handles)
@@ -61,18 +61,15 @@ def draw_angles(data: pd.DataFrame) -> Figure:
         for index, (cell, shares) in enumerate(cells):
             part = shares.set_index("key").reindex(list(kinds))
             places = np.arange(len(kinds)) + (index - (len(cells) - 1) / 2) * width
-            colour, hatch = COLOURS[index % len(COLOURS)], HATCHES[index % len(HATCHES)]
-            bars = axis.bar(
-                places, part["mean"], width, yerr=part["std"], color=colour, hatch=hatch, edgecolor="white",
-                linewidth=0.4, error_kw={"elinewidth": 0.8, "capsize": 2},
-            )  # fmt: skip
+            style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "hatch": HATCHES[index % len(HATCHES)]}
+            style |= {"edgecolor": "white", "linewidth": 0.4, "error_kw": {"elinewidth": 0.8, "capsize": 2}}
+            bars = axis.bar(places, part["mean"], width, yerr=part["std"], **style)
             axis.bar_label(bars, [f"{m:.2f}" if m == m else "" for m in part["mean"]], padding=3, fontsize=5)
             handles[f"{cell} (n = {shares['n'].max()})"] = bars
         axis.set_xticks(range(len(kinds)), list(kinds.values()))
         axis.set_ylim(0, 1.1)  # room for the numbers
         axis.grid(alpha=0.3, axis="y", linewidth=0.5)
-    axes[0].set_ylabel("share of D's steps")
-    axes[0].set_title("angle above 90 degrees")
+    axes[0].set(ylabel="share of D's steps", title="angle above 90 degrees")
     axes[1].set_title("aw-loss's case")
     legend(figure, handles)
     return figure

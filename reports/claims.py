@@ -99,8 +99,8 @@ class VariantJudge:
         except Untestable as untestable:  # the runs are there, and cannot be compared
             reason = str(untestable)
         budget = span({results.configs[label].n_images for label in measured.groups})
-        run_ids = tuple(measured.runs["run_id"])
-        return Finding(part, test, results.study.title, results.study.seeds, budget, run_ids, reason)
+        study, run_ids = results.study, tuple(measured.runs["run_id"])
+        return Finding(part, test, study.title, study.seeds, budget, run_ids, reason)
 
     def results(self, name: str) -> Results:
         """The results of a study's variant. Raises Untestable if there is no such study or variant."""

@@ -48,8 +48,7 @@ def draw_curves(data: pd.DataFrame, study: Study, key: str, note: str = "") -> F
     figure, axes = panels(len(columns), len(rows) + bool(ends))
     handles: dict[str, Line2D] = {}
     for axis, column in zip(axes, columns, strict=True):
-        part = data[data["column"] == column]
-        handles |= _draw(axis, part, rows, metric)
+        handles |= _draw(axis, data[data["column"] == column], rows, metric)
         axis.set_xlabel("training images")
         axis.set_title(textwrap.fill(printable(column or study.title), int(PANEL[0] * 15)))  # no wider than the panel
         for (row, _), end in ((cell, end) for cell, end in ends.items() if cell[1] == column and cell[0] in rows):

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def show_outcome(outcome: Outcome, console: Console) -> None:
     """Print how the trials ended, what stopping saved, and the winner."""
     states = Counter(trial.state for trial in outcome.trials)
+    ended = ", ".join(f"{count} {state}" for state, count in states.items())
     full = sum(trial.config.n_images for trial in outcome.trials)
     lines = [
-        f"{outcome.search.title}: {len(outcome.trials)} trials, "
-        + ", ".join(f"{count} {state}" for state, count in states.items()),
+        f"{outcome.search.title}: {len(outcome.trials)} trials, {ended}",
         f"  stopping saved {outcome.images_saved:,} of {full:,} images ({outcome.images_saved / full:.0%})",
     ]
     if states[RunState.DONE]:

@@ -20,7 +20,6 @@ from spaces import Cell, Study
 VALUES = 3  # of a field at the least, to be a sweep
 MAX_LINES, MAX_REFERENCES, MAX_FIELDS = 12, 3, 6  # of a figure
 IN_IMAGES = ("n_images", "n_coop", "n_train", "eval_every", "ema_start", "ema_halflife", "ada_images")
-_kind = attrgetter("config.dataset", "config.backbone", "config.loss")  # in which a reference agrees with a line
 
 
 class Line(NamedTuple):
@@ -46,10 +45,11 @@ def sweeps(study: Study) -> dict[str, list[Line]]:
             if any(len(line.cells) >= VALUES for line in lines):
                 swept[name] = lines
     on_lines = {cell.config.cell_key for lines in swept.values() for line in lines for cell in line.cells.values()}
+    kind = attrgetter("config.dataset", "config.backbone", "config.loss")
     lone = [cell for cell in cells if cell.config.cell_key not in on_lines]
     for lines in swept.values():
-        kinds = {_kind(cell) for line in lines for cell in line.cells.values()}
-        lines += [Line(cell.label, {math.nan: cell}) for cell in lone if _kind(cell) in kinds]
+        kinds = {kind(cell) for line in lines for cell in line.cells.values()}
+        lines += [Line(cell.label, {math.nan: cell}) for cell in lone if kind(cell) in kinds]
     return swept
 
 

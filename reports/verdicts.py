@@ -122,10 +122,8 @@ def holm(p_values: Sequence[float], level: float = LEVEL / 2) -> list[bool]:
 
 
 def judge(tests: Sequence[Test]) -> Judgement:
-    """A claim holds if each of its parts does, and fails if one lies beyond its range.
-
-    A part that could not be tested counts in Holm's correction, and its claim cannot hold.
-    """
+    """A claim holds if each of its parts does, and fails if one lies beyond its range. With a part that could not be
+    tested, which counts in Holm's correction, it cannot hold."""
     if all(holm([test.p_for for test in tests])):
         return "holds"
     return "fails" if any(holm([test.p_against for test in tests])) else "undecided"
