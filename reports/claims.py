@@ -8,6 +8,7 @@ import numpy as np
 from reports.measurements import Measurements, Untestable
 from reports.published import HARMLESS
 from reports.results import Results
+from reports.table import span
 from reports.verdicts import Test, compare_means, compare_ranks, compare_shares, judge, least_seeds
 from search.store import Store
 from spaces import STUDIES, Claim, Part, Study
@@ -23,8 +24,7 @@ UNDECIDED, NOT_RUN = "undecided", "not run"
 
 
 class Finding(NamedTuple):
-    """A part of a claim, tested: the title of its study's variant, n seeds of each cell, the images of a run as budget;
-    `reason` tells why it could not be tested, and is else empty."""
+    """A part, tested: the title of its study's variant, seeds a cell, images a run; why it could not be, or empty."""
 
     part: Part
     test: Test
@@ -54,9 +54,8 @@ class Verdict(NamedTuple):
     def reason(self) -> str:
         """Why there is no verdict, or else empty."""
         reasons = list(dict.fromkeys(finding.reason for finding in self.findings if finding.reason))
-        more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
         if reasons:
-            return reasons[0] + more
+            return reasons[0] + (f", and {len(reasons) - 1} more" if len(reasons) > 1 else "")
         if self.verdict != UNDECIDED:
             return ""
         least = least_seeds("share", len(self.findings))
@@ -99,10 +98,9 @@ class VariantJudge:
             test = _compared(measured)
         except Untestable as untestable:  # the runs are there, and cannot be compared
             reason = str(untestable)
-        budgets = sorted({results.configs[label].n_images for label in measured.groups})
-        budget = f"{budgets[0]:,}" if len(budgets) == 1 else f"{budgets[0]:,} to {budgets[-1]:,}"
-        run_ids = tuple(measured.runs["run_id"])
-        return Finding(part, test, results.study.title, results.study.seeds, budget, run_ids, reason)
+        budget = span({results.configs[label].n_images for label in measured.groups})
+        study, run_ids = results.study, tuple(measured.runs["run_id"])
+        return Finding(part, test, study.title, study.seeds, budget, run_ids, reason)
 
     def results(self, name: str) -> Results:
         """The results of a study's variant. Raises Untestable if there is no such study or variant."""
@@ -117,15 +115,12 @@ class VariantJudge:
         return self.variants[name]
 
     def at_paper_scale(self, part: Part) -> bool:
-        """Whether data set, backbone and budget are the paper's: the study is as defined, and no published value of the
-        part's cells says otherwise."""
+        """Whether the study is as defined, and no published value of the part's cells is of other data or networks."""
         results = self.results(part.study)
         study = results.study
         varied = study.budget != 1 or study.tiny or set(study.settings) - set(HARMLESS)
-        stated = [
-            each for (*label, _), each in results.published.items() if tuple(label) in (*part.treatment, *part.control)
-        ]
-        return not varied and all(each.comparable for each in stated)
+        labels, stated = {*part.treatment, *part.control}, results.published.items()
+        return not varied and all(value.comparable for (row, column, _), value in stated if (row, column) in labels)
 
 
 def _compared(measured: Measurements) -> Test:

@@ -1,5 +1,6 @@
 """Learning curves: a metric over images with a band over seeds, a panel a column, and where the stages change."""
 
+import textwrap
 from collections.abc import Collection
 
 import pandas as pd
@@ -9,8 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from reports.results import Results
-from reports.style import ABREAST, GREY, labelled, legend, line_style, log_values, panels, titled
+from reports.statistics import over_seeds
+from reports.style import ABREAST, GREY, PANEL, legend, line_style, log_values, mean_line, panels
 from spaces import Study
+from trainers.messages import printable
 from trainers.names import METRICS, Metric
 
 ZOOM = 2  # an inset shows so many cooperative stages
@@ -27,10 +30,7 @@ def curves_data(results: Results, key: str) -> pd.DataFrame:
         for run_id in runs["run_id"]
         for images, value in series[run_id]
     ]
-    grouped = pd.DataFrame(points, columns=["row", "column", "images", "value"]).groupby(
-        ["row", "column", "images"], sort=False
-    )
-    return grouped["value"].agg(mean="mean", std="std", n="count").reset_index()
+    return over_seeds(points, ["row", "column", "images"])
 
 
 def boundaries(study: Study) -> dict[tuple[str, str], int]:
@@ -39,8 +39,8 @@ def boundaries(study: Study) -> dict[tuple[str, str], int]:
 
 
 def draw_curves(data: pd.DataFrame, study: Study, key: str, note: str = "") -> Figure:
-    """Mean against images with a band of one standard deviation; dotted lines where the cooperative stage ends, and an
-    inset of that if it is a small part of the run. The note heads the legend."""
+    """Means against images, the end of the cooperative stage dotted, with an inset of that if it is a small part of the
+    run. The note heads the legend."""
     metric = next(metric for metric in METRICS.values() if metric.key == key)
     rows = [row for row in study.rows if row in set(data["row"])]
     columns = [column for column in study.columns if column in set(data["column"])]
@@ -48,10 +48,9 @@ def draw_curves(data: pd.DataFrame, study: Study, key: str, note: str = "") -> F
     figure, axes = panels(len(columns), len(rows) + bool(ends))
     handles: dict[str, Line2D] = {}
     for axis, column in zip(axes, columns, strict=True):
-        part = data[data["column"] == column]
-        handles |= _draw(axis, part, rows, metric)
+        handles |= _draw(axis, data[data["column"] == column], rows, metric)
         axis.set_xlabel("training images")
-        titled(axis, column or study.title)
+        axis.set_title(textwrap.fill(printable(column or study.title), int(PANEL[0] * 15)))  # no wider than the panel
         for (row, _), end in ((cell, end) for cell, end in ends.items() if cell[1] == column and cell[0] in rows):
             colour = GREY if len(set(ends.values())) == 1 else line_style(rows.index(row))["color"]
             axis.vlines(end, 0, 1, colour, "dotted", transform=axis.get_xaxis_transform(), linewidth=1)
@@ -74,23 +73,16 @@ def _draw(axis: Axes, data: pd.DataFrame, rows: Collection[str], metric: Metric)
     for index, row in enumerate(rows):
         line = data[data["row"] == row]
         line = line[line["mean"] > 0] if metric.lower_is_better else line
-        if line.empty:
-            continue
-        handles[row] = axis.plot(line["images"], line["mean"], label=labelled(row), **line_style(index))[0]
-        spread = line["std"].fillna(0)
-        low = line["mean"] - spread
-        low = low.clip(lower=line["mean"] / 10) if metric.lower_is_better else low
-        axis.fill_between(
-            line["images"], low, line["mean"] + spread, color=line_style(index)["color"], alpha=0.15, linewidth=0
-        )
+        if not line.empty:
+            floor = line["mean"] / 10 if metric.lower_is_better else None
+            handles[row] = mean_line(axis, line["images"], line, floor, index, row)
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.grid(alpha=0.3, which="both", linewidth=0.5)
     return handles
 
 
 def _inset(axis: Axes, data: pd.DataFrame, rows: Collection[str], metric: Metric, ends: Collection[int]) -> None:
-    """A zoom on the change of stages, in the right corner, above or below, that learning curves leave free if they
-    fall or rise; none where they do not."""
+    """A zoom on the change of stages, in the right corner that falling or rising curves leave free; else none."""
     end = ZOOM * max(ends, default=0)
     near = data[data["images"] <= end]
     if SHORT * max(ends, default=0) > data["images"].max() or near["images"].nunique() < INSET_POINTS:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from reports.angles import angle_data, draw_angles, draw_histograms
 from reports.curves import curves_data, draw_curves
-from reports.pictures import class_scores, draw_samples, draw_strips, draw_translations, has_points, strip_steps
+from reports.pictures import class_scores, draw_samples, draw_strips, draw_translations, strip_steps
 from reports.results import Results
 from reports.spreadsheet import write_csv
 from reports.style import save
@@ -73,7 +73,7 @@ def _picture_figures(results: Results, folder: Path, out: Path) -> list[Path]:
     if all(config.is_paired for config in results.configs.values()):
         return save(draw_translations(pictures, study), out / "translations")
     paths = save(draw_samples(pictures, study), out / "samples")
-    if has_points(study):
+    if all(config.has_points for config in results.configs.values()):
         strips = results.pictures(folder, strip_steps(study))
         paths += save(draw_strips(strips, study, class_scores(results)), out / "strips")
     return paths

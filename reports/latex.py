@@ -3,8 +3,6 @@
 import re
 from unicodedata import lookup
 
-import pandas as pd
-
 from reports.results import Results
 from reports.table import TextTable, by_column, in_parts, longest
 from trainers.messages import printable
@@ -14,20 +12,8 @@ GREEK += "omega"
 LINE = 90  # letters of a line of a LaTeX table: about what the usual page holds in footnotesize
 LATEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {character: f"\\{character}" for character in "&%$#_"}
-LATEX |= {
-    "±": r"$\pm$",
-    "↓": r"$\downarrow$",
-    "↑": r"$\uparrow$",
-    "−": "$-$",
-    "–": "--",
-    "<": "$<$",
-    ">": "$>$",
-    "|": "$|$",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "→": r"$\to$",
-    "∞": r"$\infty$",
-}
+LATEX |= {"±": r"$\pm$", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "→": r"$\to$", "≤": r"$\leq$", "≥": r"$\geq$"}
+LATEX |= {"∞": r"$\infty$", "−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "|": "$|$"}
 LATEX |= {lookup(f"Greek small letter {name}"): f"$\\{name}$".replace("md", "mbd") for name in GREEK.split()}
 
 
@@ -66,11 +52,9 @@ def to_latex(text: TextTable, results: Results) -> str:
 
 
 def _tabular(column: str, text: TextTable) -> str:
-    def mark(cells: pd.Series) -> list[str]:
-        styles = {0: "", 1: "textbf:--rwrap", 2: "underline:--rwrap"}
-        return [styles[m] for m in text.marks[cells.name]]
-
-    style = text.cells.rename_axis(index=None, columns=escape_latex(column) or None).style.apply(mark, axis=0)
+    styles = text.marks.map({0: "", 1: "textbf:--rwrap", 2: "underline:--rwrap"}.get)
+    style = text.cells.rename_axis(index=None, columns=escape_latex(column) or None).style
+    style = style.apply(lambda _: styles, axis=None)
     style = style.format(escape_latex).format_index(escape_latex, axis=0).format_index(escape_latex, axis=1)
     body = style.to_latex(hrules=True, column_format="l" + "r" * text.cells.shape[1])
     return f"\\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{{%\n{body}}}"

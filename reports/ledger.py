@@ -87,8 +87,8 @@ CAPTION = (
     "diverged, or Fisher's exact test of shares, each direction at 2.5% with Holm's correction over the parts; "
     "equivalence is within 10%. Effect: ratio of geometric means (shares: odds ratio; logits and angles: difference) "
     "with 95% interval, of the part on which the verdict hangs. Only cells with all their seeds count; to look again "
-    "with more seeds makes false verdicts likelier than 5%. A t test of two "
-    "cells whose logarithms vary by 0.27 sees, four times in five, a ratio of "
+    "with more seeds makes false verdicts likelier than 5%. A t test of two cells whose logarithms vary by 0.27 sees, "
+    "four times in five, a ratio of "
     + ", ".join(f"{detectable_ratio(seeds):.2f} with {seeds} seeds" for seeds in (3, 5, 10, 20))
     + "."
 )
@@ -98,10 +98,8 @@ def effect(finding: Finding) -> str:
     """Effect with its interval, in words for a table."""
     test = finding.test
     counts = f"{test.counts}, " if test.counts else ""
-    if math.isnan(test.effect) and math.isnan(test.low):
-        return "–"
     value = "–" if math.isnan(test.effect) else f"{test.effect:.2f}"
-    return counts + (value if math.isnan(test.low) else f"{value} [{test.low:.2f}, {test.high:.2f}]")
+    return counts + value + ("" if math.isnan(test.low) else f" [{test.low:.2f}, {test.high:.2f}]")
 
 
 def to_lines(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:

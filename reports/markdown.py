@@ -6,6 +6,8 @@ import re
 from reports.table import TextTable, by_column
 from trainers.messages import printable
 
+MARKS = ("{}", "**{}**", "<u>{}</u>")  # none, best, second
+
 
 def to_markdown(text: TextTable) -> str:
     """A Markdown table a column of the study, with the caption below."""
@@ -15,12 +17,10 @@ def to_markdown(text: TextTable) -> str:
 
 
 def _markdown(column: str, text: TextTable) -> str:
-    def field(value: str, mark: int) -> str:
-        return {0: value, 1: f"**{value}**", 2: f"<u>{value}</u>"}[mark]
-
     lines = [[escape_markdown(head) for head in (column, *text.cells)], ["---"] * (text.cells.shape[1] + 1)]
     for row in text.cells.index:
-        lines += [[escape_markdown(row), *map(field, text.cells.loc[row], text.marks.loc[row])]]
+        fields = zip(text.cells.loc[row], text.marks.loc[row], strict=True)
+        lines.append([escape_markdown(row), *(MARKS[mark].format(value) for value, mark in fields)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -14,6 +14,7 @@ from trainers.config import Config
 from trainers.names import METRICS
 from trainers.run_state import IN_TABLE, RunState
 
+Measure = Callable[[Series, Config, float], float]
 TIME = "seconds"  # of training, as evaluations record it: those of a table of runs have the evaluations too
 
 
@@ -53,16 +54,15 @@ class Measurements:
     def values(self, label: Label) -> np.ndarray:
         """[n] of one cell. Raises Untestable if the runs do not record what is needed."""
         group, metric = self.groups[label], self.part.metric
+        config = self.results.configs[label]
         if metric in group and metric != TIME:
             values = group[metric].to_numpy(float)
         elif metric in MEASURES:
-            config, target = self.results.configs[label], self._target()
+            target = self._target(TARGETS[metric]) if metric in TARGETS else math.nan
             values = np.array([MEASURES[metric](each, config, target) for each in self._series(label, config.metric)])
-        else:
-            first, _, second = metric.partition(" - ")
-            values = np.array([each[-1][1] for each in self._series(label, first)])
-            if second:
-                values = values - [each[-1][1] for each in self._series(label, second)]
+        else:  # a key, or the first less the second
+            ends = [np.array([each[-1][1] for each in self._series(label, key)]) for key in metric.split(" - ")]
+            values = ends[0] - sum(ends[1:])
         higher = metric in METRICS and not METRICS[metric].lower_is_better
         lost = (group["state"] == RunState.DIVERGED).to_numpy()
         if metric == TIME:
@@ -79,14 +79,10 @@ class Measurements:
             raise Untestable(f"{self.part.study} has runs without {key}")
         return series
 
-    def _target(self) -> float:
+    def _target(self, when: str) -> float:
         """What all done runs of the cell on the right reached: the worst of their final, or of their best, values."""
-        if self.part.metric not in ("images_to_target", "images_to_best"):
-            return math.nan
         (label,) = self.part.control
-        when = "final" if self.part.metric == "images_to_target" else "best"
-        values = self.groups[label][f"{self.results.configs[label].metric}_{when}"]
-        return float(values.max())
+        return float(self.groups[label][f"{self.results.configs[label].metric}_{when}"].max())
 
 
 def labels(cells: tuple[Label, ...]) -> str:
@@ -118,10 +114,6 @@ def unconverged(series: Series, _: Config, __: float) -> float:
     return float(series[-1][1] > series[0][1] / 2)
 
 
-MEASURES: dict[str, Callable[[Series, Config, float], float]] = {
-    "images_to_target": images_to,
-    "images_to_best": images_to,
-    "oscillation": oscillation,
-    "jump": jump,
-    "unconverged": unconverged,
-}
+TARGETS = {"images_to_target": "final", "images_to_best": "best"}  # of which values of the control
+MEASURES: dict[str, Measure] = {"oscillation": oscillation, "jump": jump, "unconverged": unconverged}
+MEASURES |= dict.fromkeys(TARGETS, images_to)

@@ -12,7 +12,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from reports.results import Pictures, Results
 from reports.style import COLOURS, read_image
-from spaces import Cell, Study
+from spaces import Study
 from spaces.claims import Label
 from trainers.messages import printable
 
@@ -29,8 +29,10 @@ def class_scores(results: Results) -> Scores:
     show; none of a run that has none."""
     cells = {run_id: label for label, run_id in results.pictured_runs.items()}
     scores: Scores = {}
-    modes = (results.histories(f"class_logit_{mode:02d}", cells) for mode in itertools.count())
-    for logits in itertools.takewhile(lambda by_run: any(by_run.values()), modes):
+    for mode in itertools.count():
+        logits = results.histories(f"class_logit_{mode:02d}", cells)
+        if not any(logits.values()):
+            break
         for run_id, points in logits.items():
             for images, logit in points:
                 scores.setdefault(cells[run_id], {}).setdefault(images, []).append(logit)
@@ -52,50 +54,36 @@ def draw_samples(pictures: Pictures, study: Study) -> Figure:
     return figure
 
 
-def has_points(study: Study) -> bool:
-    """Whether all cells are of 2-D points."""
-    return all(cell.config.has_points for cell in study.cells())
-
-
 def strip_steps(study: Study) -> list[int]:
-    """Images at which a strip shows samples: a few from 0 to the end, and the last evaluation of each cooperative
-    stage."""
+    """Images at which a strip shows samples: evaluations from 0 to the end, and the last of each cooperative stage."""
     chosen = set()
     for cell in study.cells():
         every, end = cell.config.eval_every, cell.config.n_images
-        chosen |= {_nearest(end * i / (STRIP_STEPS - 1), every, end) for i in range(STRIP_STEPS)}
+        chosen |= {min(round(end * i / (STRIP_STEPS - 1) / every) * every, end) for i in range(STRIP_STEPS)}
         if every < cell.config.coop_images < end:
             chosen.add(cell.config.coop_images // every * every)
     return sorted(chosen)[: 2 * STRIP_STEPS]
 
 
-def _nearest(images: float, every: int, end: int) -> int:
-    """The evaluation nearest to some images."""
-    return min(round(images / every) * every, end)
-
-
 def draw_strips(pictures: Pictures, study: Study, scores: Scores | None = None) -> Figure:
-    """A line of pictures a cell over the images shown; a thick frame tells the cooperative stage. Below each, where
-    there are scores, a bar a mode."""
+    """A line of pictures a cell over the images shown, framed by stage; below each, of points, a bar a mode."""
     scores = scores or {}
     steps = sorted({step for grids in pictures.values() for step in grids})
     cells = [cell for cell in study.cells() if (cell.row, cell.column) in pictures]
     heights = [share for cell in cells for share in ([1, BARS] if (cell.row, cell.column) in scores else [1])]
     size = (0.45 + STRIP * len(steps), 0.5 + STRIP * sum(heights) + 0.06 * len(heights))
-    space = {"left": 0.45 / size[0], "right": 0.995, "top": 1 - 0.25 / size[1], "bottom": 0.25 / size[1]}
-    space |= {"wspace": 0.06, "hspace": 0.06}
-    figure, axes = plt.subplots(
-        len(heights), len(steps), figsize=size, squeeze=False, gridspec_kw=space, height_ratios=heights
-    )
+    sides = {"left": 0.45 / size[0], "right": 0.995, "top": 1 - 0.25 / size[1], "bottom": 0.25 / size[1]}
+    space = {**sides, "wspace": 0.06, "hspace": 0.06, "height_ratios": heights}
+    figure, axes = plt.subplots(len(heights), len(steps), figsize=size, squeeze=False, gridspec_kw=space)
     lines = iter(axes)
     for cell in cells:
-        line = next(lines)
+        line, grids = next(lines), pictures[cell.row, cell.column]
         for axis, step in zip(line, steps, strict=True):
-            _frame(axis, cell, step)
-            if step in pictures[cell.row, cell.column]:
-                axis.imshow(read_image(pictures[cell.row, cell.column][step]), interpolation="antialiased")
-            else:
-                axis.set_visible(False)
+            cooperative = 0 < step <= cell.config.coop_images  # the stage that had made the picture
+            axis.set(xticks=[], yticks=[], visible=step in grids)
+            axis.spines[:].set(color=COLOURS[1] if cooperative else "0.7", linewidth=2.2 if cooperative else 0.6)
+            if step in grids:
+                axis.imshow(read_image(grids[step]), interpolation="antialiased")
         line[0].set_visible(True)
         line[0].set_ylabel(_wrapped(cell.label, STRIP), fontsize=7)
         if (cell.row, cell.column) in scores:
@@ -103,7 +91,7 @@ def draw_strips(pictures: Pictures, study: Study, scores: Scores | None = None) 
     for axis, step in zip(axes[0], steps, strict=True):
         axis.set_title(EngFormatter(sep="")(step), fontsize=7, pad=3)
     legend = "images shown to the discriminator"
-    staged = any(_cooperative(cell, step) for cell in cells for step in steps)
+    staged = any(0 < step <= cell.config.coop_images for cell in cells for step in steps)
     legend += "; thick orange frame: cooperative stage" if staged else ""
     legend += "; bars: its mean logit of each mode" if scores else ""
     figure.text(0.5, 0.04 / size[1], legend, ha="center", va="bottom", fontsize=7)
@@ -111,9 +99,8 @@ def draw_strips(pictures: Pictures, study: Study, scores: Scores | None = None) 
 
 
 def _bars(line: Iterable[Axes], steps: Iterable[int], scores: dict[int, list[float]]) -> None:
-    """The scores of each mode at some of the steps, by one scale, which the first tells; none of the untrained network,
-    whose scores are by chance and would set the scale."""
-    scores = {step: logits for step, logits in scores.items() if step > 0}
+    """The scores of each mode at some of the steps, by one scale, which the first tells."""
+    scores = {step: logits for step, logits in scores.items() if step > 0}  # untrained, they would set the scale
     every = [logit for step in steps for logit in scores.get(step, [])]
     low, high = min([0.0, *every]), max([0.0, *every])
     for index, (axis, step) in enumerate(zip(line, steps, strict=True)):
@@ -125,29 +112,13 @@ def _bars(line: Iterable[Axes], steps: Iterable[int], scores: dict[int, list[flo
         axis.yaxis.set_major_locator(MaxNLocator(3))
 
 
-def _frame(axis: Axes, cell: Cell, step: int) -> None:
-    """No ticks, and the frame of the stage that had made a picture."""
-    axis.set(xticks=[], yticks=[])
-    cooperative = _cooperative(cell, step)
-    for spine in axis.spines.values():
-        spine.set(color=COLOURS[1] if cooperative else "0.7", linewidth=2.2 if cooperative else 0.6)
-
-
-def _cooperative(cell: Cell, step: int) -> bool:
-    """Whether the cooperative stage had made the picture after so many images."""
-    return 0 < step <= cell.config.coop_images
-
-
 def _wrapped(label: str, inches: float) -> str:
     """A label of so many inches at 7 points, in at most two lines."""
     return "\n".join(textwrap.wrap(printable(label), max(8, int(inches * 17)), max_lines=2, placeholder=" …"))
 
 
 def split_pairs(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sources and translations, each [32, H, W, 3], of the grid of a translation's samples.
-
-    The grid has lines of source, translation, source, ... with a frame of PADDING pixels around each image.
-    """
+    """Sources and translations, each [32, H, W, 3], of a grid of samples that holds them by turns, in frames."""
     height, width = ((side - PADDING) // GRID for side in picture.shape[:2])
     assert picture.shape[:2] == (PADDING + GRID * height, PADDING + GRID * width)
     inner = picture[PADDING:, PADDING:].reshape(GRID, height, GRID, width, -1).swapaxes(1, 2)
@@ -166,7 +137,10 @@ def draw_translations(pictures: Pictures, study: Study) -> Figure:
     size = (left + TILE * SHOWN, TILE * len(labels) + title * len(blocks))
     figure, axes = plt.subplots(len(blocks), 1, figsize=size, squeeze=False, layout="compressed")
     for axis, (column, block) in zip(axes[:, 0], blocks.items(), strict=True):
-        axis.imshow(np.concatenate([_abreast(images[:SHOWN]) for images in block.values()]), interpolation="nearest")
+        tiles = np.stack([images[:SHOWN] for images in block.values()], axis=1)  # [SHOWN, rows, H, W, 3]
+        gap = max(1, tiles.shape[2] // 20)  # white, below and beside each
+        tiles = np.pad(tiles, ((0, 0), (0, 0), (0, gap), (0, gap), (0, 0)), constant_values=1.0)
+        axis.imshow(np.concatenate(np.concatenate(tiles, axis=2)), interpolation="nearest")
         height = axis.get_ylim()[0] / len(block)
         axis.set_yticks([height * (i + 0.5) for i in range(len(block))], [_wrapped(label, left) for label in block])
         axis.tick_params(length=0, labelsize=7, labelbottom=False)
@@ -174,9 +148,3 @@ def draw_translations(pictures: Pictures, study: Study) -> Figure:
         axis.set_xticks([])
         axis.set_title(printable(column), pad=3)
     return figure
-
-
-def _abreast(images: np.ndarray) -> np.ndarray:
-    """Images [n, H, W, 3] in a line, [H + gap, n (W + gap), 3], with white between them."""
-    gap = max(1, images.shape[1] // 20)
-    return np.concatenate(list(np.pad(images, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=1.0)), axis=1)

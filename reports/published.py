@@ -34,42 +34,24 @@ def published_values(study: Study) -> dict[tuple[str, str, str], PublishedValue]
     paper = find_paper(study.published)
     if paper is None:
         return {}
-    ours, defined = (
-        {(cell.row, cell.column): cell.config for cell in each.cells()} for each in (study, as_defined(study))
-    )
+    as_defined = dataclasses.replace(study, budget=1.0, settings={}, tiny=False)
+    ours, defined = ({(cell.row, cell.column): cell.config for cell in each.cells()} for each in (study, as_defined))
     stated = {}
     for value in published(study.published):
         place, metric = (value.row, value.column), paper.metrics.get(value.metric)
         if metric not in study.metrics:
             continue
-        run_here, deviations = place in ours, ""
-        if run_here:
-            deviations = deviations_from_paper(ours[place], defined[place], value, paper, study.settings)
+        run_here = place in ours
+        deviations = _deviations(ours[place], defined[place], value, paper, study.settings) if run_here else ""
         notes = tuple(filter(None, (deviations and f"ours has {deviations}", value.note)))
         comparable = run_here and not deviations and value.comparable
         stated[*place, metric] = PublishedValue(value.value, value.std, comparable, notes)
     return stated
 
 
-def published_metrics(study: Study) -> list[str]:
-    """Those of the study's metrics that its paper reports, of whatever cells."""
-    paper = find_paper(study.published)
-    return [metric for metric in study.metrics if paper and metric in paper.metrics.values()]
-
-
-def as_defined(study: Study) -> Study:
-    """The study as it is defined: at full budget, without settings, not tiny."""
-    return dataclasses.replace(study, budget=1.0, settings={}, tiny=False)
-
-
-def deviations_from_paper(
-    config: Config, defined: Config, value: Published, paper: Paper, settings: Iterable[str]
-) -> str:
-    """In what a cell differs from the published one: data set, protocol, samples, budget; empty if in nothing.
-
-    Protocol and samples are those of a score of images. The paper's budget is that of the cell as it is defined. Other
-    fields that were set count too, since they make another method of it.
-    """
+def _deviations(config: Config, defined: Config, value: Published, paper: Paper, settings: Iterable[str]) -> str:
+    """In what a cell differs from the published one, empty if in nothing: data set, the budget of the cell as defined,
+    fields that were set, since they make another method of it, and of a score of images protocol and samples."""
     asked = [name for name in dict.fromkeys([*BUDGET_AND_DATA, *settings]) if name not in (*HARMLESS, *SCORING)]
     expected = {name: getattr(defined, name) for name in asked} | {"dataset": value.dataset}
     if METRICS[paper.metrics[value.metric]].key in config.metric_keys:

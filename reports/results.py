@@ -24,8 +24,7 @@ Pictures = dict[Label, dict[int, Path]]  # by cell, then by images
 class Results:
     """The results of a study, from a store, or of runs that are given in the form of load_runs.
 
-    The store is asked for the runs once, and for each run's evaluations once a key. All raise ValueError if it does not
-    answer.
+    The store is asked for the runs once, and for each run's evaluations once a key: ValueError if it does not answer.
     """
 
     def __init__(self, study: Study, store: Store, runs: pd.DataFrame | None = None) -> None:
@@ -77,13 +76,11 @@ class Results:
     @cached_property
     def mean_differences(self) -> dict[tuple[str, str, str], Difference]:
         """Difference of each cell's done runs to those of its column's reference, by (row, column, metric)."""
-        differences = {}
-        for metric in self.study.metrics:
-            values = {label: runs[metric].astype(float) for label, runs in self.done.items()}
-            for row, column in values:
-                reference = values[self.references[column], column]
-                differences[row, column, metric] = difference(values[row, column], reference)
-        return differences
+        return {
+            (row, column, metric): difference(runs[metric], self.done[self.references[column], column][metric])
+            for metric in self.study.metrics
+            for (row, column), runs in self.done.items()
+        }
 
     @cached_property
     def pictured_runs(self) -> dict[Label, str]:
@@ -109,7 +106,6 @@ class Results:
     def pictures(self, folder: Path, nearest: Sequence[float] = (math.inf,)) -> Pictures:
         """The grids of samples of the pictured runs that are nearest to some numbers of images, by default the last;
         fetched into the folder where they do not lie here. A cell without any is left out."""
-        pictures = {
-            label: queries.pictures(self.store, run_id, folder, nearest) for label, run_id in self.pictured_runs.items()
-        }
-        return {label: grids for label, grids in pictures.items() if grids}
+        runs = self.pictured_runs.items()
+        pictures = ((label, queries.pictures(self.store, run_id, folder, nearest)) for label, run_id in runs)
+        return {label: grids for label, grids in pictures if grids}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pprint
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console
 
 from reports.spreadsheet import write_csv
 from spaces import Study
+from spaces.study import diff
 from trainers.messages import printable
 from trainers.names import METRICS
 from trainers.run_state import RunState
@@ -23,48 +24,33 @@ if TYPE_CHECKING:
 def show_outcome(outcome: Outcome, console: Console) -> None:
     """Print how the trials ended, what stopping saved, and the winner."""
     states = Counter(trial.state for trial in outcome.trials)
+    ended = ", ".join(f"{count} {state}" for state, count in states.items())
     full = sum(trial.config.n_images for trial in outcome.trials)
     lines = [
-        f"{outcome.search.title}: {len(outcome.trials)} trials, "
-        + ", ".join(f"{count} {state}" for state, count in states.items()),
+        f"{outcome.search.title}: {len(outcome.trials)} trials, {ended}",
         f"  stopping saved {outcome.images_saved:,} of {full:,} images ({outcome.images_saved / full:.0%})",
     ]
     if states[RunState.DONE]:
         metric, winner = METRICS[outcome.search.metric], outcome.winner
         values = ", ".join(
             f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-            for name, value in _varied(outcome).items()
+            for name, value in diff(outcome.search.base, winner.config).items()
+            if name != "seed"
         )
         lines.append(f"  winner: trial {winner.number}, {metric.label} {winner.value:.{metric.decimals}f}: {values}")
-    lines += [
-        f"  trial {trial.number} failed: {trial.error}" for trial in outcome.trials if trial.state == RunState.FAILED
-    ]
-    lines += ["  run again with --retry-failed once the cause is mended"] if states[RunState.FAILED] else []
+    failed = [trial for trial in outcome.trials if trial.state == RunState.FAILED]
+    lines += [f"  trial {trial.number} failed: {trial.error}" for trial in failed]
+    lines += ["  run again with --retry-failed once the cause is mended"] if failed else []
     for line in lines:
         console.print(printable(line), highlight=False, soft_wrap=True, markup=False)
 
 
-def _varied(outcome: Outcome) -> dict[str, Any]:
-    """The fields of the winner that the search chose."""
-    base = outcome.search.base.model_dump()
-    won = outcome.winner.config.model_dump()
-    return {name: value for name, value in won.items() if value != base[name] and name != "seed"}
-
-
 def write_trials(outcome: Outcome, folder: Path) -> Path:
     """Write all trials, a line each, with what Optuna drew, as `trials RECIPE.csv`; returns the path."""
-    lines = [
-        {
-            "trial": trial.number,
-            "seed": trial.config.seed,
-            "state": trial.state,
-            outcome.search.metric: trial.value,
-            "images": trial.images,
-            **trial.params,
-            "run_id": trial.run_id,
-        }
-        for trial in outcome.trials
-    ]
+    lines, metric = [], outcome.search.metric
+    for trial in outcome.trials:
+        outcomes = {"seed": trial.config.seed, "state": trial.state, metric: trial.value, "images": trial.images}
+        lines.append({"trial": trial.number, **outcomes, **trial.params, "run_id": trial.run_id})
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"trials {outcome.search.recipe}.csv"
     write_csv(pd.DataFrame(lines), path)

@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import pandas as pd
 from scipy.stats import ttest_ind
@@ -24,16 +25,18 @@ def ablation_table(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
     beside; columns (metric, mean | std | n | diverged | published), std being the sample standard deviation. Only done
     runs enter mean, std and n. Raises ValueError if the runs of one column were scored by different protocols or data.
     """
-    _refuse_mixtures(runs)
+    for column, scored in runs[runs["state"].isin(IN_TABLE)].groupby("column"):
+        if mixed := mixture(scored):
+            raise ValueError(f"{f'column {column!r}' if column else 'the table'} would mix runs of different {mixed}")
     cells, published = by_cell(runs, study), published_values(study)
     labels = list(dict.fromkeys([*cells, *((row, column) for row, column, _ in published)]))
     lines = []
     for label in labels:
         group = cells.get(label, runs.iloc[:0])
-        sides = [
-            (*aggregate(group, name), published.get((*label, name), PublishedValue()).value) for name in study.metrics
-        ]
-        lines.append([value for side in sides for value in side])
+        line: list[float] = []
+        for name in study.metrics:
+            line += [*aggregate(group, name), published.get((*label, name), PublishedValue()).value]
+        lines.append(line)
     index = pd.MultiIndex.from_tuples(labels, names=["row", "column"])
     columns = pd.MultiIndex.from_product([study.metrics, STATISTICS], names=["metric", "statistic"])
     return pd.DataFrame(lines, index=index, columns=columns)
@@ -45,18 +48,16 @@ def by_cell(runs: pd.DataFrame, study: Study) -> dict[Label, pd.DataFrame]:
     return {(cell.row, cell.column): groups.get((cell.row, cell.column), runs.iloc[:0]) for cell in study.cells()}
 
 
-def _refuse_mixtures(runs: pd.DataFrame) -> None:
-    """A column compares only what was scored alike."""
-    for column, group in runs[runs["state"].isin(IN_TABLE)].groupby("column"):
-        if mixed := mixture(group):
-            where = f"column {column!r}" if column else "the table"
-            raise ValueError(f"{where} would mix runs of different {mixed}")
-
-
 def mixture(runs: pd.DataFrame, names: tuple[str, ...] = ("protocol", "data_digest", "features_digest")) -> str:
     """The first of these fields in which runs differ, and its values; empty where they agree."""
     values = {name: sorted(set(runs[name])) for name in names}
     return next((f"{name}: {'; '.join(several)}" for name, several in values.items() if len(several) > 1), "")
+
+
+def over_seeds(points: Iterable[tuple[Any, ...]], names: list[str]) -> pd.DataFrame:
+    """Values over seeds, the last in each point: mean, std and n of those whose other parts, so named, are the same."""
+    values = pd.DataFrame(points, columns=[*names, "value"]).groupby(names, sort=False)["value"]
+    return values.agg(mean="mean", std="std", n="count").reset_index()
 
 
 class Difference(NamedTuple):
@@ -69,9 +70,10 @@ class Difference(NamedTuple):
 
 def difference(values: pd.Series, reference: pd.Series) -> Difference:
     """Mean of values minus mean of reference, with Welch's t interval."""
+    values, reference = values.astype(float), reference.astype(float)
     mean = float(values.mean() - reference.mean())
     if min(len(values), len(reference)) < 2:
-        return Difference(mean, math.nan, math.nan)
+        return Difference(mean)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # equal values: the interval is a point
         interval = ttest_ind(values, reference, equal_var=False).confidence_interval(0.95)
@@ -86,8 +88,7 @@ def ranks(table: pd.DataFrame, seeds: int) -> pd.DataFrame:
     """
     result = {}
     for metric in table.columns.unique("metric"):
-        ranked_at_all = (table[metric]["n"] == seeds) & (METRICS[metric].when == "final")
-        clean = table[metric]["mean"].where(ranked_at_all)
+        clean = table[metric]["mean"].where((table[metric]["n"] == seeds) & (METRICS[metric].when == "final"))
         columns = clean.groupby(level="column")
         ranked = columns.rank(method="dense", ascending=METRICS[metric].lower_is_better)
         result[metric] = ranked.where((ranked <= 2) & (columns.transform("count") > 1), 0).fillna(0).astype(int)

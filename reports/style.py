@@ -4,7 +4,7 @@ so that they read in grey too, and one legend below all panels."""
 import math
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import matplotlib
 
 matplotlib.use("Agg")
 import numpy as np
+import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from trainers.messages import printable
@@ -26,15 +28,8 @@ GREY = "0.35"
 PANEL = (3.4, 2.6)  # inches
 ABREAST = 3  # panels in a line
 LETTERS = 16  # of the legend in an inch
-plt.rcParams |= {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "legend.fontsize": 7.5,
-    "legend.title_fontsize": 7.5,
-    "lines.linewidth": 1.3,
-    "pdf.fonttype": 42,  # letters stay letters
-    "text.parse_math": False,  # a label may hold dollars
-}
+plt.rcParams |= {"font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7.5, "legend.title_fontsize": 7.5}
+plt.rcParams |= {"lines.linewidth": 1.3, "pdf.fonttype": 42, "text.parse_math": False}  # letters and dollars stay so
 
 
 def panels(n: int, labels: int = 0) -> tuple[Figure, list[Axes]]:
@@ -45,7 +40,7 @@ def panels(n: int, labels: int = 0) -> tuple[Figure, list[Axes]]:
     figure, axes = plt.subplots(lines, abreast, figsize=size, squeeze=False, sharey=True, layout="constrained")
     for axis in axes.flat[n:]:
         axis.axis("off")
-    for axis in axes.flat[max(0, n - abreast) : n]:
+    for axis in axes.flat[n - abreast : n]:
         axis.tick_params(labelbottom=True)
     return figure, list(axes.flat[:n])
 
@@ -66,14 +61,18 @@ def labelled(text: str) -> str:
     return re.sub("^_", " _", printable(text))
 
 
-def titled(axis: Axes, text: str) -> None:
-    """Give a panel a title that keeps to its width."""
-    axis.set_title(textwrap.fill(printable(text), int(PANEL[0] * 15)))
-
-
 def line_style(index: int) -> dict[str, Any]:
     """Colour and line style of the i-th line."""
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": STYLES[index % len(STYLES)]}
+
+
+def mean_line(axis: Axes, x: Sequence[float], points: pd.DataFrame, floor: Any, index: int, label: str) -> Line2D:
+    """Draw the i-th line through the means, with a band of one standard deviation that ends at the floor, if any."""
+    style, spread = line_style(index), points["std"].fillna(0)
+    low, high = (points["mean"] - spread).clip(lower=floor), points["mean"] + spread
+    axis.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    line: Line2D = axis.plot(x, points["mean"], label=labelled(label), **style)[0]
+    return line
 
 
 def log_values(axis: Axes) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -13,13 +14,12 @@ from matplotlib.ticker import EngFormatter, NullFormatter, NullLocator
 from reports.results import Results
 from reports.statistics import STATISTICS
 from reports.style import ABREAST, COLOURS, GREY, MARKERS, STYLES, labelled, legend, panels
-from reports.table import with_arrow
+from reports.table import span, with_arrow
 from spaces import Cell, Study
 
 VALUES = 3  # of a field at the least, to be a sweep
 MAX_LINES, MAX_REFERENCES, MAX_FIELDS = 12, 3, 6  # of a figure
 IN_IMAGES = ("n_images", "n_coop", "n_train", "eval_every", "ema_start", "ema_halflife", "ada_images")
-ALIKE = ("dataset", "backbone", "loss")  # in which a reference agrees with a line
 
 
 class Line(NamedTuple):
@@ -45,15 +45,12 @@ def sweeps(study: Study) -> dict[str, list[Line]]:
             if any(len(line.cells) >= VALUES for line in lines):
                 swept[name] = lines
     on_lines = {cell.config.cell_key for lines in swept.values() for line in lines for cell in line.cells.values()}
+    kind = attrgetter("config.dataset", "config.backbone", "config.loss")
     lone = [cell for cell in cells if cell.config.cell_key not in on_lines]
     for lines in swept.values():
-        kinds = {_kind(cell) for line in lines for cell in line.cells.values()}
-        lines += [Line(cell.label, {math.nan: cell}) for cell in lone if _kind(cell) in kinds]
+        kinds = {kind(cell) for line in lines for cell in line.cells.values()}
+        lines += [Line(cell.label, {math.nan: cell}) for cell in lone if kind(cell) in kinds]
     return swept
-
-
-def _kind(cell: Cell) -> tuple[Any, ...]:
-    return tuple(getattr(cell.config, name) for name in ALIKE)
 
 
 def _varied(cells: Sequence[Cell]) -> dict[str, list[Any]]:
@@ -94,20 +91,17 @@ def _shared(labels: Iterable[str]) -> str:
 
 
 def sweep_metric(results: Results) -> str:
-    """The metric to draw: the first that has published values beside it, which are the best of evaluations, else the
-    first."""
+    """The metric to draw: the first that has published values beside it, else the first."""
     study = results.study
     stated = {metric for row, _, metric in results.published if row in study.rows}
     return next((metric for metric in study.metrics if metric in stated), study.metrics[0])
 
 
 def sweep_data(results: Results, metric: str) -> pd.DataFrame:
-    """One line a point: field, label of its line, x (NaN of a reference), mean, std, n, diverged, published; those
-    alone that have a mean or a published value."""
-    lines_by_field = sweeps(results.study)
-    table = results.table[metric]
-    points = []
-    for field, lines in list(lines_by_field.items())[:MAX_FIELDS]:
+    """One line a point that has a mean or a published value: field, label of its line, x (NaN of a reference), mean,
+    std, n, diverged, published."""
+    table, points = results.table[metric], []
+    for field, lines in list(sweeps(results.study).items())[:MAX_FIELDS]:
         swept = [line for line in lines if len(line.cells) > 1][:MAX_LINES]
         for line in swept + [line for line in lines if len(line.cells) == 1][:MAX_REFERENCES]:
             for x, cell in line.cells.items():
@@ -116,9 +110,8 @@ def sweep_data(results: Results, metric: str) -> pd.DataFrame:
     return data[data["mean"].notna() | data["published"].notna()].reset_index(drop=True)
 
 
-def draw_sweeps(data: pd.DataFrame, metric: str, note: str = "") -> Figure:
-    """A panel a field, a line each row or so: mean with one standard deviation, published values as hollow markers;
-    references lie flat. The legend says of how many seeds."""
+def draw_sweeps(data: pd.DataFrame, metric: str) -> Figure:
+    """A panel a field: means with one standard deviation, published values as hollow markers, references flat."""
     labels = list(dict.fromkeys(data["label"]))
     fields = list(dict.fromkeys(data["field"]))
     figure, axes = panels(len(fields), len(labels) + 1)
@@ -136,7 +129,7 @@ def draw_sweeps(data: pd.DataFrame, metric: str, note: str = "") -> Figure:
         axes[0].set_yscale("log")
     for axis in axes[::ABREAST]:
         axis.set_ylabel(with_arrow(metric))
-    legend(figure, handles, note)
+    legend(figure, handles)
     return figure
 
 
@@ -145,21 +138,16 @@ def _draw_line(axis: Axes, line: pd.DataFrame, index: int) -> Any:
     colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
     if line["x"].isna().all():  # a reference
         return axis.axhline(line["mean"].fillna(line["published"]).iloc[0], color=colour, linestyle=":", linewidth=1.6)
-    style = STYLES[index % 3]
-    spread = line["std"].fillna(0)
-    drawn = axis.errorbar(
-        line["x"], line["mean"], spread, color=colour, marker=marker, ms=4, linestyle=style, capsize=2
-    )
+    style, spread = STYLES[index % 3], line["std"].fillna(0)
     axis.plot(line["x"], line["published"], marker, color=colour, mfc="none", ms=6.5, linestyle="none", clip_on=False)
-    return drawn
+    return axis.errorbar(line["x"], line["mean"], spread, color=colour, marker=marker, ms=4, ls=style, capsize=2)
 
 
 def _counted(label: str, data: pd.DataFrame) -> str:
     """A line's label with its numbers of seeds, those that diverged, or that it is published alone."""
     part = data[data["label"] == label]
     counts, lost = part["n"].fillna(0).astype(int), int(part["diverged"].fillna(0).sum())
-    low, high = min(counts), max(counts)
-    seeds = (f"n = {low}" if low == high else f"n = {low} to {high}") if high else "published alone"
+    seeds = f"n = {span(counts)}" if any(counts) else "published alone"
     return labelled(f"{label} ({seeds}{f', {lost} diverged' if lost else ''})".strip())
 
 

@@ -1,16 +1,17 @@
 """The ablation table as text, one for the screen, Markdown and LaTeX alike, and how it is cut to a width."""
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import pandas as pd
 from rich.cells import cell_len
 
-from reports.published import PublishedValue, footnotes, published_metrics
+from reports.published import PublishedValue, footnotes
 from reports.results import Results
 from reports.statistics import Difference
 from spaces import Study
+from spaces.papers import find_paper
 from trainers.messages import printable
 from trainers.names import METRICS
 from trainers.run_state import IN_TABLE, RunState
@@ -69,13 +70,12 @@ def in_parts(text: TextTable, room: int, broken: bool = False) -> list[TextTable
 
 def as_text(results: Results) -> TextTable:
     """The table that is printed: for each column its metrics, what is published beside the best ones, the differences
-    of the first and of final ones to the column's first row, and n. Rows that the published table holds beside the
-    study's are marked as quoted."""
+    of the first and of final ones to the column's first row, and n. Rows that are only published are called quoted."""
     study = results.study
     rows, columns = (list(results.table.index.unique(level)) for level in ("row", "column"))
     cells: dict[str, list[str]] = {}
     marks: dict[str, list[int]] = {}
-    of: list[str] = []
+    of = []
     for column in columns:
         for head, texts, marked in _fields(results, rows, column):
             name = f"{column}: {head}" if column else head
@@ -91,11 +91,11 @@ def _fields(results: Results, rows: list[str], column: str) -> Iterator[tuple[st
     study, reference = results.study, results.references.get(column)
     part = results.table.xs(column, level="column").reindex(rows)
     marks = results.ranks.xs(column, level="column").reindex(rows, fill_value=0)
-    letters = footnotes(study)
+    letters, paper = footnotes(study), find_paper(study.published)
     for metric in study.metrics:
         texts = [_value(statistics, metric) for statistics in part[metric].to_dict("records")]
         yield with_arrow(metric), texts, list(marks[metric])
-        if metric in published_metrics(study):
+        if paper and metric in paper.metrics.values():  # of whatever cells
             values = [results.published.get((row, column, metric), PublishedValue()) for row in rows]
             yield f"published {with_arrow(metric)}", [_published(value, metric, letters) for value in values], []
     if study.searched:
@@ -154,19 +154,18 @@ def caption(results: Results) -> str:
     study, runs = results.study, results.runs
     configs = list(results.configs.values())
     first = set(results.references.values())
-    marks = "; best bold, second underlined"
-    marks += f"; differences to {first.pop() if len(first) == 1 else 'the first row that a column has'}"
-    marks += " with Welch's 95% interval"
+    reference = first.pop() if len(first) == 1 else "the first row that a column has"
+    marks = f"; best bold, second underlined; differences to {reference} with Welch's 95% interval"
     lines = [
         f"{study.title}: mean ± sample standard deviation over n training seeds{marks if len(study.rows) > 1 else ''}.",
         "Protocol: " + " | ".join(sorted({config.protocol for config in configs})) + ".",
-        f"Budget: {_counts({config.n_images for config in configs})} training images a run.",
+        f"Budget: {span({config.n_images for config in configs})} training images a run.",
     ]
     evaluations = {int(n) for n in runs["evaluations"].dropna()}
     best = [METRICS[metric] for metric in study.metrics if METRICS[metric].when == "best"]
     if evaluations and best:
         word = "lowest" if all(metric.lower_is_better for metric in best) else "best"
-        lines.append(f"Best values are the {word} of {_counts(evaluations)} scheduled evaluations.")
+        lines.append(f"Best values are the {word} of {span(evaluations)} scheduled evaluations.")
     if study.searched:
         lines.append(
             "Search value: the one for which a search chose the row, of one seed; being the best of many, "
@@ -193,7 +192,7 @@ def _on_published(study: Study, published: Mapping[tuple[str, str, str], Publish
     return [f"Published: {study.published}.", *lines] if published else []
 
 
-def _counts(numbers: Iterable[int]) -> str:
+def span(numbers: Collection[int]) -> str:
     """One number, or the smallest to the largest."""
     low, high = min(numbers), max(numbers)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -24,6 +24,7 @@ RESAMPLES = 9_999  # of a permutation test; fewer permutations than that are enu
 Kind = Literal["mean", "rank", "share"]
 Judgement = Literal["holds", "fails", "undecided"]
 Range = tuple[float, float]
+Cells = Sequence[ArrayLike]
 
 
 class Test(NamedTuple):
@@ -40,9 +41,7 @@ class Test(NamedTuple):
     counts: str = ""
 
 
-def compare_means(
-    treatment: Sequence[ArrayLike], control: Sequence[ArrayLike], claimed: Range, *, ratio: bool = True
-) -> Test:
+def compare_means(treatment: Cells, control: Cells, claimed: Range, *, ratio: bool = True) -> Test:
     """Sum of the means of the cells in `treatment` minus that of those in `control`, with Welch's t interval.
 
     Each cell is an array [n] of finite values. With `ratio`, of their logarithms (values > 0), and effect, interval and
@@ -77,8 +76,8 @@ def compare_ranks(treatment: ArrayLike, control: ArrayLike, claimed: Range) -> T
     with np.errstate(invalid="ignore"):
         effect = float(np.divide(np.median(first), np.median(second)))
     low, high = claimed
-    sides = [(low, "greater", "less")] if low > 0 else []
-    sides += [(high, "less", "greater")] if high < math.inf else []
+    sides = [(low, "greater", "less"), (high, "less", "greater")]
+    sides = [side for side in sides if 0 < side[0] < math.inf]
     p_for = max(_p_of_ranks(first, bound * second, inward) for bound, inward, _ in sides)
     p_against = min(_p_of_ranks(first, bound * second, outward) for bound, _, outward in sides)
     return Test(effect, math.nan, math.nan, p_for, p_against, "rank")
@@ -123,19 +122,16 @@ def holm(p_values: Sequence[float], level: float = LEVEL / 2) -> list[bool]:
 
 
 def judge(tests: Sequence[Test]) -> Judgement:
-    """A claim holds if each of its parts does, and fails if one lies beyond its range.
-
-    A part that could not be tested counts in Holm's correction and leaves the claim undecided unless another part
-    contradicts it.
-    """
+    """A claim holds if each of its parts does, and fails if one lies beyond its range. With a part that could not be
+    tested, which counts in Holm's correction, it cannot hold."""
     if all(holm([test.p_for for test in tests])):
         return "holds"
     return "fails" if any(holm([test.p_against for test in tests])) else "undecided"
 
 
 def least_seeds(kind: Kind, parts: int = 1) -> int:
-    """The number of seeds a cell below which no outcome whatever gives a verdict: the clearest one, all values of one
-    cell beyond all of the other, has a p value above the level. Two for means, whose p value has no lower bound."""
+    """Seeds a cell below which even the clearest outcome, all values of one cell beyond all of the other, has a p value
+    above the level. Two for means, whose p value has no lower bound."""
     n = 2
     while kind != "mean" and 1 / math.comb(2 * n, n) > LEVEL / 2 / parts:
         n += 1
@@ -143,9 +139,8 @@ def least_seeds(kind: Kind, parts: int = 1) -> int:
 
 
 def detectable_ratio(seeds: int, parts: int = 1, *, log_std: float = LOG_STD, power: float = 0.8) -> float:
-    """The ratio of geometric means nearest to 1, below it, that a t test of two cells sees with this power; the level
-    is the first of Holm's. `seeds` a cell, at least 2. By the t test with equal variances: Welch's sees a little less
-    below five seeds."""
+    """The ratio of geometric means nearest to 1, below it, that a t test of two cells of 2 seeds or more sees with this
+    power at the first of Holm's levels. With equal variances: Welch's sees a little less below five seeds."""
     freedom = 2 * seeds - 2
     needed = stats.t.isf(LEVEL / 2 / parts, freedom)
     shift = brentq(lambda shift: stats.nct.sf(needed, freedom, shift) - power, 0, 10 * needed)

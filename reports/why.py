@@ -22,16 +22,11 @@ def explain(study: Study, store: Store, row: str, column: str | None = None) -> 
     records = seed_runs(store, (cell.config for cell in cells))
     lines = []
     for cell, jobs in make_plan(study, store).by_cell():
-        if cell not in cells:
-            continue
-        fields = ", ".join(f"{name} {value}" for name, value in cell.config.non_defaults().items())
-        lines += [
-            f"{study.title}: {cell.label}",
-            f"  cell {cell.config.cell_key}: {fields}",
-            f"  {cell.config.protocol}",
-        ]
-        for job in jobs:
-            lines += _run(study, store, job, records.get(job.key))
+        if cell in cells:
+            config = cell.config
+            fields = ", ".join(f"{name} {value}" for name, value in config.non_defaults().items())
+            lines += [f"{study.title}: {cell.label}", f"  cell {config.cell_key}: {fields}", f"  {config.protocol}"]
+            lines += [line for job in jobs for line in _run(study, store, job, records.get(job.key))]
     return lines
 
 

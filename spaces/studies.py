@@ -16,15 +16,18 @@ from spaces.recipes import (
 )
 from spaces.study import POINT_METRICS, Overrides, Study, diff
 
+BACKBONES = {"DCGAN": DCGAN, "SN-GAN": SNGAN, "AutoGAN": AUTOGAN, "BigGAN": BIGGAN, "StyleGAN2": STYLEGAN2}
+
 
 def _methods(coop: Overrides) -> dict[str, Overrides]:
     """The four rows of every method study; `coop` switches CoopInit on."""
     return {"GAN": {}, "+ CoopInit": coop, "+ aw-loss": AW, "+ both": {**coop, **AW}}
 
 
-def _digits(name: str, rows: dict[str, Overrides], stands_for: str) -> Study:
-    """One setting of a method low, at its default and high, small enough for many seeds."""
+def _digits(name: str, method: Overrides, settings: dict[str, Overrides], stands_for: str) -> Study:
+    """Settings of a method low, at its default and high, small enough for many seeds."""
     note = f"A small stand-in for {stands_for}: a low value, the recipe's and a high one."
+    rows = {label: {**method, **setting} for label, setting in settings.items()}
     return Study(f"digits-{name}", "digits_gan", rows, seeds=10, note=f"{note} About a minute of a core a run.")
 
 
@@ -44,13 +47,7 @@ STUDIES: dict[str, Study] = {
             "coop-x-aw",
             "stylegan2_cifar10",
             rows=_methods(STYLEGAN2_COOP),
-            columns={
-                "DCGAN": diff(STYLEGAN2, DCGAN),
-                "SN-GAN": diff(STYLEGAN2, SNGAN),
-                "AutoGAN": diff(STYLEGAN2, AUTOGAN),
-                "BigGAN": diff(STYLEGAN2, BIGGAN),
-                "StyleGAN2": {},
-            },
+            columns={label: diff(STYLEGAN2, recipe) for label, recipe in BACKBONES.items()},
             note="Both methods crossed on each backbone, which neither paper does, by the protocol of both; these are "
             "the runs of dcgan, sngan, autogan, biggan and stylegan2. Under aw the adversarial gradient shrinks, "
             "so an equal R1 acts more strongly: StyleGAN2's gamma is to be searched anew before its column is "
@@ -60,21 +57,16 @@ STUDIES: dict[str, Study] = {
         ),
         *(study for paper in PAPERS.values() for study in paper.studies),
         # The recipe's eta is a tenth of the paper's, and so are the values beside it.
+        _digits("eta", DIGITS_COOP, {f"eta={x}": {"eta": x} for x in (0.05, 0.1, 0.5)}, "eta of CoopInit's table 12"),
+        _digits("T", DIGITS_COOP, {f"T={x}": {"langevin_steps": x} for x in (5, 10, 15)}, "T of that table"),
         _digits(
-            "eta", {f"eta={eta}": {**DIGITS_COOP, "eta": eta} for eta in (0.05, 0.1, 0.5)}, "eta of CoopInit's table 12"
-        ),
-        _digits(
-            "T", {f"T={steps}": {**DIGITS_COOP, "langevin_steps": steps} for steps in (5, 10, 15)}, "T of that table"
-        ),
-        _digits(
-            "ncoop",
-            {f"N_coop={images}": {**DIGITS_COOP, "n_coop": images} for images in (3_200, 12_800, 51_200)},
-            "CoopInit's figure 8",
+            "ncoop", DIGITS_COOP, {f"N_coop={x}": {"n_coop": x} for x in (3_200, 12_800, 51_200)}, "CoopInit's figure 8"
         ),
         _digits(
             "alphas",
+            AW,
             {
-                f"alpha1={alpha1}, alpha2={alpha2}": {**AW, "aw_alpha1": alpha1, "aw_alpha2": alpha2}
+                f"alpha1={alpha1}, alpha2={alpha2}": {"aw_alpha1": alpha1, "aw_alpha2": alpha2}
                 for alpha1, alpha2 in ((0.25, 0.75), (0.5, 0.75), (0.75, 0.75), (0.5, 0.5), (0.5, 0.95))
             },
             "appendix B of the aw paper, one alpha at a time",

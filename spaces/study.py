@@ -82,9 +82,8 @@ class Study:
             raise ValueError(f"seeds = {self.seeds!r} should be a whole number from 1 to {FIRST_SEARCH_SEED:,}")
         for metric in self.metrics:
             if metric not in METRICS:
-                raise ValueError(
-                    f"metric {metric!r} of study {self.name!r} is unknown; {did_you_mean(metric, METRICS)}"
-                )
+                hint = did_you_mean(metric, METRICS)
+                raise ValueError(f"metric {metric!r} of study {self.name!r} is unknown; {hint}")
         self._check_settings()
         self._check_metrics()
         self._check_protocols()
