@@ -34,7 +34,7 @@ def _digits(name: str, method: Overrides, settings: dict[str, Overrides], stands
 STUDIES: dict[str, Study] = {
     study.name: study
     for study in [
-        # DCGAN on 16x16 digits, three to four minutes on two cores: what a newcomer runs first.
+        # DCGAN on 16x16 digits, four to five minutes on two cores: what a newcomer runs first.
         Study("quick", "digits_gan", rows=_methods(DIGITS_COOP), seeds=2),
         # The 8-Gaussian ring of the aw paper's section 5.3, about 35 minutes on two cores.
         Study("ring", "ring8_gan", rows=_methods(POINTS_COOP), metrics=POINT_METRICS),
