@@ -3,7 +3,6 @@
 import ast
 import csv
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import forked
 import pytest
 
 HOME = Path(__file__).parent.parent
@@ -67,11 +67,13 @@ def product(tmp_path_factory):
 
 
 @pytest.fixture
-def ganablate(product, tmp_path):
+def ganablate(product, store, tmp_path, monkeypatch):
+    """The copy's command."""
+    monkeypatch.setenv("PYTHONPATH", str(product))
+    monkeypatch.setenv("COLUMNS", "200")
+
     def run(*arguments):
-        environment = {**os.environ, "PYTHONPATH": str(product), "COLUMNS": "200"}
-        command = [sys.executable, "-m", "ganablate", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        done = forked.ganablate(tmp_path, *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -86,6 +88,7 @@ def test_every_kind_has_an_example():
     assert TEXT.count("```") == 2 * len(EXAMPLES)
 
 
+@pytest.mark.process
 def test_the_new_names_are_listed(ganablate):
     listed = json.loads(ganablate("list", "--json"))
     assert {"losses", "sngan-table2"} <= set(listed["studies"])
@@ -93,6 +96,7 @@ def test_the_new_names_are_listed(ganablate):
     assert "line5" in listed["datasets"]
 
 
+@pytest.mark.process
 def test_what_was_added_trains_and_makes_a_table(ganablate, tmp_path):
     """Backbone, loss, regularizer, feature net and metric in one run, a cell of the new study."""
     settings = ["loss=squared_hinge", "backbone=linear", "drift_weight=0.001", "features=pooled"]
@@ -112,6 +116,7 @@ def test_what_was_added_trains_and_makes_a_table(ganablate, tmp_path):
     assert {line["mean_distance_final_n"] for line in cells.values()} == {"0", "1"}
 
 
+@pytest.mark.process
 def test_the_new_data_train(ganablate, tmp_path):
     settings = ["dataset=line5", "batch_size=32", "n_images=512", "eval_every=512", "eval_samples=400"]
     chosen = [word for setting in settings for word in ("--set", setting)]
@@ -119,6 +124,7 @@ def test_the_new_data_train(ganablate, tmp_path):
     assert 0 <= json.loads((tmp_path / "run" / "rows.jsonl").read_text().splitlines()[-1])["modes"] <= 5
 
 
+@pytest.mark.process
 def test_the_new_paper_has_its_values_and_claims(ganablate):
     assert "published fid 21.7" in ganablate("plan", "sngan-table2")
     claims = ganablate("claims", "S1")
@@ -126,6 +132,7 @@ def test_the_new_paper_has_its_values_and_claims(ganablate):
     assert "not run" in claims
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
 def test_the_examples_pass_the_linter(product, command):
     arguments = [sys.executable, "-m", "ruff", *command, "--no-cache", "."]

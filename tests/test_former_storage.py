@@ -132,7 +132,7 @@ def test_the_trials_of_a_search_and_its_winner_are_found(ganablate):
 def test_what_was_interrupted_goes_on(ganablate, former):
     """A study's missing runs, to the numbers of runs that nothing interrupted; then one trial more of the search."""
     study = STUDIES["broken off"]
-    told = ganablate("run", *study["arguments"])
+    told = ganablate("run", *study["arguments"], "--cpus-per-trial", "2")  # by one worker
     made = re.findall(r"^(.+), seed (\d+): done", told, re.MULTILINE)
     assert sorted(made) == sorted((run["row"], str(run["seed"])) for run in study["plan"]["missing"])
     plan = json.loads(ganablate("plan", *study["arguments"], "--json"))
