@@ -2,9 +2,15 @@
 
 import os
 import shutil
+import sqlite3
+import sys
 
 os.environ["MLFLOW_TRACKING_URI"] = ""  # tests never write to a user's store
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[name] = "1"  # a core for each of two workers
 
+import hypothesis
 import pytest
 import torch
 
@@ -12,10 +18,41 @@ from search.store.delivery import Delivery
 from search.store.parents import Parents
 from trainers.config import Config
 
+hypothesis.settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("thorough", max_examples=300, deadline=None, derandomize=True)
+hypothesis.settings.load_profile("quick")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests on the cluster run in one worker, those that start processes in another, and both before all others."""
+    for item in items:
+        if "cluster" in item.fixturenames:
+            item.add_marker("ray")
+        for name in ("ray", "process"):
+            if item.get_closest_marker(name):
+                item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: not item.get_closest_marker("xdist_group"))
+
 
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Ray on this machine, for all tests that use it: they follow one another."""
+    import ray
+
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(request):
+    """Other tests find no Ray in their process."""
+    if "ray" in sys.modules and "cluster" not in request.fixturenames:
+        sys.modules["ray"].shutdown()
 
 
 @pytest.fixture
@@ -56,8 +93,15 @@ def tiny_study(tiny_points):
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory):
-    """An SQLite store without runs: MLflow takes two seconds to make one."""
+    """An SQLite store without runs: MLflow takes two seconds to make one. From here on, nothing waits for the disk."""
+    from sqlalchemy import Engine, event
+
     from search.store import Store
+
+    @event.listens_for(Engine, "connect")
+    def no_sync(connection, _):
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
 
     store = Store(storage=tmp_path_factory.mktemp("empty"))
     assert store.client
@@ -78,15 +122,17 @@ def make_runs(store):
     """Make all runs of a study in this process, without Ray, as the driver and its workers would."""
     from trainers.loop import train
 
+    delivery = Delivery(store)
+
     def make(study, seeds=None):
         for cell in study.cells():
             for seed in range(seeds or study.seeds):
                 config = cell.config.replace(seed=seed)
-                run_id = Delivery(store).create(study, cell, seed)
-                Delivery(store).begin(run_id, config)
+                run_id = delivery.create(study, cell, seed)
+                delivery.begin(run_id, config)
                 for _row in train(config, store.folder(run_id)):
-                    Delivery(store).deliver(run_id)
-                Delivery(store).finish(run_id, _row["state"])
+                    delivery.deliver(run_id)
+                delivery.finish(run_id, _row["state"])
         Parents(store).update(study, study.cells())
 
     return make

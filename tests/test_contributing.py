@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
 HOME = Path(__file__).parent.parent
 TEXT = (HOME / "CONTRIBUTING.md").read_text()
 PARTS = ("pyproject.toml", "ganablate.py", "trainers", "spaces", "search", "reports")

@@ -65,15 +65,6 @@ def ganablate(former, monkeypatch, capsys):
     return command
 
 
-@pytest.fixture
-def cluster(former):
-    import ray
-
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
 def states(plan):
     """What a plan says of its cells, and of what is missing."""
     cells = [[cell[name] for name in ("row", "column", "cell_key", "runs")] for cell in plan["cells"]]
@@ -137,10 +128,11 @@ def test_the_trials_of_a_search_and_its_winner_are_found(ganablate):
     assert known(search(ganablate, len(TRIALS)), expected) == expected
 
 
-def test_what_was_interrupted_goes_on(ganablate, former, cluster):
+@pytest.mark.usefixtures("cluster")
+def test_what_was_interrupted_goes_on(ganablate, former):
     """A study's missing runs, to the numbers of runs that nothing interrupted; then one trial more of the search."""
     study = STUDIES["broken off"]
-    told = ganablate("run", *study["arguments"])
+    told = ganablate("run", *study["arguments"], "--cpus-per-trial", "2")  # by one worker
     made = re.findall(r"^(.+), seed (\d+): done", told, re.MULTILINE)
     assert sorted(made) == sorted((run["row"], str(run["seed"])) for run in study["plan"]["missing"])
     plan = json.loads(ganablate("plan", *study["arguments"], "--json"))

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from forked import COMMAND, Forked, ganablate
 from PIL import Image
 
 SMALL = ["--set", "backbone_options.width=4", "--set", "eval_samples=100", "--budget", "0.04", "--seeds", "1"]
@@ -25,12 +27,7 @@ def command(*arguments):
     return [sys.executable, "-m", "ganablate", *arguments]
 
 
-def ganablate(folder, *arguments, **options):
-    done = subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, check=False, **options)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
-
-
+@pytest.mark.process
 def test_list(tmp_path):
     names = json.loads(ganablate(tmp_path, "list", "--json").stdout)
     assert names.keys() == {"studies", "recipes", "spaces", "backbones", "datasets"}
@@ -39,6 +36,7 @@ def test_list(tmp_path):
     assert {"mlp", "dcgan"} <= set(names["backbones"])
 
 
+@pytest.mark.process
 def test_plan_shows_what_was_published_and_what_it_costs(tmp_path):
     told = ganablate(tmp_path, "plan", "coopinit-table3", "--seeds", "1", "--budget", "0.5").stdout
     assert re.search(r"^StyleGAN2 / 32x32  \[\w{16}\]  0: missing  published fid 6.87$", told, re.MULTILINE)
@@ -171,6 +169,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(things, monkeypatch, capsys, 
     assert all((path / "meta.json").exists() for path in caches)  # whole ones may stay
 
 
+@pytest.mark.process
 def test_a_server_that_accepts_and_says_nothing_is_told_within_15_seconds(tmp_path):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -183,11 +182,12 @@ def test_a_server_that_accepts_and_says_nothing_is_told_within_15_seconds(tmp_pa
     assert time.monotonic() - started < 15
 
 
+@pytest.mark.process
 def test_clean_says_what_goes_and_removes_it_only_when_told(tmp_path):
     scratch = tmp_path / "runs" / "tune-1"
     scratch.mkdir(parents=True)
     (scratch / "log").write_bytes(bytes(2_000_000))
-    asked = ganablate(tmp_path, "clean", stdin=subprocess.DEVNULL)
+    asked = ganablate(tmp_path, "clean")
     assert asked.stdout.startswith("scratch: 2.0 MB, 1 ")
     assert asked.stdout.endswith("Nothing was removed; --yes removes it.\n")
     ganablate(tmp_path, "clean", "locks", "--yes")
@@ -197,8 +197,9 @@ def test_clean_says_what_goes_and_removes_it_only_when_told(tmp_path):
     assert ganablate(tmp_path, "clean", "--yes").stdout == "Nothing can go.\n"
 
 
+@pytest.mark.process
 def test_exit_code_and_sentence_in_a_process_of_its_own(tmp_path):
-    done = ganablate(tmp_path, "plan", "quik")
+    done = subprocess.run(command("plan", "quik"), cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("ganablate: study 'quik' is unknown; did you mean 'quick'?")
 
@@ -213,17 +214,18 @@ main()
 """
 
 
-def test_train_elsewhere_and_import(tmp_path):
+@pytest.mark.process
+def test_train_elsewhere_and_import(tmp_path, empty_database):
     """`train` works where only torch and its like are installed; what it made is taken in once, and counts."""
     arguments = ("train", "digits_gan", "--tiny", "--out", "made/1", "--seed", "1")
-    done = subprocess.run(
-        [sys.executable, "-c", BARE, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = Forked(BARE, *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().splitlines()[-1] == "done: made/1"
     assert json.loads((tmp_path / "made" / "1" / "config.json").read_text())["seed"] == 1
     assert {p.name for p in tmp_path.iterdir()} == {"made"}
 
+    (tmp_path / "runs").mkdir()
+    shutil.copy(empty_database, tmp_path / "runs")
     first = ganablate(tmp_path, "import", "made").stdout.splitlines()
     again = ganablate(tmp_path, "import", "made", "made/1").stdout.splitlines()
     assert ["taken in" in line for line in first] == [True]
@@ -242,6 +244,8 @@ def readme_blocks():
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
+@pytest.mark.process
+@pytest.mark.usefixtures("store")
 def test_the_readmes_own_study_and_networks(tmp_path):
     """From a folder outside the repository that holds folders named like parts of ours."""
     study, network = readme_blocks()
@@ -251,7 +255,7 @@ def test_the_readmes_own_study_and_networks(tmp_path):
     for name in ("reports", "search"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "notes.txt").write_text("mine")
-    done = ganablate(tmp_path, "run", "my_study.py", "--tiny", "--seeds", "1")
+    done = ganablate(tmp_path, "run", "my_study.py", "--tiny", "--seeds", "1", "--cpus-per-trial", str(os.cpu_count()))
     assert done.returncode == 0, done.stderr
     report = ganablate(tmp_path, "report", "my_study.py", "--tiny", "--seeds", "1", "--out", "out")
     assert report.returncode == 0, report.stderr
@@ -323,20 +327,34 @@ def test_a_search_survives_the_death_of_its_driver(tmp_path):
     assert set(tables[0]["state"]) == {"done", "stopped"}
 
 
-def test_train_finishes_a_checkpoint_when_told_to_stop(tmp_path):
+SLOW = """
+import os, time
+from trainers.losses import hinge
+
+def real(logits):
+    time.sleep(float(os.environ.get("SLEEP", 0)))
+    return hinge.real(logits)
+
+loss = hinge._replace(real=real)
+"""
+
+
+@pytest.mark.process
+def test_train_finishes_a_checkpoint_when_told_to_stop(tmp_path, monkeypatch):
     """Then it goes on from there, and ends like a run that was never stopped."""
-    arguments = ("train", "ring8_gan", "--set", "backbone_options.width=8", "--set", "eval_samples=100")
-    arguments += ("--set", "n_images=256000", "--set", "eval_every=256000", "--out")
+    (tmp_path / "slow_loss.py").write_text(SLOW)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("SLEEP", "0.1")
+    arguments = ["train", "ring8_gan", "--set", "backbone_options.width=8", "--set", "eval_samples=100"]
+    arguments += ["--set", "loss=slow_loss:loss", "--set", "n_images=25600", "--set", "eval_every=25600", "--out"]
     for number in (signal.SIGINT, signal.SIGTERM):
-        with subprocess.Popen(
-            command(*arguments, "cut"), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        ) as run:
-            assert b" 0 images" in run.stdout.readline()
+        with Forked(COMMAND, *arguments, "cut", cwd=tmp_path) as run:
+            wait_for(lambda run=run: " 0 images" in run.stdout, 60)
             time.sleep(0.5)
-            run.send_signal(number)
-            _, told = run.communicate(timeout=60)
-        assert run.returncode == 128 + number
-        assert told.decode() == "interrupted: the same command goes on with cut\n"
+            os.kill(run.pid, number)
+            assert run.wait(60) == 128 + number
+            assert run.stderr == "interrupted: the same command goes on with cut\n"
+    monkeypatch.delenv("SLEEP")
     assert ganablate(tmp_path, *arguments, "cut").returncode == 0
     gone_on = [json.loads(line) for line in (tmp_path / "cut" / "rows.jsonl").open()]
 
@@ -401,20 +419,14 @@ def test_a_study_survives_the_death_of_its_driver(tmp_path):
     assert (tmp_path / "out" / "table.tex").exists()
 
 
-def test_ui_serves_what_was_run(store, make_runs, tiny_study, tmp_path):
+@pytest.mark.process
+def test_ui_serves_what_was_run(store, make_runs, tiny_study, tmp_path, monkeypatch):
     """The link that it prints leads to an experiment that the server knows."""
+    monkeypatch.setenv("MLFLOW_WORKERS", "1")  # of four, which take seconds each to start
     make_runs(tiny_study, seeds=1)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen(
-        command("ui", "--port", str(port)),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        text=True,
-    )
 
     def answer(path):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as got:
@@ -425,13 +437,9 @@ def test_ui_serves_what_was_run(store, make_runs, tiny_study, tmp_path):
             return answer("health") == "OK"
         return False
 
-    try:
-        link = server.stdout.readline()
-        assert link.startswith(f"tiny: http://127.0.0.1:{port}/#/experiments/1/")
+    with Forked(COMMAND, "ui", "--port", str(port), cwd=tmp_path) as server:
+        wait_for(lambda: server.stdout, 60)
+        assert server.stdout.startswith(f"tiny: http://127.0.0.1:{port}/#/experiments/1/")
         wait_for(answers, 90)
         experiment = json.loads(answer("api/2.0/mlflow/experiments/get?experiment_id=1"))["experiment"]
         assert experiment["name"] == "tiny"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
-        server.stdout.close()

@@ -85,19 +85,27 @@ def test_libraries_stay_at_home(library, homes):
             assert any(name.startswith(home) for home in homes), f"{name} imports {library}"
 
 
-@pytest.mark.parametrize(
-    ("module", "unwanted"),
-    [
-        ("trainers.config", {"torch", "ray", "mlflow", "pandas"}),
-        ("trainers.networks", {"torch"}),
-        ("spaces", {"torch", "ray", "mlflow", "pandas"}),
-        ("search.store", {"torch", "ray", "matplotlib"}),
-        ("reports", {"torch", "ray", "matplotlib"}),
-        ("ganablate", {"torch", "ray", "mlflow", "pandas", "matplotlib"}),
-        ("trainers.loop", {"ray", "mlflow", "optuna", "pandas", "matplotlib", "torch_fidelity", "rich", "sklearn"}),
-    ],
-)
-def test_light_packages_stay_light(module, unwanted):
-    code = f"import {module}, sys; print(*(m for m in {sorted(unwanted)} if m in sys.modules))"
+LIGHT = {  # what each, and those before it, import none of
+    "trainers.config": {"torch", "ray", "mlflow", "pandas"},
+    "trainers.networks": {"torch"},
+    "spaces": {"torch", "ray", "mlflow", "pandas"},
+    "ganablate": {"torch", "ray", "mlflow", "pandas", "matplotlib"},
+    "search.store": {"torch", "ray", "matplotlib"},
+    "reports": {"torch", "ray", "matplotlib"},
+    "trainers.loop": {"ray", "mlflow", "optuna", "pandas", "matplotlib", "torch_fidelity", "rich", "sklearn"},
+}
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    """All modules behind each of these imports, one after the other in one process."""
+    code = "\n".join(f"import {module}, sys; print(*sys.modules)" for module in LIGHT)
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
-    assert found.stdout.split() == []
+    return dict(zip(LIGHT, map(str.split, found.stdout.splitlines()), strict=True))
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("module", LIGHT)
+def test_light_packages_stay_light(module, loaded):
+    assert module in loaded[module]
+    assert LIGHT[module].isdisjoint(loaded[module])

@@ -1,6 +1,7 @@
 """Studies of each kind from plan to figures, as `run --tiny` and `report --tiny` make them, on one small cluster."""
 
 import math
+import shutil
 
 import pandas as pd
 import pytest
@@ -8,9 +9,12 @@ import pytest
 from reports.report import write_report
 from reports.results import Results
 from search.plan import make_plan
-from spaces import STUDIES
+from search.run import run_study
+from search.store import Store
+from spaces import STUDIES, Study
+from trainers.config import Config
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("cluster")]
 KINDS = {  # by what they are of, and what is drawn of them
     "aw-fig6": {"curves", "samples", "strips"},  # 2-D points and D's logits of their modes
     "aw-fig4": {"angles", "angle-histograms"},  # a probe of every step
@@ -21,20 +25,37 @@ KINDS = {  # by what they are of, and what is drawn of them
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cluster():
-    import ray
+def tiny(study):
+    """One seed a cell."""
+    return study.variant(tiny=True, seeds=1)
 
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
+
+@pytest.fixture(scope="module")
+def few_images():
+    """A quarter of the tiny budget: no number is looked at."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainers.config.TINY_IMAGES", 512)
+        yield
+
+
+@pytest.fixture(scope="module")
+def swept(cluster, few_images, tmp_path_factory, empty_database):
+    """A store in which one study made the cells of all these, since workers take seconds to start."""
+    cells = [cell for name in KINDS for cell in tiny(STUDIES[name]).cells()]
+    base = Config()
+    columns = {  # each holds one protocol
+        f"{number}": {field: value for field, value in cell.config if value != getattr(base, field)}
+        for number, cell in enumerate(cells)
+    }
+    store = Store(storage=tmp_path_factory.mktemp("runs"))
+    shutil.copy(empty_database, store.storage)
+    states = run_study(Study("all", base, {"": {}}, columns, seeds=1, metrics=("fid_final",)), store)
+    assert list(states.values()) == ["done"] * len(cells)
+    return store
 
 
 def made(study, store, folder):
-    """Run and report a study, one seed a cell; the table and what was drawn."""
-    from search.run import run_study
-
-    study = study.variant(tiny=True, seeds=1)
+    """Run and report a study; the table and what was drawn."""
     states = run_study(study, store)
     assert set(states.values()) <= {"done"}
     assert not make_plan(study, store).missing
@@ -50,15 +71,16 @@ def made(study, store, folder):
     return table, {path.stem for path in paths if path.suffix == ".png"}
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_a_tiny_study_from_plan_to_figures(store, tmp_path, name):
-    table, drawn = made(STUDIES[name], store, tmp_path / "out")
-    assert KINDS[name] <= drawn
-    assert table["run_ids"].notna().sum() == len(STUDIES[name].cells())
-
-
 @pytest.mark.slow
 def test_every_study_has_a_tiny_variant_that_runs(store, tmp_path):
     """Cells that studies share are made once."""
     for study in STUDIES.values():
-        made(study, store, tmp_path / study.name)
+        made(tiny(study), store, tmp_path / study.name)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_tiny_study_from_plan_to_figures(swept, tmp_path, name):
+    study = tiny(STUDIES[name])
+    table, drawn = made(study, swept, tmp_path / "out")
+    assert KINDS[name] <= drawn
+    assert table["run_ids"].notna().sum() == len(study.cells())

@@ -1,4 +1,4 @@
-"""Studies on real Ray workers, one small cluster for all tests of this file."""
+"""Studies on real Ray workers."""
 
 import json
 import math
@@ -13,43 +13,28 @@ from search.tune.cluster import Cluster
 from spaces import Study
 from trainers.loop import train
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("cluster")]
 TIMES = {"seconds", "eval_seconds", "logged_at"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cluster():
-    import ray
-
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
-def run(study, store, *cluster, **options):
-
-    return run_study(study, store, *cluster, **options)
-
-
-def cluster_of(**amounts):
-
-    return Cluster(**amounts)
+ONE_WORKER = Cluster(cpus_per_trial=2)  # takes seconds to start; a second one is asked for where it proves something
 
 
 def test_run_makes_what_is_missing_and_nothing_twice(store, tiny_study):
-    states = run(tiny_study, store)
+    states = run_study(tiny_study, store)
     assert list(states.values()) == ["done"] * 4
     runs = load_runs(tiny_study, store=store)
     assert list(zip(runs["row"], runs["seed"], strict=True)) == [("GAN", 0), ("GAN", 1), ("+ aw", 0), ("+ aw", 1)]
     assert set(runs["state"]) == {"done"}
 
-    assert run(tiny_study, store) == {}
+    assert run_study(tiny_study, store) == {}
     gone = runs.iloc[2]
     store.client.delete_run(gone["run_id"])
     missing = make_plan(tiny_study, store).missing
     assert [(job.cell.row, job.seed, job.run_id) for job in missing] == [(gone["row"], gone["seed"], None)]
     more = tiny_study.variant(seeds=3)
-    assert set(run(more, Store(storage=store.storage))) == {"+ aw, seed 0", "GAN, seed 2", "+ aw, seed 2"}
+    states = run_study(more, Store(storage=store.storage), ONE_WORKER)
+    assert set(states) == {"+ aw, seed 0", "GAN, seed 2", "+ aw, seed 2"}
     again = load_runs(more, store=store)
     assert len(again) == 6
     assert gone["energy_distance_final"] == again.set_index(["row", "seed"]).loc[("+ aw", 0), "energy_distance_final"]
@@ -70,7 +55,7 @@ def test_a_cell_that_diverges_harms_no_other(store, make_runs, tiny_study):
     rows = {"absurd": {"lr": 1e30, "loss": "wasserstein"}, **tiny_study.rows}
     study = Study("absurd", tiny_study.recipe, rows=rows, seeds=1, metrics=tiny_study.metrics)
     other = Store(storage=store.storage.parent / "other")
-    states = run(study, other)
+    states = run_study(study, other, ONE_WORKER)
     assert states == {"absurd, seed 0": "diverged", "GAN, seed 0": "done", "+ aw, seed 0": "done"}
     runs = load_runs(study, store=other)
     after = runs[runs["row"] != "absurd"]
@@ -91,7 +76,7 @@ def test_a_begun_run_goes_on_in_its_own_mlflow_run(store, tiny_study):
     rows = train(cell.config, store.folder(run_id))
     first = [next(rows), next(rows)]
     rows.close()
-    states = run(tiny_study.variant(seeds=1), store)
+    states = run_study(tiny_study.variant(seeds=1), store, ONE_WORKER)
     assert len(states) == 2
     runs = load_runs(tiny_study, store=store)
     assert runs.iloc[0]["run_id"] == run_id
@@ -107,13 +92,13 @@ def test_a_failed_run_is_told_and_made_again_on_demand(store, tiny_study):
     store.folder(run_id).parent.mkdir(parents=True)
     store.folder(run_id).write_text("")
     study = tiny_study.variant(seeds=1)
-    states = run(study, store)
+    states = run_study(study, store, ONE_WORKER)
     assert states["+ aw, seed 0"] == "done"
     assert states["GAN, seed 0"].startswith("failed: ")
     assert "FileExistsError" in store.client.get_run(run_id).data.tags["error"]
-    assert run(study, store) == {}
+    assert run_study(study, store) == {}
     store.folder(run_id).unlink()
-    assert run(study, store, retry_failed=True) == {"GAN, seed 0": "done"}
+    assert run_study(study, store, retry_failed=True) == {"GAN, seed 0": "done"}
     assert store.client.get_run(run_id).info.status == "FINISHED"
 
 
@@ -121,7 +106,7 @@ def test_a_study_of_runs_that_others_made_has_its_experiment(store, make_runs, t
     """Nothing is to run, yet its parents hold the aggregates."""
     make_runs(tiny_study)
     other = Study("other", tiny_study.base, rows={"the base": {}}, seeds=2, metrics=tiny_study.metrics)
-    assert run(other, store) == {}
+    assert run_study(other, store) == {}
     experiment = store.client.get_experiment_by_name("other")
     (parent,) = store.client.search_runs([experiment.experiment_id])
     assert parent.data.tags["row"] == "the base"
@@ -141,7 +126,7 @@ def test_a_study_of_runs_that_others_made_has_its_experiment(store, make_runs, t
 )
 def test_resources_that_do_not_exist_are_refused(store, tiny_study, asked, words):
     with pytest.raises(ValueError, match=words):
-        run(tiny_study, store, cluster_of(**asked))
+        run_study(tiny_study, store, Cluster(**asked))
     assert load_runs(tiny_study, store=store).empty
 
 
@@ -150,7 +135,7 @@ def test_modules_that_hide_ours_are_refused(store, tiny_study, tmp_path, monkeyp
     (tmp_path / "reports").mkdir()  # a folder without code is no harm
     (tmp_path / "search.py").write_text("")
     with pytest.raises(ValueError, match=r"search\.py in this folder"):
-        run(tiny_study, store)
+        run_study(tiny_study, store)
 
 
 def test_changed_data_are_refused_before_anything_starts(store, make_runs, tiny_study):
@@ -158,12 +143,12 @@ def test_changed_data_are_refused_before_anything_starts(store, make_runs, tiny_
     run_id = load_runs(tiny_study, store=store).iloc[0]["run_id"]
     store.client.set_tag(run_id, "data_digest", "0" * 16)
     with pytest.raises(ValueError, match="data_digest of GAN"):
-        run(tiny_study, store)
+        run_study(tiny_study, store)
     assert len(load_runs(tiny_study, store=store)) == 2
 
 
 def test_a_cell_that_cannot_be_trained_is_refused_before_anything_starts(store, tiny_study):
     study = Study("bad", tiny_study.recipe, rows={"a": {}, "b": {"backbone_options": {"widht": 3}}}, seeds=1)
     with pytest.raises(ValueError, match="widht"):
-        run(study, store)
+        run_study(study, store)
     assert load_runs(study, store=store).empty

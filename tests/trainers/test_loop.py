@@ -3,12 +3,11 @@
 import hashlib
 import json
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+from forked import Forked
 from PIL import Image
 
 from trainers.config import Config
@@ -114,8 +113,9 @@ for row in loop.train(Config.model_validate_json(sys.argv[1]), sys.argv[2]):
 
 def train_in_a_process(config, folder, steps):
     """Train in a process of its own, which kills itself after so many adversarial steps."""
-    command = [sys.executable, "-c", KILLED, config.model_dump_json(), str(folder), str(steps)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    done = Forked(KILLED, config.model_dump_json(), folder, steps)
+    done.wait()
+    return done
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +127,7 @@ def fresh(tmp_path_factory):
     return folder
 
 
+@pytest.mark.process
 def test_a_run_killed_between_evaluations_goes_on_bit_identically(fresh, tmp_path):
     """SIGKILL after 6 adversarial steps, between the rows at 128 and 192; again after 5 more; then to the end."""
     config = everything()
@@ -140,6 +141,7 @@ def test_a_run_killed_between_evaluations_goes_on_bit_identically(fresh, tmp_pat
     assert numbers(rows[0]) == numbers(rows[1])
 
 
+@pytest.mark.process
 def test_a_process_that_trained_before_gives_the_same_rows(fresh, tiny_images, tmp_path):
     """A worker that has trained other things, at other thread counts, gives what a fresh process gives."""
     list(train(tiny_images.replace(threads=2, seed=3), tmp_path / "before"))

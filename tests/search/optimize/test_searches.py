@@ -17,6 +17,7 @@ from search.store import Store
 from search.store.delivery import Delivery
 from search.store.parents import Parents
 from search.store.queries import histories, trials_of
+from search.tune.cluster import Cluster
 from search.tune.driver import DONE
 from spaces import RECIPES, SPACES, Search, find_study
 from trainers.config import Config
@@ -60,7 +61,7 @@ def train(config, folder):
 
 def simulate(wanted, store, samples, *, slots=1, events=10**9):
     """Drive a search as Tune and its workers would, without either; die after so many events."""
-    work = TrialQueue(wanted, store, samples, slots=slots)
+    work, delivery = TrialQueue(wanted, store, samples, slots=slots), Delivery(store)
     live = []
 
     def happens():
@@ -74,7 +75,7 @@ def simulate(wanted, store, samples, *, slots=1, events=10**9):
         found = work.next()
         if isinstance(found, Job):
             happens()
-            Delivery(store).begin(found.run_id, found.config)
+            delivery.begin(found.run_id, found.config)
             live.append((found, train(found.config, store.folder(found.run_id))))
             continue
         if found == DONE and not live:
@@ -84,11 +85,11 @@ def simulate(wanted, store, samples, *, slots=1, events=10**9):
             row = next(rows)
             happens()
             stops = math.isfinite(row["fid"]) and work.stops(job, row["images"], row["fid"])
-            Delivery(store).deliver(job.run_id)
+            delivery.deliver(job.run_id)
             happens()
             ended = "stopped" if stops and row["state"] == "running" else row["state"]
             if ended != "running":
-                Delivery(store).finish(job.run_id, ended)
+                delivery.finish(job.run_id, ended)
                 work.ended(job, ended)
                 live.remove(entry)
 
@@ -312,16 +313,8 @@ def test_an_outcome_is_shown_whatever_the_space_varies(store):
     assert "2 trials, 2 done" in text
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    import ray
-
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
-def test_a_search_on_ray(store, tiny_points, cluster):
+@pytest.mark.usefixtures("cluster")
+def test_a_search_on_ray(store, tiny_points):
     """Real training: trials are stopped, diverge and end; none is stopped in its cooperative stage."""
 
     def space(trial, base):
@@ -342,4 +335,4 @@ def test_a_search_on_ray(store, tiny_points, cluster):
     assert outcome.images < 8 * base.n_images
     again = run_search(wanted, Store(storage=store.storage), samples=8)
     assert told(again) == told(outcome)
-    assert len(run_search(wanted, store, samples=10).trials) == 10
+    assert len(run_search(wanted, store, Cluster(cpus_per_trial=2), samples=10).trials) == 10  # by one worker

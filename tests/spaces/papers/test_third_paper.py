@@ -1,14 +1,12 @@
 """A third paper is one more folder, and nothing else: lists, plans, tables and verdicts then have it too."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from forked import Forked
 
 HOME = Path(__file__).parents[3]
 FILES = {
@@ -53,7 +51,7 @@ for arguments in json.loads(sys.argv[1]):
 
 
 @pytest.fixture
-def commands(tmp_path, store):
+def commands(tmp_path, store, monkeypatch):
     """What commands print in a copy of the project that has the folder."""
     for name in ("ganablate.py", "trainers", "search", "reports"):
         (tmp_path / name).symlink_to(HOME / name)
@@ -62,16 +60,17 @@ def commands(tmp_path, store):
     for name, text in FILES.items():
         (tmp_path / "spaces/papers/third" / name).write_text(text)
 
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
     def run(*lines):
-        code = [sys.executable, "-c", RUN, json.dumps([line.split() for line in lines])]
-        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-        done = subprocess.run(code, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        done = Forked(RUN, json.dumps([line.split() for line in lines]), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     return run
 
 
+@pytest.mark.process
 def test_a_folder_is_all_that_a_paper_needs(commands, tmp_path):
     listed, planned, claims, one, report = commands(
         "list --json",

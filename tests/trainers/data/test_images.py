@@ -4,13 +4,12 @@ import json
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
 import pytest
 import torch
+from forked import two_at_once
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -242,22 +241,15 @@ import logging, sys
 logging.basicConfig(level=logging.INFO)
 from trainers.config import Config
 from trainers.data import load_dataset
-print("ready", flush=True)
-sys.stdin.readline()
+meet()
 print(load_dataset(Config(dataset=sys.argv[1], features="raw", resolution=64)).digest)
 """
 
 
+@pytest.mark.process
 def test_two_processes_at_once_decode_once(photos):
-    command = [sys.executable, "-c", TWO, f"folder:{photos}"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    both = [subprocess.Popen(command, text=True, **pipes) for _ in range(2)]
-    for process in both:
-        assert process.stdout.readline() == "ready\n"
-    for process in both:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    out, log = zip(*(process.communicate() for process in both), strict=True)
+    both = two_at_once(TWO, f"folder:{photos}")
+    out, log = zip(*((process.stdout, process.stderr) for process in both), strict=True)
     assert out[0] == out[1] != ""
     assert "".join(log).count("decoding") == 1, log
 

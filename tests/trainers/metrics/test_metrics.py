@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from forked import two_at_once
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -422,23 +423,17 @@ from trainers.data import load_dataset
 from trainers.metrics.reference import reference
 config = Config(dataset=sys.argv[1], features=sys.argv[2])
 data = load_dataset(config)
-print("ready", flush=True)
-sys.stdin.readline()
+meet()
 print(reference(data, config.feature_net, torch.device("cpu"), 1).mean.tolist())
 """
 
 
+@pytest.mark.process
 def test_two_processes_at_once_take_the_statistics_once(photos, slow_net):
     config = Config(dataset=f"folder:{photos}", features=slow_net()[0])
     load_dataset(config)
-    command = [sys.executable, "-c", TWO, config.dataset, config.features, str(photos.parent)]
-    both = [subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
-    for process in both:
-        assert process.stdout.readline() == "ready\n"
-    for process in both:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    out = [process.communicate()[0].splitlines() for process in both]
+    both = two_at_once(TWO, config.dataset, config.features, photos.parent)
+    out = [process.stdout.splitlines() for process in both]
     assert sorted(map(len, out)) == [1, 2]  # one of them says "extract 12" first
     assert out[0][-1] == out[1][-1]
 
