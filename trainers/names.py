@@ -131,7 +131,7 @@ class Regularizer(NamedTuple):
 
     penalty: str  # function trainers.regularizers.Batch -> 0-d tensor
     of: Literal["discriminator", "generator"] = "discriminator"
-    interval: str | None = None  # the field with its interval in D updates, if it may be lazy
+    interval: str | None = None  # the field, its own, with its interval in D updates, if it may be lazy
     coop: str | None = None  # the field that says whether it acts in the cooperative stage; None: it does not
     second_order: bool = False  # needs second derivatives, which compiled networks lack
     translates: bool = False  # needs a backbone that translates

@@ -22,9 +22,10 @@ class Batch(NamedTuple):
     """What a regularizer may look at in one update."""
 
     real: Tensor  # [N, *shape]
-    fake: Tensor  # [M, *shape], G(z); with a graph in G's update
+    fake: Tensor  # [M, *shape], G(z); in D's update M is N, and it has no graph
     perturbed: Callable[[], Tensor]  # G(z + noise), same labels
-    critic: Callable[[], Critic]  # gives x -> logits; each starts the same augmentations anew
+    critic: Callable[[], Critic]  # gives x -> logits, for the labels of `fake`, in D's update those of `real` too; each
+    # starts the same augmentations anew
     rng: torch.Generator
     generator_input: Callable[[], Tensor]  # what G made `fake` of
     generator: Any  # G
