@@ -139,8 +139,9 @@ def _draw_line(axis: Axes, line: pd.DataFrame, index: int) -> Any:
     if line["x"].isna().all():  # a reference
         return axis.axhline(line["mean"].fillna(line["published"]).iloc[0], color=colour, linestyle=":", linewidth=1.6)
     style, spread = STYLES[index % 3], line["std"].fillna(0)
+    drawn = axis.errorbar(line["x"], line["mean"], spread, color=colour, marker=marker, ms=4, ls=style, capsize=2)
     axis.plot(line["x"], line["published"], marker, color=colour, mfc="none", ms=6.5, linestyle="none", clip_on=False)
-    return axis.errorbar(line["x"], line["mean"], spread, color=colour, marker=marker, ms=4, ls=style, capsize=2)
+    return drawn
 
 
 def _counted(label: str, data: pd.DataFrame) -> str:
