@@ -7,8 +7,9 @@ import sys
 
 os.environ["MLFLOW_TRACKING_URI"] = ""  # tests never write to a user's store
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[name] = "1"  # a core for each of two workers
+os.environ |= dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
+)  # two workers, two cores
 
 import hypothesis
 import pytest
