@@ -1,14 +1,16 @@
 """Shared by all tests: small Configs, one thread, no network."""
 
+import gc
 import os
 import shutil
 import sqlite3
 import sys
 
+gc.disable()  # while all is imported, and what was imported is never looked through
+
 os.environ["MLFLOW_TRACKING_URI"] = ""  # tests never write to a user's store
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[name] = "1"  # a core for each of two workers
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import hypothesis
 import pytest
@@ -33,6 +35,11 @@ def pytest_collection_modifyitems(items):
             if item.get_closest_marker(name):
                 item.add_marker(pytest.mark.xdist_group(name))
     items.sort(key=lambda item: not item.get_closest_marker("xdist_group"))
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
