@@ -34,12 +34,16 @@ def pytest_collection_modifyitems(items):
         for name in ("ray", "process"):
             if item.get_closest_marker(name):
                 item.add_marker(pytest.mark.xdist_group(name))
+        if "inception_weights" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("inception"))
     items.sort(key=lambda item: not item.get_closest_marker("xdist_group"))
 
 
 def pytest_collection_finish():
     gc.freeze()
     gc.enable()
+    if "matplotlib" in sys.modules:  # to embed fonts takes longer than all else of a figure
+        sys.modules["matplotlib"].rcParams["pdf.use14corefonts"] = True
 
 
 @pytest.fixture(autouse=True)
