@@ -1,7 +1,8 @@
 PYTHON ?= python3
 BIN = .venv/bin
+TWO_WORKERS = -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test slow lint bench
+.PHONY: demo test test-fast slow lint bench
 
 # installs, runs the quick study, prints its table and where it lies
 demo: .venv/installed
@@ -10,10 +11,15 @@ demo: .venv/installed
 
 # installs, runs the tests
 test: .venv/installed
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q $(TWO_WORKERS)
 
+# those without Ray and processes of their own
+test-fast: .venv/installed
+	$(BIN)/pytest -q $(TWO_WORKERS) -m "not slow and not ray and not process"
+
+# those that take longer, and properties on more examples
 slow: .venv/installed
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -m "slow or hypothesis" --hypothesis-profile thorough
 
 lint: .venv/installed
 	$(BIN)/ruff check .

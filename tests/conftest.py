@@ -1,15 +1,16 @@
 """Shared by all tests: small Configs, one thread, no network."""
 
+import gc
 import os
 import shutil
 import sqlite3
 import sys
 
+gc.disable()  # while all is imported, and what was imported is never looked through
+
 os.environ["MLFLOW_TRACKING_URI"] = ""  # tests never write to a user's store
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-os.environ |= dict.fromkeys(
-    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
-)  # two workers, two cores
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import hypothesis
 import pytest
@@ -33,7 +34,16 @@ def pytest_collection_modifyitems(items):
         for name in ("ray", "process"):
             if item.get_closest_marker(name):
                 item.add_marker(pytest.mark.xdist_group(name))
+        if "inception_weights" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("inception"))
     items.sort(key=lambda item: not item.get_closest_marker("xdist_group"))
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
+    if "matplotlib" in sys.modules:  # to embed fonts takes longer than all else of a figure
+        sys.modules["matplotlib"].rcParams["pdf.use14corefonts"] = True
 
 
 @pytest.fixture(autouse=True)

@@ -57,7 +57,7 @@ class Forked(ForkServerProcess):
         return self.outputs[1].read_text()
 
     def wait(self, seconds=None):
-        """Its exit status, or minus the number of the signal that ended it; None if it still runs then."""
+        """Its exit status, or minus the signal that ended it; None if it still runs after so many seconds."""
         self.join(seconds)
         return self.exitcode
 
@@ -71,6 +71,7 @@ class Forked(ForkServerProcess):
     def __exit__(self, *_):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+        self.kill()
         self.join()
 
 

@@ -182,6 +182,7 @@ def core_alone(tmp_path_factory):
     return dict(zip(map(" ".join, commands), results, strict=True))
 
 
+@pytest.mark.process
 def test_the_core_alone_lists_and_trains(core_alone):
     code, out, _ = core_alone["list"]
     assert code == 0
@@ -191,12 +192,14 @@ def test_the_core_alone_lists_and_trains(core_alone):
     assert out.endswith("done: run\n")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", NEED_MORE, ids=lambda command: command[0])
 def test_other_commands_name_the_extra(core_alone, command):
     told = f"`{command[0]}` needs the extra `all` (missing: {', '.join(EXTRA)}); pip install 'ganablate[all]'"
     assert core_alone[" ".join(command)] == [2, "", f"ganablate: {told}\n"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", WITH_THEIRS, ids=" ".join)
 def test_a_users_module_that_lacks_a_package_is_told_as_theirs(core_alone, command):
     code, _, err = core_alone[" ".join(command)]
@@ -205,6 +208,7 @@ def test_a_users_module_that_lacks_a_package_is_told_as_theirs(core_alone, comma
     assert "extra" not in err
 
 
+@pytest.mark.process
 def test_so_is_one_that_imports_it_while_it_trains(core_alone):
     error, _, err = core_alone[" ".join(LATER)]
     assert (error, err) == ("No module named 'pandas'", "")

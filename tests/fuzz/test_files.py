@@ -58,7 +58,7 @@ def read(path):
     return decoded
 
 
-@counts(100, 7_000)
+@counts(50, 7_000)
 def test_images(fuzz, n):
     contents = images_of_all_formats()
     assert len(contents) > 10
@@ -95,7 +95,7 @@ def zips():
     return contents
 
 
-@counts(100, 5_000)
+@counts(50, 5_000)
 def test_zips(fuzz, n):
     path = Path("photos.zip")
 
@@ -107,7 +107,7 @@ def test_zips(fuzz, n):
     assert not list(Path().rglob("out.png"))
 
 
-@counts(60, 2_500)
+@counts(40, 2_500)
 def test_image_caches(fuzz, n):
     folder = Path("photos")
     for name in ("a/1.png", "b/2.png"):
@@ -132,7 +132,7 @@ def test_image_caches(fuzz, n):
     fuzz(n, st.one_of(*parts, st.tuples(st.just("meta.json"), mutated_json(meta))), attempt)
 
 
-@counts(60, 1_500)
+@counts(40, 1_500)
 def test_statistics(fuzz, n):
     path, held = Path("statistics.npz"), io.BytesIO()
     np.savez(held, mean=np.zeros(3), covariance=np.eye(3), features=np.ones((4, 3), np.float32))
@@ -147,7 +147,7 @@ def test_statistics(fuzz, n):
     fuzz(n, st.tuples(mutated([held.getvalue()]), st.booleans()), attempt)
 
 
-@counts(60, 1_500)
+@counts(40, 1_500)
 def test_weights(fuzz, n, monkeypatch):
     """Of torch-fidelity's network, here a layer that loads them as that does."""
 

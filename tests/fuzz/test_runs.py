@@ -77,7 +77,7 @@ def told_shortly():
         raise
 
 
-@counts(300, 5_000)
+@counts(100, 5_000)
 def test_run_folders(fuzz, n):
     def attempt(contents):
         folder = write(Path("run"), contents)
@@ -184,7 +184,7 @@ OPTIONS = st.one_of(
 COMMANDS = st.sampled_from([["plan"], ["plan", "--json"], ["plan", "--tiny"], ["why"], ["import"], []])
 
 
-@counts(100, 2_000)
+@counts(50, 2_000)
 def test_the_command_line(fuzz, n, monkeypatch):
     Path("mine.py").write_text("from spaces import Study\ns = Study('s', 'digits_gan', rows={'a': {}})\n")
     monkeypatch.setenv("GANABLATE_CACHE", "cache")
@@ -241,7 +241,7 @@ def records(study):
     return changed()
 
 
-@counts(30, 1_000)
+@counts(20, 1_000)
 def test_what_comes_back_from_a_store(fuzz, n, monkeypatch):
     study = Study("s", Config(n_images=512, n_coop=0), rows={"GAN": {}, "+ aw": {"aw": "normalized"}}, seeds=2)
     store = Store(storage=Path("runs"))

@@ -74,7 +74,6 @@ def test_what_a_terminal_gets_is_one_line_that_moves_no_cursor():
     assert printable("a\nb\tc\x1b[31m\u202e\udcff中é") == r"a b c\x1b[31m\u202e\udcff中é"
 
 
-@settings(deadline=None, max_examples=20, derandomize=True)
 @given(some_labels)
 @example(NASTY)
 def test_the_screen_shows_labels_as_they_are(rows):
@@ -98,7 +97,6 @@ def test_no_label_ends_a_sweep(monkeypatch):
         assert terminal or shown.count("failed: [/] [red]") == len(NASTY)
 
 
-@settings(deadline=None, max_examples=20, derandomize=True)
 @given(some_labels)
 @example(NASTY)
 def test_markdown_shows_labels_as_they_are(rows):
@@ -148,7 +146,6 @@ def test_latex_compiles_whatever_the_labels(tmp_path_factory, rows):
     assert code == 0, said[-2000:]
 
 
-@settings(deadline=None, max_examples=20, derandomize=True)
 @given(some_labels)
 @example(NASTY)
 def test_latex_keeps_its_columns_and_comments(rows):
@@ -174,7 +171,6 @@ def test_latex_of_greek():
     assert escape_latex("α λ") == r"$\alpha$ $\lambda$"
 
 
-@settings(deadline=None, max_examples=100, derandomize=True)
 @given(some_labels, st.floats(allow_nan=False, allow_infinity=False))
 @example(NASTY, -2.5)
 def test_csv_gives_labels_back_and_computes_none(tmp_path_factory, rows, value):

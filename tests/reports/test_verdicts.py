@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -50,7 +50,6 @@ def test_four_cells_are_a_ratio_of_ratios():
     assert compare_means([A, A], [B, A], LOWER).effect == pytest.approx(compare_means([A], [B], LOWER).effect)
 
 
-@settings(deadline=None, max_examples=50, derandomize=True)
 @given(st.lists(st.floats(1, 100), min_size=3, max_size=6), st.lists(st.floats(1, 100), min_size=3, max_size=6))
 def test_a_verdict_agrees_with_its_interval(a, b):
     """Significant for the claim: the interval lies in the range; against it: the interval lies outside."""
@@ -178,7 +177,6 @@ def test_the_least_number_of_seeds_is_where_the_clearest_outcome_decides(kind, p
     assert least_seeds("mean", parts) == 2
 
 
-@settings(deadline=None, max_examples=30, derandomize=True)
 @given(st.floats(0.3, 0.95), st.floats(0.3, 0.95))
 def test_a_larger_effect_is_never_less_certain(first, second):
     b = np.array(B)

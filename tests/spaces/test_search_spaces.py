@@ -2,7 +2,7 @@
 
 import optuna
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import FixedTrial
 
@@ -31,7 +31,6 @@ def test_a_space_varies_only_what_acts_in_its_base(recipe):
 
 
 @given(st.integers(0, 2**31), st.sampled_from(sorted(RECIPES)))
-@settings(max_examples=60, deadline=None)
 def test_every_draw_makes_a_config_within_bounds(seed, recipe):
     base = RECIPES[recipe]
     overrides, trial = draw(SPACES["all"], base, seed)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trainers.awloss import aw_weights
@@ -55,7 +55,6 @@ scores = st.floats(0, 1)
 seeds = st.integers(0, 10_000)
 
 
-@settings(max_examples=300, deadline=None)
 @given(seeds, seeds, scores, scores, st.floats(-6, 6), st.booleans(), st.sampled_from([0.0, 0.05]))
 def test_equals_algorithm_1(seed_r, seed_f, s_r, s_f, log_scale, normalized, epsilon):
     real, fake = gradients(seed_r, 10**log_scale), gradients(seed_f + 10_001)
@@ -83,7 +82,6 @@ def test_all_cases_are_reached(normalized, s_r, sign, case):
     assert int(weigh(real, fake, s_r, 0.3, normalized).case) == case
 
 
-@settings(max_examples=100, deadline=None)
 @given(seeds)
 def test_theorem_2_bisector(seed):
     """Case 5 with epsilon = 0 goes along the bisector of the two gradients."""
@@ -94,7 +92,6 @@ def test_theorem_2_bisector(seed):
     assert float(torch.cosine_similarity(step, r, 0)) == pytest.approx(float(torch.cosine_similarity(step, f, 0)))
 
 
-@settings(max_examples=100, deadline=None)
 @given(seeds, st.booleans(), st.floats(-4, 4))
 def test_theorem_2_orthogonal(seed, normalized, log_scale):
     """Case 1 is orthogonal to f and acute to r; case 3 is orthogonal to r and acute to f."""

@@ -68,14 +68,14 @@ def small_data(backbone):
 
 
 def make_config(backbone, loss, aw, coop, regularizer, ada="off", spectral_norm="off", conditional="no", **fields):
-    """The combination on the smallest data it fits: 12 steps, 4 of them cooperative."""
+    """The combination on the smallest data it fits: 6 steps, 3 of them cooperative."""
     return Config(
         dataset=small_data(backbone),
         backbone=backbone,
         backbone_options=small_options(backbone),
         loss=loss,
         aw=aw,
-        n_coop=0 if coop == "off" else 32,
+        n_coop=0 if coop == "off" else 24,
         coop="init" if coop == "off" else coop,
         ada=ada,
         ada_images=200,
@@ -83,10 +83,11 @@ def make_config(backbone, loss, aw, coop, regularizer, ada="off", spectral_norm=
         nce_patches=8,
         conditional=conditional == "yes",
         eta=0.1,
+        langevin_steps=3,
         lr=1e-3,
         batch_size=8,
-        n_images=96,
-        eval_every=96,
+        n_images=48,
+        eval_every=48,
         eval_samples=50,
         **({regularizer: 1.0} if regularizer != "none" else {}),
         **fields,
@@ -117,7 +118,7 @@ def test_every_backbone_resumes_bit_identically(backbone, method, tmp_path):
     """With each of the papers' methods, from its second row on."""
     regularizer = "nce_weight" if BACKBONES[backbone].translates else "r1_gamma"
     fields = {"loss": "hinge", "aw": "off", "coop": "off", "regularizer": regularizer} | method
-    config = make_config(backbone, **fields, ema_halflife=50, batch_size_g=6).replace(n_images=48, eval_every=16)
+    config = make_config(backbone, **fields, ema_halflife=50, batch_size_g=6).replace(eval_every=16)
 
     def numbers(rows):
         return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]

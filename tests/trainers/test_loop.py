@@ -53,6 +53,13 @@ def everything(**fields):
     )
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a whole run of everything(), and its rows."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, list(train(everything(), folder))
+
+
 def test_rows_and_folder(tiny_images, tmp_path):
     rows = list(train(tiny_images, tmp_path))
     assert [row["images"] for row in rows] == [0, 48, 96]
@@ -83,15 +90,14 @@ def test_rows_are_on_disk_before_they_are_yielded(tiny_points, tmp_path):
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 4])
-def test_a_run_ended_at_a_row_goes_on_bit_identically(stop_after, tmp_path):
+def test_a_run_ended_at_a_row_goes_on_bit_identically(stop_after, whole, tmp_path):
     config = everything()
-    whole = list(train(config, tmp_path / "whole"))
     for _, _row in zip(range(stop_after), train(config, tmp_path / "parts"), strict=False):
         pass
     rows = list(train(config, tmp_path / "parts"))
-    assert numbers(rows) == numbers(whole)
+    assert numbers(rows) == numbers(whole[1])
     for name in ("generator_best.pt", "generator_final.pt"):
-        a, b = (torch.load(tmp_path / way / name, weights_only=True) for way in ("whole", "parts"))
+        a, b = (torch.load(folder / name, weights_only=True) for folder in (whole[0], tmp_path / "parts"))
         assert all(torch.equal(a[key], b[key]) for key in a)
 
 
@@ -150,16 +156,15 @@ def test_a_process_that_trained_before_gives_the_same_rows(fresh, tiny_images, t
     assert numbers(rows) == numbers(map(json.loads, (fresh / "rows.jsonl").open()))
 
 
-def test_how_often_one_evaluates_changes_no_number(tmp_path):
-    often, seldom = everything(), everything().replace(eval_every=128)
-    rows = {row["images"]: row for row in numbers(train(often, tmp_path / "often"))}
-    for row in numbers(train(seldom, tmp_path / "seldom")):
+def test_how_often_one_evaluates_changes_no_number(whole, tmp_path):
+    rows = {row["images"]: row for row in numbers(whole[1])}
+    for row in numbers(train(everything().replace(eval_every=128), tmp_path)):
         assert row == rows[row["images"]]
 
 
-def test_a_probe_changes_no_number(tmp_path):
+def test_a_probe_changes_no_number(whole, tmp_path):
     """Bit for bit: it draws from no stream, and leaves D's buffers and Adam's moments alone."""
-    probed = numbers(train(everything(), tmp_path / "probed"))
+    probed = numbers(whole[1])
     plain = numbers(train(everything().replace(probe="none"), tmp_path / "plain"))
     for row, expected in zip(probed, plain, strict=True):
         assert row.keys() >= expected.keys()
@@ -222,17 +227,16 @@ def test_a_checkpoint_decides_which_rows_count(tiny_points, tmp_path):
     assert [json.loads(line) for line in (tmp_path / "rows.jsonl").open()] == rows
 
 
-def test_a_stopped_run_goes_on_from_the_very_step(tmp_path):
+def test_a_stopped_run_goes_on_from_the_very_step(whole, tmp_path):
     """stop() writes a checkpoint between two rows; what follows is bit-identical, and no step is repeated."""
     config = everything()
-    whole = list(train(config, tmp_path / "whole"))
     steps = []
     parts = [
         list(train(config, tmp_path / "parts", stop=lambda: steps.append(0) or len(steps) % 6 == 0)) for _ in range(3)
     ]
     assert [len(rows) for rows in parts] == [2, 3, 4]
     rows = list(train(config, tmp_path / "parts", stop=lambda: steps.append(0) or False))
-    assert numbers(rows) == numbers(whole)
+    assert numbers(rows) == numbers(whole[1])
     assert len(steps) == 16 + 3  # 16 steps, and three questions that were answered with yes
 
 

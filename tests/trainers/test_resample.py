@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import convolve2d
 from scipy.special import comb
@@ -22,7 +22,6 @@ def directly(image, taps, up, down, padding, gain):
     return gain * convolve2d(spread, np.outer(taps, taps), mode="valid")[::down, ::down]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     up=st.integers(1, 3),

@@ -1,7 +1,7 @@
 """Early stopping: which rows a rule may stop at, and that a rule fed again decides again the same."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from search.optimize.stopping import EarlyStopper, grace_period
@@ -93,7 +93,6 @@ def test_a_trial_that_is_known_to_have_gone_on_is_not_stopped_there():
     st.sampled_from(["asha", "hyperband", "median"]),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=40, deadline=None)
 def test_rows_fed_again_in_their_order_are_decided_alike(trials, scheduler, random):
     """As a new driver does it; and a row that comes again is decided as before."""
     first = EarlyStopper(search(scheduler))

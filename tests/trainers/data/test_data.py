@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import morphological_gradient
 
@@ -23,7 +23,6 @@ def counting(n):
     return Dataset(torch.arange(float(n))[:, None], torch.arange(n), n)
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 50), st.integers(0, 300), st.integers(1, 80), st.integers(0, 5))
 def test_where_a_batch_starts_tells_what_is_in_it(size, start, n, seed):
     """One long batch equals two short ones, whatever the sampler did before."""

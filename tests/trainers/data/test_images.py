@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from forked import two_at_once
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -152,7 +152,6 @@ def test_resize_is_lanczos_of_the_centre_or_of_all(folder, picture):
     assert torch.equal(whole, pixels_of(wide.resize((16, 16), lanczos)))
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 200), st.integers(1, 200), st.integers(1, 64), st.booleans(), st.sampled_from(["L", "RGB"]))
 def test_any_size_becomes_a_square(width, height, resolution, center_crop, mode):
     """And a constant image stays constant, edges included."""
