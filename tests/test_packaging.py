@@ -86,7 +86,7 @@ def test_training_imports_the_core_alone():
     parts = [path for path in PRODUCT if path.relative_to(HOME).parts[0] in ("trainers", "spaces")]
     assert imported(parts) - set(declared()) == {"torch-fidelity"}
     users = [path.name for path in PRODUCT if "torch-fidelity" in imported([path])]
-    assert users == ["inception_score.py", "kid.py"]
+    assert users == ["inception.py"]
 
 
 def test_the_extra_is_told_by_its_modules():
