@@ -10,6 +10,7 @@ gc.disable()  # while all is imported, and what was imported is never looked thr
 
 os.environ["MLFLOW_TRACKING_URI"] = ""  # tests never write to a user's store
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ |= {"RAY_worker_niceness": "0"}  # else trials get what other tests leave them of two cores
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import hypothesis
