@@ -3,7 +3,6 @@
 import ast
 import csv
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -12,6 +11,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
+
+from forked import Forked
 
 pytestmark = pytest.mark.process
 HOME = Path(__file__).parent.parent
@@ -87,7 +88,7 @@ import contextlib, io, json, sys
 import ganablate
 
 printed = {}
-for name, command in json.loads(sys.argv[1]).items():
+for name, command in COMMANDS.items():
     sys.argv[1:] = command
     try:
         with contextlib.redirect_stdout(io.StringIO()) as out:
@@ -107,9 +108,10 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def printed(product, home):
     """What each command printed, all in one process and one folder."""
-    environment = {**os.environ, "PYTHONPATH": str(product), "COLUMNS": "200"}
-    arguments = [sys.executable, "-c", IN_ONE_PROCESS, json.dumps(COMMANDS)]
-    done = subprocess.run(arguments, cwd=home, env=environment, capture_output=True, text=True, check=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(product))
+        patch.setenv("COLUMNS", "200")
+        done = Forked(IN_ONE_PROCESS, cwd=home, COMMANDS=COMMANDS)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

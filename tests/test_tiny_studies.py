@@ -33,9 +33,9 @@ def tiny(study):
 
 @pytest.fixture(scope="module")
 def few_images():
-    """A quarter of the tiny budget: no number is looked at."""
+    """An eighth of the tiny budget: no number is looked at."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainers.config.TINY_IMAGES", 512)
+        patch.setattr("trainers.config.TINY_IMAGES", 256)
         yield
 
 

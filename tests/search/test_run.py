@@ -5,6 +5,8 @@ import math
 
 import pytest
 
+from reports.results import Results
+from reports.table import as_text
 from search.plan import make_plan
 from search.run import run_study
 from search.store import Store, load_runs
@@ -48,58 +50,41 @@ def test_run_makes_what_is_missing_and_nothing_twice(store, tiny_study):
                 assert {k: v for k, v in a.items() if k not in TIMES} == {k: v for k, v in b.items() if k not in TIMES}
 
 
-def test_a_cell_that_diverges_harms_no_other(store, make_runs, tiny_study):
-    """It is counted and shown; the others have the values that they have without it."""
+def test_runs_that_diverge_fail_or_were_begun_beside_others(store, make_runs, tiny_study):
+    """One sweep, since its worker takes seconds to start: the others have the values that they have without these."""
     make_runs(tiny_study, seeds=1)
     before = load_runs(tiny_study.variant(seeds=1), store=store)
-    rows = {"absurd": {"lr": 1e30, "loss": "wasserstein"}, **tiny_study.rows}
-    study = Study("absurd", tiny_study.recipe, rows=rows, seeds=1, metrics=tiny_study.metrics)
+    rows = {**tiny_study.rows, "absurd": {"lr": 1e30, "loss": "wasserstein"}, "begun": {"lr": 1e-3}, "no": {"lr": 2e-3}}
+    study = Study("ends", tiny_study.recipe, rows=rows, seeds=1, metrics=tiny_study.metrics)
+    cells = {cell.row: cell for cell in study.cells()}
     other = Store(storage=store.storage.parent / "other")
+    begun, failing = (Delivery(other).create(study, cells[row], 0) for row in ("begun", "no"))
+    evaluations = train(cells["begun"].config, other.folder(begun))
+    first = [next(evaluations), next(evaluations)]
+    evaluations.close()
+    other.folder(failing).write_text("")  # the folder of a run is a file: the trial fails with its reason
     states = run_study(study, other, ONE_WORKER)
-    assert states == {"absurd, seed 0": "diverged", "GAN, seed 0": "done", "+ aw, seed 0": "done"}
-    runs = load_runs(study, store=other)
-    after = runs[runs["row"] != "absurd"]
-    assert list(after["energy_distance_final"]) == list(before["energy_distance_final"])
-    assert math.isnan(runs[runs["row"] == "absurd"]["energy_distance_final"].iloc[0])
+
+    assert states.pop("no, seed 0").startswith("failed: ")
+    assert "FileExistsError" in other.client.get_run(failing).data.tags["error"]
+    assert run_study(study, other) == {}
+    other.folder(failing).unlink()
+    assert run_study(study, other, ONE_WORKER, retry_failed=True) == {"no, seed 0": "done"}
+    assert other.client.get_run(failing).info.status == "FINISHED"
+
+    ended = {"GAN, seed 0": "done", "+ aw, seed 0": "done", "absurd, seed 0": "diverged", "begun, seed 0": "done"}
+    assert states == ended
+    runs = load_runs(study, store=other).set_index("row")
+    assert list(runs.loc[["GAN", "+ aw"], "energy_distance_final"]) == list(before["energy_distance_final"])
+    assert math.isnan(runs.loc["absurd", "energy_distance_final"])
     assert make_plan(study, other).missing == []
-
-    from reports.results import Results
-    from reports.table import as_text
-
     text = as_text(Results(study, other))
     assert list(text.cells.loc["absurd"])[:2] == ["div 1/1", "div 1/1"]
 
-
-def test_a_begun_run_goes_on_in_its_own_mlflow_run(store, tiny_study):
-    cell = tiny_study.cells()[0]
-    run_id = Delivery(store).create(tiny_study, cell, 0)
-    rows = train(cell.config, store.folder(run_id))
-    first = [next(rows), next(rows)]
-    rows.close()
-    states = run_study(tiny_study.variant(seeds=1), store, ONE_WORKER)
-    assert len(states) == 2
-    runs = load_runs(tiny_study, store=store)
-    assert runs.iloc[0]["run_id"] == run_id
-    history = store.client.get_metric_history(run_id, "fid")
+    assert runs.loc["begun", "run_id"] == begun  # it went on in its own MLflow run
+    history = other.client.get_metric_history(begun, "fid")
     assert [m.step for m in history] == [0, 256, 512]
     assert [m.value for m in history][:2] == [row["fid"] for row in first]
-
-
-def test_a_failed_run_is_told_and_made_again_on_demand(store, tiny_study):
-    """The folder of a run is a file: the trial fails with its reason, and the rest goes on."""
-    cell = tiny_study.cells()[0]
-    run_id = Delivery(store).create(tiny_study, cell, 0)
-    store.folder(run_id).parent.mkdir(parents=True)
-    store.folder(run_id).write_text("")
-    study = tiny_study.variant(seeds=1)
-    states = run_study(study, store, ONE_WORKER)
-    assert states["+ aw, seed 0"] == "done"
-    assert states["GAN, seed 0"].startswith("failed: ")
-    assert "FileExistsError" in store.client.get_run(run_id).data.tags["error"]
-    assert run_study(study, store) == {}
-    store.folder(run_id).unlink()
-    assert run_study(study, store, retry_failed=True) == {"GAN, seed 0": "done"}
-    assert store.client.get_run(run_id).info.status == "FINISHED"
 
 
 def test_a_study_of_runs_that_others_made_has_its_experiment(store, make_runs, tiny_study):

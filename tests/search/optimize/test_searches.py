@@ -17,7 +17,6 @@ from search.store import Store
 from search.store.delivery import Delivery
 from search.store.parents import Parents
 from search.store.queries import histories, trials_of
-from search.tune.cluster import Cluster
 from search.tune.driver import DONE
 from spaces import RECIPES, SPACES, Search, find_study
 from trainers.config import Config
@@ -334,5 +333,4 @@ def test_a_search_on_ray(store, tiny_points):
         assert len(set(steps)) == len(steps)
     assert outcome.images < 8 * base.n_images
     again = run_search(wanted, Store(storage=store.storage), samples=8)
-    assert told(again) == told(outcome)
-    assert len(run_search(wanted, store, Cluster(cpus_per_trial=2), samples=10).trials) == 10  # by one worker
+    assert told(again) == told(outcome)  # test_former_storage has one that goes on with more
