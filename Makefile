@@ -13,9 +13,9 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/pytest -q $(TWO_WORKERS)
 
-# those without Ray and processes of their own
+# those without Ray and processes of their own, and that take no seconds
 test-fast: .venv/installed
-	$(BIN)/pytest -q $(TWO_WORKERS) -m "not slow and not ray and not process"
+	$(BIN)/pytest -q $(TWO_WORKERS) -m "not slow and not ray and not process and not long"
 
 # those that take longer, and properties on more examples
 slow: .venv/installed

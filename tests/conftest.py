@@ -20,6 +20,8 @@ import torch
 from search.store.delivery import Delivery
 from search.store.parents import Parents
 from trainers.config import Config
+from trainers.loop import train
+from trainers.run_folder import end_of
 
 hypothesis.settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("thorough", max_examples=300, deadline=None, derandomize=True)
@@ -37,6 +39,7 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.xdist_group(name))
         if "inception_weights" in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group("inception"))
+            item.add_marker("long")
     items.sort(key=lambda item: not item.get_closest_marker("xdist_group"))
     yield
     if getattr(config.option, "loadgroup", False):  # pytest 9.2 no longer reads the id that xdist 3.8 sets (its #1386)
@@ -135,11 +138,27 @@ def store(tmp_path, empty_database):
     return Store(storage=tmp_path / "runs")
 
 
-@pytest.fixture
-def make_runs(store):
-    """Make all runs of a study in this process, without Ray, as the driver and its workers would."""
-    from trainers.loop import train
+def trained_in(home):
+    """A function (config) -> run folder below a folder, trained once."""
 
+    def folder(config):
+        path = home / f"{config.cell_key}-{config.seed}"
+        if not path.exists():
+            assert list(train(config, path))
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Run folders that tests share, trained once a session."""
+    return trained_in(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture
+def make_runs(store, trained):
+    """Make all runs of a study without Ray, as the driver and its workers would."""
     delivery = Delivery(store)
 
     def make(study, seeds=None):
@@ -148,9 +167,8 @@ def make_runs(store):
                 config = cell.config.replace(seed=seed)
                 run_id = delivery.create(study, cell, seed)
                 delivery.begin(run_id, config)
-                for _row in train(config, store.folder(run_id)):
-                    delivery.deliver(run_id)
-                delivery.finish(run_id, _row["state"])
+                shutil.copytree(trained(config), store.folder(run_id), dirs_exist_ok=True)
+                delivery.finish(run_id, end_of(store.folder(run_id))[0])
         Parents(store).update(study, study.cells())
 
     return make

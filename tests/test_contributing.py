@@ -11,7 +11,6 @@ import textwrap
 from pathlib import Path
 
 import pytest
-
 from forked import Forked
 
 pytestmark = pytest.mark.process

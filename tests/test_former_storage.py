@@ -15,6 +15,7 @@ import torch
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),
+    pytest.mark.long,
     pytest.mark.skipif(
         (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="elsewhere ring8 is of other points"
     ),

@@ -5,6 +5,7 @@ import random
 import time
 
 import pytest
+from conftest import trained_in
 
 from search.plan import make_plan
 from search.store import load_runs
@@ -27,6 +28,13 @@ def jumping_clock(monkeypatch):
     return jumps
 
 
+@pytest.fixture
+def trained(jumping_clock, tmp_path):
+    """Trained by this clock, and for no other test."""
+    return trained_in(tmp_path / "trained")
+
+
+@pytest.mark.long
 def test_runs_and_parents(jumping_clock, store, make_runs, tiny_study):
     make_runs(tiny_study, seeds=1)
     make_runs(tiny_study.variant(seeds=2))

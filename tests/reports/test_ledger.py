@@ -97,6 +97,7 @@ def test_claims_count_own_seeds_and_those_asked_for_the_more_first():
     assert varied == ["quick", "quick (budget 0.5)"]
 
 
+@pytest.mark.long
 def test_real_runs_lead_to_a_verdict(store, make_runs):
     """Two tiny seeds of the ring decide nothing, and the ledger says why and by which runs."""
     ring = STUDIES["ring"]

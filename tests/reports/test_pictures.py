@@ -70,6 +70,7 @@ def test_the_last_grid_is_the_default(store, make_runs, tiny_study, tmp_path):
     assert list(pictures(store, run_id, tmp_path, [0, 100, 200, 300])) == [0, 256]
 
 
+@pytest.mark.long
 def test_sources_stand_beside_their_translations(store, make_runs, tmp_path):
     config = RECIPES["cut_digits"].tiny().replace(n_images=64, eval_every=64, eval_samples=20)
     study = Study("s", config, {"CUT": {}, "CUT + CoopInit": {"n_coop": 32}}, seeds=1)

@@ -14,6 +14,7 @@ from spaces import Study
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
+@pytest.mark.long
 def test_report_writes_table_and_figures(store, make_runs, tiny_study, tmp_path):
     make_runs(tiny_study)
     shutil.rmtree(store.storage / "trials")  # the store is enough
@@ -43,6 +44,7 @@ def test_report_writes_table_and_figures(store, make_runs, tiny_study, tmp_path)
     assert list(text.cells["n"]) == ["2", "2"]
 
 
+@pytest.mark.long
 def test_a_row_that_lacks_a_column_has_a_dash_there(store, make_runs, tiny_points, tmp_path):
     columns = {"x": {}, "y": {"lr": 3e-4}}
     metrics = ("energy_distance_final",)

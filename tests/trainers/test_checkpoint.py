@@ -37,6 +37,7 @@ def test_the_latest_of_two_is_loaded(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(CHECKPOINTS)
 
 
+@pytest.mark.long
 def test_every_flipped_byte_is_found(tmp_path):
     """Each byte of a checkpoint, with one random bit the other way: the one before is loaded."""
     save_checkpoint(tmp_path, content_of(0))

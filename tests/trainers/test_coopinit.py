@@ -12,6 +12,7 @@ from trainers.state import State, frozen
 CPU = torch.device("cpu")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("steps", [1, 10, 200])
 def test_langevin_on_a_gaussian_energy_is_the_discrete_chain(steps):
     """On N(0, s^2) with a = 1 - eta/s^2: mean a^T x0, variance noise^2 (1 - a^2T)/(1 - a^2); the step biases it."""

@@ -89,6 +89,7 @@ def test_rows_are_on_disk_before_they_are_yielded(tiny_points, tmp_path):
         assert (tmp_path / "checkpoint.pt").exists() == (row["state"] == "running")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stop_after", [1, 2, 4])
 def test_a_run_ended_at_a_row_goes_on_bit_identically(stop_after, whole, tmp_path):
     config = everything()
@@ -399,6 +400,7 @@ def test_check_changes_no_number(tiny_images, tmp_path):
     assert numbers(train(tiny_images, tmp_path / "after")) == before
 
 
+@pytest.mark.long
 def test_a_folder_of_images_trains_and_goes_on_bit_identically(photos, tmp_path):
     config = everything(dataset=f"folder:{photos}", resolution=16, features="raw").replace(eval_every=128)
     whole = list(train(config, tmp_path / "whole"))

@@ -17,6 +17,7 @@ from search.store import Store
 from search.store.delivery import Delivery
 from search.store.parents import Parents
 from search.store.queries import histories, trials_of
+from search.tune.cluster import Cluster
 from search.tune.driver import DONE
 from spaces import RECIPES, SPACES, Search, find_study
 from trainers.config import Config
@@ -97,6 +98,7 @@ def told(outcome):
     return [(t.number, t.state, t.value, t.images, t.params, t.config) for t in outcome.trials]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("by", "scheduler"), [("tpe", "asha"), ("random", "median"), ("gp", "hyperband"), ("cmaes", "none")]
 )
@@ -120,6 +122,7 @@ def test_a_search_that_was_killed_is_the_search_that_was_not(tmp_path, empty_dat
     assert [trial.number for trial in more.trials] == list(range(16))
 
 
+@pytest.mark.long
 def test_two_slots_repeat_no_trial_and_keep_every_stop(store):
     wanted = search()
     ends = {}
@@ -136,6 +139,7 @@ def test_two_slots_repeat_no_trial_and_keep_every_stop(store):
     assert Counter(trial.state for trial in outcome.trials)["stopped"] > 0
 
 
+@pytest.mark.long
 def test_a_clock_that_jumps_repeats_no_trial(store, monkeypatch):
     """By up to 30 days at every look, through three deaths."""
     rng, true = random.Random(0), time.time
@@ -157,6 +161,7 @@ def test_a_clock_that_jumps_repeats_no_trial(store, monkeypatch):
         assert images == list(range(0, trial.images + 1, 100))
 
 
+@pytest.mark.long
 def test_optuna_is_told_what_became_of_each_trial(store):
     wanted = search()
     outcome = simulate(wanted, store, 14)
@@ -322,7 +327,7 @@ def test_a_search_on_ray(store, tiny_points):
 
     base = tiny_points.replace(n_coop=64, eta=0.1, eval_every=64, loss="wasserstein")
     wanted = Search("tiny", base, "own", space, "random")
-    outcome = run_search(wanted, store, samples=8)
+    outcome = run_search(wanted, store, Cluster(cpus_per_trial=2), samples=8)  # by one worker
     states = Counter(trial.state for trial in outcome.trials)
     assert states["diverged"] == sum(trial.params["power"] == 30 for trial in outcome.trials) > 0
     assert states["stopped"] > 0

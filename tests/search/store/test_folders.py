@@ -48,6 +48,7 @@ def without_times(rows):
     return [{k: v for k, v in row.items() if k not in ("seconds", "eval_seconds", "logged_at")} for row in rows]
 
 
+@pytest.mark.long
 def test_a_run_goes_on_at_another_node(stores, tiny_points, tmp_path):
     """The first node dies after two rows; the driver has rows and grids of what was brought, and no weights."""
     driver, one, two = stores
@@ -120,6 +121,7 @@ def test_a_store_that_is_away_costs_no_row_and_is_told_in_the_end(stores, tiny_p
     assert [row["images"] for row in read_evaluations(driver[RUN])] == [0, 256]
 
 
+@pytest.mark.long
 def test_a_store_delivers_what_lies_there(bucket, stores, tiny_study, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _, worker, _ = stores
