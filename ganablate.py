@@ -43,6 +43,7 @@ GpusPerTrial = Annotated[float, typer.Option(help="GPUs of a trial; fractions sh
 Host = Annotated[str, typer.Option(help="address to serve at; any but this machine's own asks nobody who he is")]
 Address = Annotated[str | None, typer.Option(help="Ray cluster [default: this machine]")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="also run what failed before")]
+NewData = Annotated[bool, typer.Option("--new-data", help="go on although the images of that name have changed")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="show Ray's own log")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 STORAGE = "runs"
@@ -81,10 +82,14 @@ def plan(
     """Show a study's cells and seeds, their states, and what `run` would start."""
     from search.plan import make_plan
     from search.progress import clock
+    from search.store.image_sets import other_content, resolved
     from trainers.messages import printable
 
-    chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
+    store = _store(tracking_uri, storage)
+    chosen = resolved(_select(study, seeds, budget, set_, tiny), store, reads=None)
     made = make_plan(chosen, store)
+    for changed in other_content(chosen, store):
+        print(printable(changed), file=sys.stderr)
     if as_json:
         print(json.dumps(made.to_json()))
         return
@@ -95,7 +100,8 @@ def plan(
         states = [f"{run['seed']}: {run['state']}" for run in line["runs"]] or ["quoted"]
         values = [f"{metric} {value:g}" for metric, value in line["published"].items()]
         published = f"  published {', '.join(values)}" if values else ""
-        print(f"{printable(label)}  [{line['cell_key'] or '–'}]  {', '.join(states)}{published}")
+        key = line["cell_key"] or ("no data" if line["runs"] else "–")
+        print(f"{printable(label)}  [{key}]  {', '.join(states)}{published}")
     left = "" if not made.seconds_left else f", about {clock(made.seconds_left)}"
     print(f"{printable(chosen.title)}: {len(made.jobs)} runs, {len(made.missing)} to run{left}")
 
@@ -113,13 +119,14 @@ def run(
     gpus_per_trial: GpusPerTrial = 0.0,
     address: Address = None,
     retry_failed: RetryFailed = False,
+    new_data: NewData = False,
     verbose: Verbose = False,
 ) -> None:
     """Make a study's missing runs on Ray Tune; the same command after a crash finishes the rest."""
     chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
     from search.tune.cluster import Cluster
 
-    _run(chosen, store, Cluster(cpus_per_trial, gpus_per_trial, address, verbose), retry_failed)
+    _run(chosen, store, Cluster(cpus_per_trial, gpus_per_trial, address, verbose), retry_failed, new_data)
 
 
 @app.command()
@@ -140,6 +147,7 @@ def search(
     gpus_per_trial: GpusPerTrial = 0.0,
     address: Address = None,
     retry_failed: RetryFailed = False,
+    new_data: NewData = False,
     verbose: Verbose = False,
 ) -> None:
     """Search a recipe's hyper-parameters, then train the winner on fresh seeds; the same command goes on."""
@@ -152,10 +160,13 @@ def search(
     from reports.searches import show_outcome
     from search.optimize.outcome import check_table, tuned_study
     from search.optimize.searches import check_search, run_search
+    from search.store.image_sets import checked_images
     from search.tune.cluster import Cluster
 
+    chosen = [checked_images(one, store, new_data) for one in chosen]
     searches = [
-        Search(one.name, one.cells()[0].config, space, propose, sampler, scheduler, one.variant_label) for one in chosen
+        Search(one.name, one.cells()[0].config, space, propose, sampler, scheduler, one.variant_label, one.labels())
+        for one in chosen
     ]
     cluster = Cluster(cpus_per_trial, gpus_per_trial, address, verbose)
     folder = out or _report_folder(store, check_table(searches, seeds))
@@ -167,7 +178,7 @@ def search(
         outcomes.append(_interruptible(run_search, each, store, cluster, samples=samples, retry_failed=retry_failed))
         show_outcome(outcomes[-1], Console())
     study = tuned_study(outcomes, seeds)
-    _run(study, store, cluster, retry_failed)
+    _run(study, store, cluster, retry_failed, new_data)
     _report(study, store, folder, outcomes)
 
 
@@ -183,7 +194,10 @@ def report(
     storage: Storage = STORAGE,
 ) -> None:
     """Write a study's table (CSV, LaTeX, Markdown) and figures from the store, and print the table."""
-    chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
+    from search.store.image_sets import resolved
+
+    store = _store(tracking_uri, storage)
+    chosen = resolved(_select(study, seeds, budget, set_, tiny), store)
     _report(chosen, store, out or _report_folder(store, chosen.title))
 
 
@@ -347,12 +361,12 @@ def _one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: bo
     return Study(label, recipe, rows={label: {}}, metrics=metrics, settings=settings).variant(budget=budget, tiny=tiny)
 
 
-def _run(study: Study, store: Store, cluster: Cluster, retry_failed: bool) -> None:
+def _run(study: Study, store: Store, cluster: Cluster, retry_failed: bool, new_data: bool) -> None:
     """Make a study's missing runs; exit code 1 if some failed."""
     from search.run import run_study
     from trainers.run_state import RunState
 
-    states = _interruptible(run_study, study, store, cluster, retry_failed=retry_failed)
+    states = _interruptible(run_study, study, store, cluster, retry_failed=retry_failed, new_data=new_data)
     failed = {name: state for name, state in states.items() if state.startswith(RunState.FAILED)}
     for name, state in failed.items():
         print(f"{name}: {state}", file=sys.stderr)

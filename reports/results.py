@@ -12,6 +12,7 @@ import pandas as pd
 from reports.published import PublishedValue, published_values
 from reports.statistics import Difference, ablation_table, by_cell, difference, ranks
 from search.store import Store, load_runs, queries
+from search.store.image_sets import resolved
 from spaces import Study
 from spaces.claims import Label
 from trainers.config import Config
@@ -28,7 +29,7 @@ class Results:
     """
 
     def __init__(self, study: Study, store: Store, runs: pd.DataFrame | None = None) -> None:
-        self.study, self.store = study, store
+        self.study, self.store = study if runs is not None else resolved(study, store), store
         self._series: dict[str, dict[str, Series]] = {}  # by key, then by run
         if runs is not None:
             self.runs = runs

@@ -6,6 +6,7 @@ from search.plan import Job, make_plan, shown_state
 from search.progress import clock
 from search.store import Store
 from search.store.database import StoredRun
+from search.store.image_sets import resolved
 from search.store.queries import seed_runs
 from spaces import Study
 from trainers.messages import did_you_mean
@@ -18,14 +19,19 @@ def explain(study: Study, store: Store, row: str, column: str | None = None) -> 
         raise ValueError(f"row {row!r} is not in study {study.title!r}; {did_you_mean(row, study.rows)}")
     if column is not None and column not in study.columns:
         raise ValueError(f"column {column!r} is not in study {study.title!r}; {did_you_mean(column, study.columns)}")
+    study = resolved(study, store)
     cells = [cell for cell in study.cells() if cell.row == row and column in (None, cell.column)]
     records = seed_runs(store, (cell.config for cell in cells))
     lines = []
     for cell, jobs in make_plan(study, store).by_cell():
         if cell in cells:
             config = cell.config
-            fields = ", ".join(f"{name} {value}" for name, value in config.non_defaults().items())
-            lines += [f"{study.title}: {cell.label}", f"  cell {config.cell_key}: {fields}", f"  {config.protocol}"]
+            fields = ", ".join(f"{name} {value}" for name, value in config.acting().non_defaults().items())
+            lines += [
+                f"{study.title}: {cell.label}",
+                f"  cell {cell.known_key or 'unknown'}: {fields}",
+                f"  {config.protocol}",
+            ]
             lines += [line for job in jobs for line in _run(study, store, job, records.get(job.key))]
     return lines
 

@@ -9,6 +9,7 @@ from search.locks import RunLocks
 from search.store import Store
 from search.store.delivery import Delivery
 from search.store.queries import seed_runs
+from search.store.rekeying import rekey
 from spaces import Cell, Study
 from spaces.study import FIRST_SEARCH_SEED
 from trainers.config import Config
@@ -23,6 +24,7 @@ def import_runs(folders: Iterable[Path], store: Store) -> Iterator[str]:
     has not ended is copied with its checkpoint: `run` resumes it, or it is imported again when it has ended. Raises
     ValueError, before anything is copied, for a folder that is, and has below it, no run folder.
     """
+    rekey(store)
     runs = {path: read_run(path)[0] for folder in folders for path in _run_folders(folder)}
     delivery = Delivery(store)
     with RunLocks(store.storage) as locks:
@@ -59,7 +61,7 @@ def _import_one(path: Path, config: Config, delivery: Delivery, locks: RunLocks)
         return "the store has begun this run itself, left alone"
     if rows == known and rows[-1]["state"] == RunState.RUNNING:
         return "the store has this run as far, left alone"
-    label = f"{config.dataset} {config.backbone} {config.cell_key}"
+    label = f"{config.data_name} {config.backbone} {config.cell_key}"
     study = Study("imported", config, {label: {}}, seeds=FIRST_SEARCH_SEED, metrics=(f"{config.metric}_final",))
     cell = Cell(label, "", config.replace(seed=0))
     run_id = stored.run_id if stored else delivery.create(study, cell, config.seed)

@@ -10,6 +10,7 @@ from typing import Any
 from search.locks import is_locked
 from search.store import Store
 from search.store.database import StoredRun
+from search.store.image_sets import resolved
 from search.store.queries import seed_runs
 from spaces import Cell, Study
 from spaces.papers import published_cells
@@ -58,7 +59,7 @@ class Plan:
         for cell, jobs in self.by_cell():
             runs = [{"seed": job.seed, "state": shown_state(job.state), "run_id": job.run_id} for job in jobs]
             values = said.pop((cell.row, cell.column), {})
-            key = cell.config.cell_key
+            key = cell.known_key
             cells.append({"row": cell.row, "column": cell.column, "cell_key": key, "published": values, "runs": runs})
         for (row, column), values in said.items():
             cells.append({"row": row, "column": column, "cell_key": None, "published": values, "runs": []})
@@ -78,8 +79,10 @@ def make_plan(
 
     A started run that no live process has locked is interrupted, and so among the missing: it resumes in its own MLflow
     run. A stopped run enters no table, so it is missing too; a failed one is with `retry_failed`. Cells that share a
-    Config share their runs. `stored` are the runs of the cells by (cell_key, seed), if the store was just asked.
+    Config share their runs. `stored` are the runs of the cells by (cell_key, seed), if the store was just asked. Image
+    files are read only if the store has a run on such. Raises ValueError.
     """
+    study = resolved(study, store, reads=None)
     cells = study.cells()
     stored = seed_runs(store, (cell.config for cell in cells)) if stored is None else stored
     jobs = []

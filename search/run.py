@@ -12,25 +12,31 @@ from search.progress import SweepProgress
 from search.store import Store
 from search.store.database import StoredRun
 from search.store.delivery import Delivery
-from search.store.queries import seed_runs, stored_cells
+from search.store.image_sets import checked_images
+from search.store.queries import find_runs, seed_runs, stored_cells
+from search.store.rekeying import rekey
 from search.tune.cluster import Cluster
 from search.tune.driver import DONE, RunQueue, tune_runs
 from spaces import Cell, Study
-from trainers.loop import dry_run
+from trainers.loop import digests, dry_run
 from trainers.run_folder import end_of
 from trainers.run_state import RunState
+from trainers.user_code import user_modules
 
 
 def run_study(
-    study: Study, store: Store, cluster: Cluster | None = None, *, retry_failed: bool = False
+    study: Study, store: Store, cluster: Cluster | None = None, *, retry_failed: bool = False, new_data: bool = False
 ) -> dict[str, str]:
     """Make every missing run of a study, without early stopping; returns the state of each run it made, by label.
 
     As many trials go at once as the cluster, by default this machine, has room for. Raises ValueError, before anything
-    starts, if a cell cannot be trained, was trained on other data or scored by other weights, or a trial asks for more
-    than the machine has; KeyboardInterrupt if Ctrl-C ended it.
+    starts, if a cell cannot be trained, was trained on other data or scored by other weights, if image files changed
+    and `new_data` does not say that this is meant, or if a trial asks for more than the machine has; KeyboardInterrupt
+    if Ctrl-C ended it.
     """
     console, cluster = Console(markup=False), cluster or Cluster()
+    rekey(store)
+    study = checked_images(study, store, new_data)
     configs = [cell.config for cell in study.cells()]
     stored = seed_runs(store, configs)
     for cell in study.cells():
@@ -101,6 +107,8 @@ class StudyQueue(RunQueue):
         while self.left:
             job = self.left.pop(0)
             if self.locks.acquire(*job.key) and not self._is_made(job):
+                if user_modules(job.config.acting()):  # another process may have made a run of it with other code
+                    self._check(job)
                 return job
             self.elsewhere += 1
         return DONE
@@ -110,6 +118,14 @@ class StudyQueue(RunQueue):
         assert job.run_id is not None
         was_missing = job.state in (RunState.MISSING, RunState.INTERRUPTED)
         return was_missing and end_of(self.store.folder(job.run_id))[0].has_ended
+
+    def _check(self, job: Job) -> None:
+        """Raise ValueError as check_digests, if the store answers."""
+        try:
+            runs = [run for run in find_runs(self.store, "cell_key", [job.key[0]]) if "seed" in run.tags]
+        except ValueError:
+            return
+        check_digests(job.cell, digests(job.config), runs)
 
     def update_parent(self, job: Job, delivery: Delivery) -> None:
         delivery.parents.update(self.study, [job.cell])

@@ -55,7 +55,7 @@ class Paper:
 
     def dataset_name(self, config: Config) -> str:
         """What published.csv calls a cell's data, or, of data that the paper lacks, what the cell does."""
-        name = self.datasets.get(config.dataset, config.dataset.removeprefix("pair:"))
+        name = self.datasets.get(config.dataset, config.data_name)
         return name.replace("{resolution}", str(config.resolution))
 
 

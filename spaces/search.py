@@ -1,6 +1,7 @@
 """Search: a hyper-parameter search to be."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,8 @@ from trainers.names import METRICS
 class Search:
     """Trials of one recipe over one space, and who proposes and who stops them.
 
-    `settings` tells how the base differs from the recipe; `sampler` and `scheduler` are names in search.optimize.
+    `settings` tells how the base differs from the recipe, `all_settings` the same without and with the first digits of
+    its images' digest; `sampler` and `scheduler` are names in search.optimize.
     Trial number k trains with seed 10,000 + k and is judged by the base's metric at the full budget.
     """
 
@@ -25,11 +27,15 @@ class Search:
     sampler: str = "tpe"
     scheduler: str = "asha"
     settings: str = ""
+    all_settings: tuple[str, str] = ("", "")
 
     @property
     def variant_label(self) -> str:
         """What differs from the plain recipe and from the defaults; it makes another search."""
-        chosen = ((self.space_name, "all"), (self.sampler, "tpe"), (self.scheduler, "asha"), (self.settings, ""))
+        return self._label(self.settings)
+
+    def _label(self, settings: str) -> str:
+        chosen = ((self.space_name, "all"), (self.sampler, "tpe"), (self.scheduler, "asha"), (settings, ""))
         parts = [value for value, default in chosen if value != default]
         return f" ({', '.join(parts)})" if parts else ""
 
@@ -39,9 +45,24 @@ class Search:
         return f"search {self.recipe}{self.variant_label}"
 
     @property
+    def images(self) -> str:
+        """The digest of its image files, as Study.images."""
+        return self.base.data_digest if self.base.is_at_path else ""
+
+    def titles(self) -> tuple[str, str]:
+        """As Study.titles."""
+        plain, told = (f"search {self.recipe}{self._label(settings)}" for settings in self.all_settings)
+        return plain, told
+
+    @property
     def key(self) -> str:
-        """What its trials are found by: 16 hex digits of title and base, so that a changed recipe starts anew."""
-        return hashlib.sha256(f"{self.title}/{self.base.cell_key}".encode()).hexdigest()[:16]
+        """What its trials are found by, see `search_key`."""
+        return search_key(self.recipe, self.space_name, self.sampler, self.scheduler, self.base.cell_key)
+
+    @property
+    def sampler_seed(self) -> str:
+        """What the random numbers of proposals hang on; a title may change with what else a store holds."""
+        return self.key if self.base.is_at_path else self.title
 
     @property
     def cell(self) -> Cell:
@@ -69,3 +90,8 @@ class Search:
     def propose(self, trial: Any) -> Config:
         """The Config of an Optuna trial, seed 0. Raises ValueError for overrides that make none."""
         return self.base.replace(**self.space(trial, self.base))
+
+
+def search_key(recipe: str, space: str, sampler: str, scheduler: str, base_key: str) -> str:
+    """16 hex digits of what makes a search; a changed base starts a new one."""
+    return hashlib.sha256(json.dumps([recipe, space, sampler, scheduler, base_key]).encode()).hexdigest()[:16]

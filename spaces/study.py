@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from spaces.recipes import RECIPES
-from trainers.config import TINY_FIELDS, Config
+from trainers.config import Config
 from trainers.messages import did_you_mean
 from trainers.names import METRICS
 
@@ -38,6 +38,11 @@ class Cell(NamedTuple):
     config: Config
 
     @property
+    def known_key(self) -> str | None:
+        """The Config's cell_key; None where nobody knows what its image files hold."""
+        return None if self.config.is_at_path and not self.config.data_digest else self.config.cell_key
+
+    @property
     def label(self) -> str:
         """Row and column in words."""
         return " / ".join(filter(None, (self.row, self.column)))
@@ -53,7 +58,9 @@ class Study:
     paper's budget and protocol and what a run costs. `budget` scales the budgets in images, `settings` change the
     recipe, `tiny` makes every cell a matter of seconds; all three show in the title, and a metric that the changed
     cells lack is left out. `searched` gives rows the value of the first metric by which a search chose them, to stand
-    beside their fresh seeds.
+    beside their fresh seeds. `data` has the digests of image files at a path, by `Config.data_spelling`, "" where
+    nobody knows it, and `told` the spellings whose digest shows in the title, since a store has other images of that
+    name too.
 
     Raises ValueError, with the label, for overrides that do not make a Config.
     """
@@ -71,6 +78,8 @@ class Study:
     settings: Overrides = field(default_factory=dict)
     tiny: bool = False
     searched: Mapping[str, float] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
+    told: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         labels = [self.name, *self.rows, *self.columns]
@@ -94,10 +103,21 @@ class Study:
         for name in self.settings:
             if name in varied:
                 raise ValueError(f"{name} cannot be set, since the rows or columns of study {self.name!r} vary it")
-            if self.tiny and name in TINY_FIELDS:
-                raise ValueError(f"{name} cannot be set beside --tiny, which sets it for every study alike")
+        for name in self._replaced_settings():
+            raise ValueError(f"{name} cannot be set beside --tiny, which sets it for every study alike")
         if "seed" in varied or "seed" in self.settings:
             raise ValueError(f"seed cannot be set or varied in study {self.name!r}: seeds are its repetitions")
+
+    def _replaced_settings(self) -> list[str]:
+        """The settings, options of the backbone one by one, that --tiny would overrule."""
+        names = dict.fromkeys(name for name in self.settings if name != "backbone_options")
+        options = self.settings.get("backbone_options", {})
+        names |= dict.fromkeys(f"backbone_options.{option}" for option in options)
+        replaced: set[str] = set()
+        for config in self._full_configs if self.tiny else ():
+            fields = config.tiny_fields
+            replaced |= {*fields, *(f"backbone_options.{option}" for option in fields.get("backbone_options", {}))}
+        return [name for name in names if name in replaced]
 
     def _check_metrics(self) -> None:
         """Of a changed study, leave out metrics that cells lack. Raise ValueError if none is left, or for any other."""
@@ -135,9 +155,16 @@ class Study:
         return list(self._cells)
 
     @cached_property
+    def _full_configs(self) -> tuple[Config, ...]:
+        """The cells' Configs, but for --tiny."""
+        return tuple(cell.config for cell in self._made(tiny=False))
+
+    @cached_property
     def _cells(self) -> tuple[Cell, ...]:
+        return tuple(self._made(tiny=self.tiny))
+
+    def _made(self, *, tiny: bool) -> Iterator[Cell]:
         base = self.base
-        cells = []
         for row, by_row in self.rows.items():
             for column, by_column in self.columns.items():
                 if column not in self.only.get(row, self.columns):
@@ -145,11 +172,11 @@ class Study:
                 try:
                     config = base.replace(**_merged(by_row, by_column))
                     config = config if self.budget == 1 else config.scaled(self.budget)
-                    config = config.tiny() if self.tiny else config
+                    config = config.tiny() if tiny else config
                 except ValueError as error:
                     raise ValueError(f"study {self.name!r}, {Cell(row, column, base).label}: {error}") from None
-                cells.append(Cell(row, column, config))
-        return tuple(cells)
+                known = self.data.get(config.data_spelling)
+                yield Cell(row, column, config if known is None else config.with_data(known))
 
     @property
     def title(self) -> str:
@@ -157,11 +184,45 @@ class Study:
         return f"{self.name} ({self.variant_label})" if self.variant_label else self.name
 
     @property
+    def images(self) -> str:
+        """The digests of its image files, by which an experiment is told from one of the same title."""
+        return ",".join(sorted({digest for digest in self.data.values() if digest}))
+
+    def labels(self) -> tuple[str, str]:
+        """Its variant's labels without and with the first digits of its images' digests."""
+        plain, told = (dataclasses.replace(self, told=frozenset(each)) for each in ((), self.data))
+        return plain.variant_label, told.variant_label
+
+    def titles(self) -> tuple[str, str]:
+        """Its titles without and with these digits."""
+        plain, told = (f"{self.name} ({label})" if label else self.name for label in self.labels())
+        return plain, told
+
+    @property
     def variant_label(self) -> str:
         """How it differs from the study as it is defined: settings, budget, tiny."""
-        parts = [f"{name} {self.settings[name]}" for name in sorted(self.settings)]
+        parts = [f"{name} {self._setting(name)}" for name in sorted(self.settings)]
+        parts += sorted(self._told(config) for config in self._told_apart() if "dataset" not in self.settings)
         parts += [f"budget {self.budget}"] if self.budget != 1 else []
         return ", ".join([*parts, "tiny"] if self.tiny else parts)
+
+    def _setting(self, name: str) -> str:
+        """A setting as the Config has it, however it was typed; a data set by its short name."""
+        value = getattr(self.base, name)
+        if name == "dataset":
+            told = self._told_apart()
+            return self._told(told[0]) if told else self.base.data_name
+        if name == "backbone_options":
+            return str(dict(self.settings[name]))
+        return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+    def _told_apart(self) -> list[Config]:
+        """A Config for each of the image sets whose digest shows in the title."""
+        configs = {cell.config.data_spelling: cell.config for cell in self.cells()}
+        return [config for spelling, config in configs.items() if spelling in self.told and self.data[spelling]]
+
+    def _told(self, config: Config) -> str:
+        return f"{config.data_name} {self.data[config.data_spelling][:4]}"
 
     @property
     def summary(self) -> tuple[str, ...]:

@@ -67,9 +67,14 @@ def ganablate(former, monkeypatch, capsys):
 
 
 def states(plan):
-    """What a plan says of its cells, and of what is missing."""
-    cells = [[cell[name] for name in ("row", "column", "cell_key", "runs")] for cell in plan["cells"]]
-    return plan["study"], cells, plan["missing"]
+    """What a plan says of its cells, but for their keys, and of what is missing."""
+    cells = [[cell[name] for name in ("row", "column", "runs")] for cell in plan["cells"]]
+    return today(plan["study"]), cells, plan["missing"]
+
+
+def today(text):
+    """A text with the short name of image files, as it was not then."""
+    return text.replace("folder:photos", "photos")
 
 
 def lines(text):
@@ -77,13 +82,16 @@ def lines(text):
 
 
 def known(found, expected):
-    """Lines or rows without the columns that are new."""
-    return [{name: line[name] for name in before} for line, before in zip(found, expected, strict=True)]
+    """Lines or rows without the columns that are new, and with the keys of then, which differ."""
+    return [
+        {name: before[name] if name == "cell_key" else line[name] for name in before}
+        for line, before in zip(found, expected, strict=True)
+    ]
 
 
 def written(line):
     """A line as CSV has it."""
-    return {name: "" if value is None else str(value) for name, value in line.items()}
+    return {name: "" if value is None else today(str(value)) for name, value in line.items()}
 
 
 def alike(line):
@@ -102,14 +110,16 @@ def test_a_study_is_planned_and_reported(ganablate, former, name):
     if not study["plan"]["missing"]:  # data and own code count as those of the runs
         assert "nothing to run" in " ".join(ganablate("run", *study["arguments"]).split())
     ganablate("report", *study["arguments"], "--out", "out")
-    for file, expected in (("table.csv", lines(study["table.csv"])), ("runs.csv", list(map(written, study["runs"])))):
+    told = {"table.csv": lines(today(study["table.csv"])), "runs.csv": list(map(written, study["runs"]))}
+    for file, expected in told.items():
         assert known(lines((former / "out" / file).read_text()), expected) == expected
 
 
 @pytest.mark.parametrize("asked", FORMER["why"], ids=lambda asked: asked["arguments"][-1])
 def test_why(ganablate, former, asked):
     told = ganablate("why", *asked["arguments"]).splitlines()
-    assert [line.partition(f"; {former}")[0] for line in told] == asked["lines"]
+    found, expected = ([line for line in some if not line.startswith("  cell ")] for some in (told, asked["lines"]))
+    assert [line.partition(f"; {former}")[0] for line in found] == expected
 
 
 def search(ganablate, samples):
@@ -160,5 +170,6 @@ def test_what_was_interrupted_goes_on(ganablate, former):
     with database(former) as ask:
         held = ask("SELECT value, count(*) FROM tags WHERE key = 'search' GROUP BY value")
         winners = ask("SELECT value FROM tags WHERE key = 'winner'")
-    assert held == [(FORMER["search"]["key"], len(TRIALS) + 1)]
+    ((key, count),) = held
+    assert (key != FORMER["search"]["key"], count) == (True, len(TRIALS) + 1)
     assert winners == [(FORMER["search"]["winner"],)]

@@ -9,11 +9,13 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from trainers import switches
+from trainers.checks import check_fit
 from trainers.messages import did_you_mean, first_error
 from trainers.names import (
     BACKBONES,
@@ -24,13 +26,11 @@ from trainers.names import (
     DataSource,
     Regularizer,
     Score,
-    all_sources,
     data_source,
-    names_where,
     scores_of,
+    short_name,
 )
 
-TINY_FIELDS = ("dataset", "resolution", "center_crop", "n_images", "eval_every", "eval_samples")  # set by tiny
 TINY_IMAGES = 2_048  # budget of Config.tiny
 Weight = Annotated[float, Field(ge=0)]
 
@@ -39,6 +39,7 @@ class Config(BaseModel):
     """One training run. Frozen and checked: a mistake raises ValueError with one sentence that names the field."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    _data: str | None = PrivateAttr(None)  # what image files hold, see `with_data`
 
     dataset: str = "digits"
     """Data set: a name in DATASETS, `folder:PATH` or `zip:PATH` of images (relative to the working directory; folders
@@ -64,12 +65,12 @@ class Config(BaseModel):
     """Real images, and those that are translated, are flipped left to right at random, before D and G see them."""
     data_noise: float = Field(0.0, ge=0)
     """Uniform noise from 0 to this added to real data, in data units; SN-GAN's images have 1/128."""
-    loss: str = "nonsaturating"
+    loss: Annotated[str, switches.ADVERSARIAL] = "nonsaturating"
     """Adversarial loss: a name in LOSSES or `module:object`."""
 
     lr: float = Field(2e-4, gt=0)
     """Adam's learning rate, of D and of G."""
-    lr_g: float | None = Field(None, gt=0)
+    lr_g: Annotated[float | None, switches.OTHER_LR] = Field(None, gt=0)
     """G's learning rate where it differs; None: `lr`."""
     lr_decay: Literal["none", "linear", "second_half"] = "none"
     """Linear: the learning rates fall to 0 over n_images; second_half: over the second half of them (CUT)."""
@@ -79,67 +80,71 @@ class Config(BaseModel):
     """Adam's second decay rate."""
     batch_size: int = Field(64, ge=1)
     """Real examples in one D update."""
-    batch_size_g: int | None = Field(None, ge=1)
+    batch_size_g: Annotated[int | None, switches.OTHER_BATCH] = Field(None, ge=1)
     """Samples in one adversarial update of G; None: as many as real examples."""
-    n_critic: int = Field(1, ge=1)
+    n_critic: Annotated[int, switches.ADVERSARIAL] = Field(1, ge=1)
     """D updates before each G update of the adversarial stage."""
     ema_halflife: float = Field(0.0, ge=0)
     """Half-life of the average of G's weights, in images; 0: G itself is evaluated."""
-    ema_ramp: float = Field(0.0, ge=0)
+    ema_ramp: Annotated[float, switches.AVERAGE] = Field(0.0, ge=0)
     """The half-life is at most this share of the images shown so far (StyleGAN2-ADA: 0.05); 0: no such bound."""
-    ema_start: int = Field(0, ge=0)
+    ema_start: Annotated[int, switches.AVERAGE] = Field(0, ge=0)
     """Images up to which the average is G itself."""
 
     n_images: int = Field(96_000, ge=1)
     """Budget: real images shown to D in the whole run."""
-    n_coop: int = Field(0, ge=0)
+    n_coop: Annotated[int, switches.COOP_SIZE] = Field(0, ge=0)
     """CoopInit's N_coop: images of the cooperative stage (Algorithm 2); 0: off, n_images: CoopNets."""
     coop: Literal["init", "joint"] = "init"
     """Joint: both objectives are summed at every step, with weight 1, as long as n_coop > 0 (CoopInit section 3.1)."""
-    coop_optimizer: Literal["keep", "fresh"] = "keep"
+    coop_optimizer: Annotated[Literal["keep", "fresh"], switches.STAGES] = "keep"
     """Whether Adam's moments run on at the switch of stages or start anew; the paper does not say."""
-    eta: float = Field(1.0, gt=0)
+    eta: Annotated[float, switches.COOP] = Field(1.0, gt=0)
     """Langevin step size (CoopInit equation 4), on the gradient of the summed logits."""
-    langevin_steps: int = Field(10, ge=1)
+    langevin_steps: Annotated[int, switches.COOP] = Field(10, ge=1)
     """Langevin steps T."""
-    langevin_noise: float = Field(0.005, ge=0)
+    langevin_noise: Annotated[float, switches.COOP] = Field(0.005, ge=0)
     """Standard deviation of the Langevin noise in data units. Equation 4 read literally is sqrt(2 eta), which drowns
     images in [-1, 1]; the first author's public code (YangNaruto/ProEBM) uses 0.005 to 0.015."""
-    langevin_noise_ramp: bool = False
+    langevin_noise_ramp: Annotated[bool, switches.NOISY_CHAIN] = False
     """The noise falls linearly to 0 along the chain."""
 
-    aw: Literal["off", "normalized", "unnormalized"] = "off"
+    aw: Annotated[Literal["off", "normalized", "unnormalized"], switches.ADVERSARIAL] = "off"
     """aw-loss: weighs the real and the fake gradient of D at every step (Algorithm 1)."""
-    aw_alpha1: float = Field(0.5, ge=0, le=1)
+    aw_alpha1: Annotated[float, switches.AW] = Field(0.5, ge=0, le=1)
     """Real score below which the real loss is favoured."""
-    aw_alpha2: float = Field(0.75, ge=0, le=1)
+    aw_alpha2: Annotated[float, switches.AW] = Field(0.75, ge=0, le=1)
     """Real score above which the fake loss is favoured."""
-    aw_delta: float = Field(0.05, ge=0, le=1)
+    aw_delta: Annotated[float, switches.AW] = Field(0.05, ge=0, le=1)
     """Margin by which the real score may lie below the fake score."""
-    aw_epsilon: float = Field(0.05, ge=0)
+    aw_epsilon: Annotated[float, switches.AW] = Field(0.05, ge=0)
     """Constant added to both weights."""
-    probe: Literal["none", "off", "normalized", "unnormalized"] = "none"
+    probe: Annotated[Literal["none", "off", "normalized", "unnormalized"], switches.ADVERSARIAL] = "none"
     """At every adversarial update of D, what a step with this `aw` would do from there (aw-loss sections 5.1 and 5.2):
     shares of obtuse angles between its gradient and those of the real and the fake loss, and of vanished gradients, the
     cases of Algorithm 1, and mean logits of the batch before and after it, all averaged over the run so far. Training
     is the same whatever is probed."""
 
-    r1_gamma: Annotated[Weight, Regularizer("trainers.regularizers:r1", interval="r1_interval", second_order=True)] = (
-        0.0
-    )
+    r1_gamma: Annotated[
+        Weight, Regularizer("trainers.regularizers:r1", interval="r1_interval", second_order=True), switches.R1
+    ] = 0.0
     """Weight gamma of R1, gamma/2 E|grad D(x)|^2 on real data (Mescheder et al. 2018); 0: off."""
-    r1_interval: int = Field(1, ge=1)
+    r1_interval: Annotated[int, switches.R1_ON] = Field(1, ge=1)
     """1: R1 is added to every D update. k > 1: lazy R1 (Karras et al. 2020, "Analyzing and improving", appendix B), an
     update of its own after each k-th, weighed by k, with D's learning rate times c and Adam's betas to the power of c,
     c = k / (k + 1)."""
-    gp_weight: Annotated[Weight, Regularizer("trainers.regularizers:gradient_penalty", second_order=True)] = 0.0
+    gp_weight: Annotated[
+        Weight, Regularizer("trainers.regularizers:gradient_penalty", second_order=True), switches.ADVERSARIAL
+    ] = 0.0
     """Weight lambda of WGAN-GP's gradient penalty (Gulrajani et al. 2017); 0: off."""
-    zcr_d: Annotated[Weight, Regularizer("trainers.regularizers:zcr_discriminator")] = 0.0
+    zcr_d: Annotated[Weight, Regularizer("trainers.regularizers:zcr_discriminator"), switches.ADVERSARIAL] = 0.0
     """Weight of zCR in D (Zhao et al. 2020, "Improved consistency regularization"): its logits of G(z) and of G(z +
     noise) should be alike; 0: off. StyleGAN2-ADA's comparison has 0.2."""
-    zcr_g: Annotated[Weight, Regularizer("trainers.regularizers:zcr_generator", "generator")] = 0.0
+    zcr_g: Annotated[Weight, Regularizer("trainers.regularizers:zcr_generator", "generator"), switches.ADVERSARIAL] = (
+        0.0
+    )
     """Weight of zCR in G: G(z) and G(z + noise) should differ; 0: off. StyleGAN2-ADA's comparison has 0.02."""
-    zcr_noise: float = Field(0.1, ge=0)
+    zcr_noise: Annotated[float, switches.ZCR] = Field(0.1, ge=0)
     """Standard deviation of zCR's noise on z."""
 
     nce_weight: Annotated[
@@ -147,38 +152,38 @@ class Config(BaseModel):
     ] = 0.0
     """Weight of PatchNCE in G (CUT, Park et al. 2020, equation 3), with `nce_identity` of the mean of its two terms; 0:
     off."""
-    nce_identity: bool = True
+    nce_identity: Annotated[bool, switches.NCE] = True
     """PatchNCE also between images of domain B and what G makes of them (CUT's equation 4)."""
-    nce_layers: tuple[Annotated[int, Field(ge=0, lt=1_000)], ...] = (0, 4, 8, 12, 16)
+    nce_layers: Annotated[tuple[Annotated[int, Field(ge=0, lt=1_000)], ...], switches.NCE] = (0, 4, 8, 12, 16)
     """Layers of G whose features PatchNCE compares, counted from 0, the padded image."""
-    nce_patches: int = Field(256, ge=2)
+    nce_patches: Annotated[int, switches.NCE] = Field(256, ge=2)
     """Places of a layer that PatchNCE draws; a layer with fewer gives all it has."""
-    nce_temperature: float = Field(0.07, gt=0)
+    nce_temperature: Annotated[float, switches.NCE] = Field(0.07, gt=0)
     """Temperature tau that divides PatchNCE's cosines."""
-    nce_coop: bool = True
+    nce_coop: Annotated[bool, switches.NCE_COOP] = True
     """PatchNCE is on in the cooperative stage too; the CoopInit paper does not say."""
 
-    ada: Literal["off", "bg", "bgc"] = "off"
+    ada: Annotated[Literal["off", "bg", "bgc"], switches.ADA] = "off"
     """Discriminator augmentation (ADA, Karras et al. 2020, "Limited data") of everything that D sees: blits and
     geometry, or these and colours."""
-    ada_p: float | None = Field(None, ge=0, le=1)
+    ada_p: Annotated[float | None, switches.ADA_ON] = Field(None, ge=0, le=1)
     """Probability of each augmentation; None: it adapts, from 0."""
-    ada_target: float = Field(0.6, ge=-1, le=1)
+    ada_target: Annotated[float, switches.ADA_ADAPTS] = Field(0.6, ge=-1, le=1)
     """Mean sign of D's logits of real images that the probability is steered to."""
-    ada_interval: int = Field(4, ge=1)
+    ada_interval: Annotated[int, switches.ADA_ADAPTS] = Field(4, ge=1)
     """D updates between two moves of the probability."""
-    ada_images: int = Field(500_000, ge=1)
+    ada_images: Annotated[int, switches.ADA_ADAPTS] = Field(500_000, ge=1)
     """Images in which the probability can go from 0 to 1."""
-    ada_coop: bool = False
+    ada_coop: Annotated[bool, switches.ADA_COOP] = False
     """D sees augmented images in the cooperative objective too."""
-    ada_langevin: bool = False
+    ada_langevin: Annotated[bool, switches.ADA_COOP] = False
     """The Langevin chains run on augmented images too."""
 
     eval_every: int = Field(9_600, ge=1)
     """Images between two evaluations, which are at 0, eval_every, ..., n_images."""
     eval_samples: int = Field(10_000, ge=2)
     """Generated samples of one evaluation; of a pair, each image of test A is translated once, and at most so many."""
-    features: str = "auto"
+    features: Annotated[str, switches.OTHER_FEATURES] = "auto"
     """Feature net of the Frechet distance: a name in FEATURES or `module:object`; auto: the one of a built-in data
     set, raw for points."""
 
@@ -234,94 +239,85 @@ class Config(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _translation_fits(self) -> Self:
-        net, data = BACKBONES.get(self.backbone), self.data_source
-        translators = names_where(BACKBONES, lambda row: row.translates)
-        if net and self.is_paired and not net.translates:
-            raise ValueError(
-                f"backbone = {self.backbone!r} starts from noise, and {self.dataset} is a pair of domains to translate "
-                f"between; use {translators}"
-            )
-        if net and net.translates and data.kind in ("points", "images"):
-            raise ValueError(
-                f"backbone = {self.backbone!r} translates images, and dataset = {self.dataset!r} has no domain A; use "
-                f"{names_where(all_sources(), lambda row: row.kind == 'pair', ' or ')}"
-            )
-        for name, regularizer in self.active_regularizers.items():
-            if regularizer.translates and net and not net.translates:
-                raise ValueError(
-                    f"{name} = {getattr(self, name)} compares an image with its translation, which backbone = "
-                    f"{self.backbone!r} does not make; use {translators}"
-                )
+    def _fits(self) -> Self:
+        check_fit(self)
         return self
 
-    @model_validator(mode="after")
-    def _methods_fit(self) -> Self:
-        for field, bound in (("n_coop", "n_images"), ("aw_alpha1", "aw_alpha2")):
-            value, most = getattr(self, field), getattr(self, bound)
-            if value > most:
-                raise ValueError(f"{field} = {value} is more than {bound} = {most}; it must be at most that")
-        if self.coop == "joint" and self.n_coop == 0:
-            raise ValueError("coop = 'joint' does nothing while n_coop is 0; set n_coop to 1 or more")
-        for name, regularizer in self.active_regularizers.items():
-            if regularizer.second_order and self.compile:
-                raise ValueError(f"compile = True has no second derivatives, which {name} needs; leave one of them off")
-        return self
-
-    @model_validator(mode="after")
-    def _data_fit(self) -> Self:
-        net = BACKBONES.get(self.backbone)
-        if self.resolution is not None and not self.data_source.is_image_files:
-            raise ValueError(
-                f"resolution = {self.resolution} does nothing for dataset = {self.dataset!r}; it resizes "
-                f"{names_where(all_sources(), lambda row: row.is_image_files)}"
-            )
-        if not self.center_crop and self.resolution is None:
-            raise ValueError("center_crop = False does nothing without a resolution; set resolution too")
-        if self.has_points and net and not net.points:
-            raise ValueError(
-                f"backbone = {self.backbone!r} needs images, and {self.dataset} holds 2-D points; use "
-                f"{names_where(BACKBONES, lambda row: row.points)}"
-            )
-        if self.has_points and (self.ada != "off" or self.mirror):
-            field = "mirror" if self.mirror else "ada"
-            raise ValueError(f"{field} = {getattr(self, field)!r} needs images, and {self.dataset} holds 2-D points")
-        if self.conditional and net and not net.conditional:
-            others = names_where(BACKBONES, lambda row: row.conditional)
-            raise ValueError(f"conditional = True: backbone {self.backbone!r} takes no classes; {others} do")
-        return self
-
-    @model_validator(mode="after")
-    def _features_fit(self) -> Self:
-        if self.features == "auto" and not self.data_source.features:
-            natural = next(name for name, row in FEATURES.items() if row.suits == "natural images")
-            raise ValueError(
-                f"features = 'auto' is for {names_where(DATASETS, lambda row: row.features)}; name a feature net for "
-                f"dataset = {self.dataset!r}: features={natural} for natural images"
-            )
-        if self.has_points and (self.feature_net not in FEATURES or FEATURES[self.feature_net].suits != "any data"):
-            raise ValueError(
-                f"features = {self.features!r} needs images, and {self.dataset} holds 2-D points; use "
-                f"{names_where(FEATURES, lambda row: row.suits == 'any data')}"
-            )
-        for score in self.scores.values():
-            if self.eval_samples < score.min_samples:
-                raise ValueError(
-                    f"eval_samples = {self.eval_samples} is too few for the {score.label} of features = "
-                    f"{self.features!r}; it must be at least {score.min_samples}"
-                )
-        return self
+    @cached_property
+    def cell_key(self) -> str:
+        """The name of this Config without its seed: 16 hex digits of SHA-256 over the fields that act and differ from
+        their defaults, as sorted JSON. A field added later keeps every key, so long as its default means 'as before'.
+        Image files are in it by their content. Raises ValueError where that is not known, see `data_digest`."""
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
 
     @property
-    def cell_key(self) -> str:
-        """The name of this Config without its seed: 16 hex digits of SHA-256 over the fields that differ from their
-        defaults, as sorted JSON. A field added later keeps every key, so long as its default means 'as before'."""
+    def identity(self) -> dict[str, Any]:
+        """What `cell_key` is made of. Raises ValueError as it does."""
+        fields = self.acting().non_defaults()
+        if self.is_at_path:  # the decoded pixels tell how they were resized
+            fields = {name: value for name, value in fields.items() if name not in ("resolution", "center_crop")}
+            fields["dataset"] = self.data_digest or f"unknown: {self.data_spelling}"
+        return fields
+
+    @property
+    def spelled_key(self) -> str:
+        """What `cell_key` was before 0.3.0: of all fields as they are spelled."""
         fields = json.dumps(self.non_defaults(), sort_keys=True, allow_nan=False)
         return hashlib.sha256(fields.encode()).hexdigest()[:16]
 
     def non_defaults(self) -> dict[str, Any]:
         """The fields that differ from their defaults, the seed left out."""
         return self.model_dump(mode="json", exclude_defaults=True, exclude={"seed"})
+
+    @classmethod
+    @cache
+    def field_switches(cls) -> dict[str, switches.Switch]:
+        """When fields act, by their names; what is not here always does."""
+        fields = cls.model_fields.items()
+        return {name: each for name, field in fields for each in field.metadata if isinstance(each, switches.Switch)}
+
+    def acting(self) -> Self:
+        """This Config with each field at rest whose switch is off: what is trained, and what `cell_key` names."""
+        off = {name: switch.rest for name, switch in self.field_switches().items() if not switch.acts(self)}
+        defaults = {name: type(self).model_fields[name].default for name in off}
+        rest = {name: defaults[name] if value is None else value for name, value in off.items()}
+        moved = {name: value for name, value in rest.items() if getattr(self, name) != value}
+        return self.replace(**moved).acting() if moved else self  # a switch may itself have come to rest
+
+    @property
+    def is_at_path(self) -> bool:
+        """Whether the data are image files of the user's own."""
+        return self.data_source.origin == "path"
+
+    @property
+    def data_name(self) -> str:
+        """The data set in a table or a title: of image files the name of the folder or archive, never its path."""
+        return short_name(self.dataset)
+
+    @property
+    def data_spelling(self) -> str:
+        """The image files as they were asked for: path, resolution and crop."""
+        crop = "" if self.center_crop else ", stretched"
+        return f"{self.dataset}{f' at {self.resolution}{crop}' if self.resolution else ''}"
+
+    @property
+    def data_digest(self) -> str:
+        """What a user's own image files hold, decoded as this Config says: 16 hex digits; "" where `with_data` said
+        that nobody knows. Raises ValueError if neither `with_data` nor the cache tells."""
+        if self._data is None:
+            from trainers.data.sources import known_digest
+
+            digest = known_digest(self.dataset, self.resolution, self.center_crop)
+            if digest is None:
+                raise ValueError(f"dataset = {self.dataset!r}: its images were not decoded here yet")
+            self._data = digest
+        return self._data
+
+    def with_data(self, digest: str | None) -> Self:
+        """This Config, which knows the digest of its image files; other data sets are known by their names."""
+        known = type(self)(**self.model_dump())
+        known._data = digest if self.is_at_path else None
+        return known
 
     def replace(self, /, **overrides: Any) -> Self:
         """This Config with some fields changed, checked anew. Of the same backbone's options only those given change;
@@ -330,7 +326,10 @@ class Config(BaseModel):
         if isinstance(options, dict) and overrides.get("backbone", self.backbone) == self.backbone:
             options = {**self.backbone_options, **options}
         overrides["backbone_options"] = options
-        return type(self)(**{**self.model_dump(), **overrides})
+        changed = type(self)(**{**self.model_dump(), **overrides})
+        if changed.data_spelling == self.data_spelling:
+            changed._data = self._data
+        return changed
 
     def scaled(self, factor: float) -> Self:
         """This Config with every budget in images (n_coop, n_images, eval_every, ema_start) scaled by factor > 0 and
@@ -344,25 +343,28 @@ class Config(BaseModel):
         """This Config as a matter of seconds, by one rule for all: few images, narrow networks, an embedded data set in
         place of image files; one of a user's module stays. Raises ValueError."""
         share = TINY_IMAGES / self.n_images
-        overrides: dict[str, Any] = {
-            "n_images": TINY_IMAGES,
+        bounded = {
             "n_coop": max(1, round(self.n_coop * share)) if self.n_coop else 0,
             "ema_halflife": self.ema_halflife * share,
             "ema_start": round(self.ema_start * share),
-            "batch_size": 32,
             "nce_patches": min(self.nce_patches, 16),
             "batch_size_g": self.batch_size_g and min(self.batch_size_g, 32),
-            "eval_every": TINY_IMAGES // 4,
-            "eval_samples": 500,
         }
+        return self.replace(**bounded, **self.tiny_fields)
+
+    @property
+    def tiny_fields(self) -> dict[str, Any]:
+        """What `tiny` puts in place of fields, whatever they were."""
+        fields: dict[str, Any] = {"n_images": TINY_IMAGES, "batch_size": 32}
+        fields |= {"eval_every": TINY_IMAGES // 4, "eval_samples": 500}
         if self.backbone in BACKBONES:
-            overrides["backbone_options"] = dict(BACKBONES[self.backbone].narrow)
+            fields["backbone_options"] = dict(BACKBONES[self.backbone].narrow)
         if self.data_source.is_image_files:
-            overrides["dataset"] = next(
+            fields["dataset"] = next(
                 name for name, row in DATASETS.items() if row.origin == "embedded" and row.kind == self.data_source.kind
             )
-            overrides |= {"features": "auto", "n_train": None, "resolution": None, "center_crop": True}
-        return self.replace(**overrides)
+            fields |= {"features": "auto", "n_train": None, "resolution": None, "center_crop": True}
+        return fields
 
     @classmethod
     @cache

@@ -81,6 +81,11 @@ def key_of(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
+def digest_of(parts: list[str]) -> str:
+    """One digest of the digests of a data set's parts."""
+    return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+
+
 def made_once(path: Path, make: Callable[[Path], None]) -> Path:
     """The path, a file or folder of the cache, made by make(aside) and renamed, unless it is there. Of processes that
     ask at once one makes it and the others wait. Nothing is left behind if `make` raises. Raises ValueError if the

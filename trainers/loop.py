@@ -43,18 +43,21 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
     One holds images, seconds (of training so far), eval_seconds, logged_at (Unix time), state ("running", then "done"
     or "diverged"), the scores (NaN in a diverged run), and running means of the steps' statistics. It is on disk, with
     a checkpoint, before it is yielded; those of an earlier process are yielded again first, and training goes on from
-    there, bit-identical on the same machine but for the time fields. Once `stop()`, which is asked before each step, is
+    there, bit-identical on the same machine but for the time fields. Fields that do not act rest (`Config.acting`), for
+    code of the user's own too. Once `stop()`, which is asked before each step, is
     true, a checkpoint is written and no more evaluations come. Uses CUDA where there is a device.
     Raises ValueError if the parts of the config do not fit, or the folder holds a run of another.
     """
     folder = Path(run_dir)
+    found = digests(config)
+    config = config.acting().with_data(found["data_digest"])
     torch.set_num_threads(config.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with locked(folder):
         open_run(config, folder)
         state = State(config, device)
         on = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-        record_provenance(folder, digests(config), {"torch": torch.__version__, "device": on})
+        record_provenance(folder, found, {"torch": torch.__version__, "device": on})
         evaluations = _restore(state, folder)
         yield from evaluations
         while not evaluations or evaluations[-1]["state"] == RunState.RUNNING:
@@ -75,6 +78,7 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
 def dry_run(config: Config) -> dict[str, str]:
     """The digests of a Config's data and feature weights. Raises ValueError if its parts do not fit together, which may
     show only once networks and feature net have seen two examples, and if code of the user's own raises."""
+    config = config.acting()
     _doubt_average(config)
     net = load_features(config.feature_net)  # first, since the rest may take long
     state = State(config, torch.device("cpu"))
@@ -118,7 +122,7 @@ def digests(config: Config) -> dict[str, str]:
     """The digests of a Config's data and feature weights, and of the user's own code in it, by the names of PROVENANCE.
     Raises ValueError if one of them cannot be read."""
     found = {"data_digest": load_dataset(config).digest, "features_digest": load_features(config.feature_net).digest}
-    return {**found, "own_code_digest": own} if (own := own_code_digest(config)) else found
+    return {**found, "own_code_digest": own} if (own := own_code_digest(config.acting())) else found
 
 
 def _evaluate(state: State, folder: Path, evaluations: list[dict[str, Any]]) -> dict[str, Any]:

@@ -4,7 +4,10 @@ A row holds everything that the rest asks about its name. What does the work is 
 and checking import nothing. A new row is met everywhere; a user's own `module:object` needs none.
 """
 
+import contextlib
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 Entry = TypeVar("Entry")
@@ -52,6 +55,16 @@ def data_source(name: str) -> DataSource:
     """The row of a data set; of a user's own `module:object` nothing is known before it is built."""
     at_path = (row for prefix, row in PATHS.items() if name.startswith(prefix))
     return DATASETS.get(name) or next(at_path, DataSource(name, "unknown", "user"))
+
+
+def short_name(name: str) -> str:
+    """A data set's name as tables have it: of image files at a path its last part."""
+    prefix, _, path = name.partition(":")
+    if f"{prefix}:" not in PATHS:
+        return name
+    with contextlib.suppress(RuntimeError):  # the home of a user that does not exist
+        path = os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - Path.resolve would follow links
+    return Path(path).name.removesuffix(".zip") or path
 
 
 def all_sources() -> dict[str, DataSource]:
@@ -175,7 +188,7 @@ def _fid(config: Any) -> str:
     count, fit = config.data_source.reference, "centre crop" if config.center_crop else "stretched"
     reference = f"all {count:,} {split}" if count else f"all {split}"
     size = f" at {config.resolution}x{config.resolution} (Lanczos, {fit})" if config.resolution else ""
-    sides = f"{samples} against {reference} of {config.dataset}{size}, {feature_extractor(config.feature_net).resize}"
+    sides = f"{samples} against {reference} of {config.data_name}{size}, {feature_extractor(config.feature_net).resize}"
     return f"{'Frechet distance' if config.has_points else 'FID'} on {config.feature_net} features, {sides}"
 
 

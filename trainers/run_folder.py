@@ -68,12 +68,13 @@ def check_evaluation(evaluation: dict[str, Any], place: str) -> None:
 
 
 def read_run(run_dir: Path, kind: type[Config] = Config) -> tuple[Config, list[dict[str, Any]]]:
-    """Config and evaluations of a run folder. Raises ValueError if a file cannot be read, or they do not fit."""
+    """Config, which knows the data of a run that has begun, and evaluations of a run folder. Raises ValueError if a
+    file cannot be read, or they do not fit."""
     try:
         config, evaluations = kind(**read_json(run_dir / "config.json")), read_evaluations(run_dir)
         if not all(config.metric in evaluation for evaluation in evaluations):
             raise ValueError(f"rows.jsonl has a row that lacks its {config.metric}")
-        read_provenance(run_dir)
+        config = config.with_data(read_provenance(run_dir).get("data_digest"))
     except ValueError as error:
         raise ValueError(f"{run_dir} is no run folder that can be read: {error}") from None
     return config, evaluations
@@ -115,12 +116,22 @@ def end_of(run_dir: Path) -> tuple[RunState, str]:
 
 
 def open_run(config: Config, run_dir: Path) -> None:
-    """Make the folder a run of this config. Raises ValueError if it holds a run of another."""
+    """Make the folder a run of this config, or go on with one of its cell and seed, whatever the fields that do not act
+    are and however its data are spelled. Raises ValueError if it holds another run."""
     (run_dir / "samples").mkdir(parents=True, exist_ok=True)
     path = run_dir / "config.json"
     if path.exists():
         held, _ = read_run(run_dir, type(config))
-        if held != config:
+        if held.is_at_path and config.is_at_path:
+            alike = held.with_data(config.data_digest)
+            if not read_provenance(run_dir):  # it ended before it had loaded its data
+                held = alike
+            if alike.cell_key == config.cell_key != held.cell_key:
+                raise ValueError(
+                    f"data_digest is {config.data_digest}, but {run_dir} began with {held.data_digest}: the images "
+                    f"changed; restore them, or start the run anew in another folder"
+                )
+        if (held.cell_key, held.seed) != (config.cell_key, config.seed):
             raise ValueError(
                 f"{run_dir} holds a run of another config (cell {held.cell_key}, seed {held.seed}), not of this one "
                 f"(cell {config.cell_key}, seed {config.seed}); choose another folder"

@@ -60,11 +60,20 @@ def as_trial(search: Search, run: StoredRun) -> Trial:
         state=run.state,
         value=metrics.get(search.metric, math.nan),
         images=int(metrics.get("images", 0)),
-        config=Config(**json.loads(tags["config"]), seed=run.seed),
+        config=_config(search, json.loads(tags["config"]), run.seed),
         params=json.loads(tags["params"]),
         run_id=run.run_id,
         error=tags.get("error", ""),
     )
+
+
+def _config(search: Search, fields: dict[str, Any], seed: int) -> Config:
+    """A trial's Config, its data spelled as here."""
+    base = search.base
+    if base.is_at_path:
+        fields |= {name: getattr(base, name) for name in ("dataset", "resolution", "center_crop")}
+        return Config(**fields, seed=seed).with_data(base.data_digest)
+    return Config(**fields, seed=seed)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from search.store import Store
 from search.store.database import StoredRun
 from search.store.delivery import Delivery
 from search.store.queries import histories, seed_runs, trials_of
+from search.store.rekeying import rekey
 from search.tune.cluster import Cluster
 from search.tune.driver import DONE, WAIT, RunQueue, tune_runs
 from spaces import Cell, Search
@@ -54,6 +55,7 @@ def run_search(
     process makes the same search; KeyboardInterrupt if Ctrl-C ended it.
     """
     console, cluster = Console(markup=False), cluster or Cluster()
+    rekey(store)
     check_search(search, samples, store)
     left = _left(search, store, samples, retry_failed)
     if left == 0:
@@ -139,7 +141,7 @@ def sampler(search: Search, number: int) -> BaseSampler:
 
     Its options are written out: a default of Optuna's that changes must not change a search that goes on.
     """
-    seed = zlib.crc32(f"{search.title} {number}".encode())
+    seed = zlib.crc32(f"{search.sampler_seed} {number}".encode())
     if search.sampler == "tpe":
         # constant_liar: a running trial is taken for a bad one, so that others go elsewhere
         return TPESampler(

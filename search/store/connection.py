@@ -53,6 +53,7 @@ class Store:
         self.server = self.uri.rstrip("/") if self.uri.startswith("http") else None  # the address of a tracking server
         self.shared = None if is_uri else self.storage  # what all nodes of a cluster should see
         self._locked = False
+        self.is_marked = False  # whether no experiment in it has runs with an earlier version's keys
 
     @cached_property
     def client(self) -> MlflowClient:

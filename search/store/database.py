@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,6 +32,7 @@ class StoredRun(NamedTuple):
     tags: dict[str, str]
     metrics: dict[str, float]  # the latest values
     is_deleted: bool = False
+    params: Mapping[str, str] = {}  # of runs that may have a former key alone
 
     @property
     def is_ours(self) -> bool:
@@ -71,27 +72,56 @@ def connect(uri: str) -> Connection:
     return create_engine(uri, poolclass=NullPool).connect()
 
 
-def runs_from_database(uri: str, tag: str, values: Iterable[str]) -> list[StoredRun]:
-    """The active runs whose tag has one of the values, oldest first.
+_ACTIVE = (
+    "SELECT r.run_uuid FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid JOIN experiments e "
+    "ON e.experiment_id = r.experiment_id WHERE t.key = :tag "
+    "AND r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active'"
+)
+
+
+def runs_from_database(uri: str, tag: str, values: Iterable[str] | None) -> list[StoredRun]:
+    """The active runs whose tag has one of the values, or any, oldest first.
 
     Raises sqlalchemy.exc.SQLAlchemyError if the database does not answer, or is none of MLflow's.
     """
-    chosen = (
-        "SELECT r.run_uuid FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid JOIN experiments e "
-        "ON e.experiment_id = r.experiment_id WHERE t.key = :tag AND t.value IN :wanted "
-        "AND r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active'"
+    if values is None:
+        return _stored_runs(uri, f"{_ACTIVE} AND t.run_uuid NOT IN :wanted", [""], {}, tag=tag)
+    return _stored_runs(uri, f"{_ACTIVE} AND t.value IN :wanted", values, {}, tag=tag)
+
+
+def unmarked_experiments_in_database(uri: str, mark: str) -> list[str]:
+    """Ids of the active experiments that lack the tag, and have runs with a cell_key. Raises as above."""
+    query = (
+        f"SELECT DISTINCT experiment_id FROM runs WHERE run_uuid IN ({_ACTIVE}) AND experiment_id NOT IN "
+        "(SELECT experiment_id FROM experiment_tags WHERE key IN :wanted)"
     )
+    (rows,) = _ask(uri, [query], [mark], tag="cell_key")
+    return [str(experiment) for (experiment,) in rows]
+
+
+def runs_of_experiment_in_database(uri: str, experiment: str, tag: str) -> list[StoredRun]:
+    """The active runs of an experiment that have the tag, with their params, oldest first. Raises as above."""
+    chosen = f"{_ACTIVE} AND r.experiment_id = CAST(:experiment AS INTEGER) AND t.run_uuid NOT IN :wanted"
+    return _stored_runs(uri, chosen, [""], {"params": "run_uuid, key, value"}, tag=tag, experiment=experiment)
+
+
+def _stored_runs(uri: str, chosen: str, values: Iterable[str], more: dict[str, str], **asked: str) -> list[StoredRun]:
+    """The runs that a query gives the ids of, with their tags and latest metrics and, if asked for, their params."""
     columns = {
         "runs": "run_uuid, experiment_id, start_time, end_time",
         "tags": "run_uuid, key, value",
         "latest_metrics": "run_uuid, key, value, is_nan",
+        **more,
     }
     queries = [f"SELECT {columns[table]} FROM {table} WHERE run_uuid IN ({chosen})" for table in columns]
-    runs, tags, metrics = _ask(uri, queries, values, tag=tag)
+    runs, tags, metrics, *params = _ask(uri, queries, values, **asked)
     stored = {
-        run_id: StoredRun(run_id, str(experiment), start, end, {}, {})
+        run_id: StoredRun(run_id, str(experiment), start, end, {}, {}, params={})
         for run_id, experiment, start, end in sorted(runs, key=lambda run: (run.start_time, run.run_uuid))
     }
+    for run_id, key, value in (each for rows in params for each in rows):
+        if run_id in stored:
+            stored[run_id].params[key] = value  # type: ignore[index]
     for run_id, key, value in tags:
         if run_id in stored:  # else it was made between the two questions
             stored[run_id].tags[key] = value

@@ -32,8 +32,12 @@ def load_runs(study: Study | str, tracking_uri: str | None = None, *, store: Sto
         if study not in STUDIES:
             raise ValueError(f"study {study!r} is unknown; {did_you_mean(study, STUDIES)}")
         study = STUDIES[study]
+    from search.store.image_sets import resolved  # which asks the store itself
+
+    store = store or Store(tracking_uri)
+    study = resolved(study, store)
     cells = study.cells()
-    return runs_frame(study, cells, seed_runs(store or Store(tracking_uri), (cell.config for cell in cells)))
+    return runs_frame(study, cells, seed_runs(store, (cell.config for cell in cells)))
 
 
 def runs_frame(study: Study, cells: Iterable[Cell], runs: Mapping[tuple[str, int], StoredRun]) -> pd.DataFrame:
@@ -45,7 +49,7 @@ def runs_frame(study: Study, cells: Iterable[Cell], runs: Mapping[tuple[str, int
         for seed in range(study.seeds):
             run = runs.get((cell.config.cell_key, seed))
             if run:
-                lines.append({"row": cell.row, "column": cell.column, **_line(run)})
+                lines.append({"row": cell.row, "column": cell.column, **_line(run), "protocol": cell.config.protocol})
     columns = ["row", "column", "seed", "state", "run_id", "cell_key", *TAGS, *METRICS, "evaluations", "seconds"]
     return pd.DataFrame(lines, columns=columns)
 

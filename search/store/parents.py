@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping
 
 from search.store.connection import Store
 from search.store.database import StoredRun
+from search.store.former import IDENTITY_TAG
 from search.store.frames import aggregate, runs_frame
 from search.store.queries import VIEW, StoredCells, find_runs, stored_cells
 from spaces import Cell, Search, Study
 from trainers.config import Config
 from trainers.run_state import RunState
+
+IMAGES = "ganablate.images"  # tag of an experiment: the digests of the image files that its study is of
 
 
 class Parents:
@@ -26,21 +29,35 @@ class Parents:
 
     def experiment(self, study: Study | Search) -> str:
         """Id of the experiment of a study or search, made if there is none. Raises ValueError if it was deleted."""
-        title, client = study.title, self.store.client
-        if title not in self._experiments:
-            experiment = client.get_experiment_by_name(title)
-            if experiment and experiment.lifecycle_stage != "active":
-                raise ValueError(f"experiment {title!r} is deleted in MLflow; restore it there, or remove it for good")
-            if experiment is None:
-                self._former[title] = []
-                # a server knows where its artifacts lie
-                local = None if self.store.server else (self.store.storage / "artifacts").as_uri()
-                view = {f"mlflow.sharedViewState.{VIEW}": _view(study)}
-                tags = {"mlflow.experimentKind": "custom_model_development", **view}
-                self._experiments[title] = str(client.create_experiment(title, artifact_location=local, tags=tags))
-            else:
-                self._experiments[title] = str(experiment.experiment_id)
-        return self._experiments[title]
+        if study.title not in self._experiments:
+            self._experiments[study.title] = self._found(study) or self._made(study, study.title)
+        return self._experiments[study.title]
+
+    def _found(self, study: Study | Search) -> str | None:
+        """Id of the experiment in the store. One of the same title on other images is not it: where there is one, both
+        carry the first digits of their images' digests, and ours is renamed if it does not yet."""
+        client, title = self.store.client, study.title
+        if study.images:
+            plain, told = study.titles()
+            other = client.get_experiment_by_name(plain)
+            is_own = other is not None and other.tags.get(IMAGES) == study.images
+            if is_own and title == told != plain:
+                client.rename_experiment(other.experiment_id, told)
+            if other is not None and not is_own and client.get_experiment_by_name(told) is None:
+                return self._made(study, told)
+            title = title if other is None or is_own else told
+        experiment = client.get_experiment_by_name(title)
+        if experiment and experiment.lifecycle_stage != "active":
+            raise ValueError(f"experiment {title!r} is deleted in MLflow; restore it there, or remove it for good")
+        return str(experiment.experiment_id) if experiment else None
+
+    def _made(self, study: Study | Search, title: str) -> str:
+        self._former[study.title] = []
+        # a server knows where its artifacts lie
+        local = None if self.store.server else (self.store.storage / "artifacts").as_uri()
+        view = {f"mlflow.sharedViewState.{VIEW}": _view(study), **({IMAGES: study.images} if study.images else {})}
+        tags = {"mlflow.experimentKind": "custom_model_development", **view, **IDENTITY_TAG}
+        return str(self.store.client.create_experiment(title, artifact_location=local, tags=tags))
 
     def remember(self, cells: Iterable[Cell], stored: StoredCells) -> None:
         """Note the parents of these cells in the store, so that it is not asked for them again."""
@@ -115,14 +132,23 @@ class Parents:
 def cell_tags(study: Study | Search, cell: Cell) -> dict[str, str]:
     """The tags of a cell's parent and of its seeds."""
     labels = {"study": study.title, "row": cell.row, "column": cell.column}
-    return {"cell_key": cell.config.cell_key, **labels, "protocol": cell.config.protocol}
+    return {"cell_key": cell.config.cell_key, **labels, "protocol": cell.config.protocol, **data_tags(cell.config)}
+
+
+def data_tags(config: Config) -> dict[str, str]:
+    """What a run on image files keeps of them: short name, spelling, digest."""
+    if not config.is_at_path:
+        return {}
+    return {"data": config.data_name, "data_spelling": config.data_spelling, "data_digest": config.data_digest}
 
 
 def log_params(store: Store, run_id: str, config: Config) -> None:
-    """Log the fields of a Config that differ from their defaults."""
+    """Log the fields of a Config that act and differ from their defaults. What a run has stays: MLflow changes none."""
     from mlflow.entities import Param
 
-    params = [Param(name, str(value)) for name, value in config.non_defaults().items()]
+    fields = config.acting().non_defaults() | ({"dataset": config.data_name} if config.is_at_path else {})
+    there = store.client.get_run(run_id).data.params
+    params = [Param(name, str(value)) for name, value in fields.items() if name not in there]
     store.client.log_batch(run_id, params=params)
 
 

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from search.store.connection import Store
-from search.store.database import StoredRun, is_database, points_from_database, runs_from_database
+from search.store.database import (
+    StoredRun,
+    is_database,
+    points_from_database,
+    runs_from_database,
+    runs_of_experiment_in_database,
+    unmarked_experiments_in_database,
+)
+from search.store.former import IDENTITY, translated
 from spaces import Search
 from trainers.config import Config
 from trainers.run_state import RunState
@@ -25,16 +33,59 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 QUESTIONS_AT_ONCE = 8  # to a tracking server
+OURS = "tags.cell_key LIKE '%'"  # filter of a server
 VIEW = "table"  # key of the experiments' shared view in the MLflow UI
 
 
-def find_runs(store: Store, tag: str, values: Iterable[str]) -> list[StoredRun]:
-    """The active runs of ours whose tag has one of the values, oldest first."""
+def find_runs(store: Store, tag: str, values: Iterable[str] | None) -> list[StoredRun]:
+    """The active runs of ours whose tag has one of the values, or any, oldest first. Runs that an earlier version made,
+    and that have its keys, are taken for what they are by today's, whatever they say."""
+    values = None if values is None else set(values)
     if is_database(store.uri):
         runs = _from_database(store, runs_from_database, tag, values)
     else:
         runs = _from_server(store, tag, values)
+    former = former_runs(store)
+    runs = [run for run in runs if run.run_id not in former]
+    runs += [run for run in former.values() if tag in run.tags and (values is None or run.tags[tag] in values)]
+    runs = sorted(runs, key=lambda run: (run.start, run.run_id)) if former else runs
     return [run for run in runs if run.is_ours]
+
+
+def former_runs(store: Store) -> dict[str, StoredRun]:
+    """The runs of experiments that an earlier version made, by id, with the tags that they should have."""
+    return {
+        run.run_id: run._replace(tags={**run.tags, **changes})
+        for experiment in unmarked_experiments(store)
+        for run, changes in translated(list(runs_with_params(store, experiment)))
+    }
+
+
+def unmarked_experiments(store: Store) -> list[str]:
+    """Ids of the experiments with runs of ours that may have former keys."""
+    if store.is_marked:
+        return []
+    if is_database(store.uri):
+        found = _from_database(store, unmarked_experiments_in_database, IDENTITY)
+    else:
+        found = _answered(store, partial(_unmarked_on_server, store))
+    store.is_marked = not found
+    return found
+
+
+def _unmarked_on_server(store: Store) -> list[str]:
+    found = [str(e.experiment_id) for e in _pages(store.client.search_experiments) if IDENTITY not in e.tags]
+    return found if found and store.client.search_runs(found, OURS, max_results=1) else []  # others have theirs there
+
+
+def runs_with_params(store: Store, experiment: str) -> Iterator[StoredRun]:
+    """The runs of ours in an experiment; a server is asked for a page of them at a time."""
+    if is_database(store.uri):
+        runs: Iterable[StoredRun] = _from_database(store, runs_of_experiment_in_database, experiment, "cell_key")
+    else:
+        ask = partial(store.client.search_runs, [experiment], OURS)
+        runs = _answered(store, lambda: [_stored(run)._replace(params=run.data.params) for run in _pages(ask)])
+    return (run for run in runs if run.is_ours)
 
 
 class StoredCells(NamedTuple):
@@ -145,19 +196,28 @@ def _from_database(store: Store, read: Callable[..., T], *arguments: Any) -> T:
         raise store.unusable(error) from None
 
 
-def _from_server(store: Store, tag: str, values: Iterable[str]) -> list[StoredRun]:
+def _from_server(store: Store, tag: str, values: Iterable[str] | None) -> list[StoredRun]:
     """The same by MLflow's client: a question a value, since its filters know no IN for tags, some at a time."""
+
+    def ask_all() -> list[StoredRun]:
+        experiments = [str(e.experiment_id) for e in _pages(store.client.search_experiments)]
+        filters = [f"tags.`{tag}` LIKE '%'"] if values is None else [f"tags.`{tag}` = '{value}'" for value in values]
+        asks = [partial(store.client.search_runs, experiments, each) for each in filters]
+        with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
+            answers = pool.map(lambda ask: [_stored(run) for run in _pages(ask)], asks)
+            return [run for some in answers for run in some]
+
+    return sorted(_answered(store, ask_all), key=lambda run: (run.start, run.run_id))
+
+
+def _answered(store: Store, ask: Callable[[], T]) -> T:
+    """What a server answers. Raises ValueError if it does not."""
     from mlflow.exceptions import MlflowException
 
     try:
-        experiments = [str(e.experiment_id) for e in _pages(store.client.search_experiments)]
-        asks = [partial(store.client.search_runs, experiments, f"tags.`{tag}` = '{value}'") for value in values]
-        with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
-            answers = pool.map(lambda ask: [_stored(run) for run in _pages(ask)], asks)
-            runs = [run for some in answers for run in some]
+        return ask()
     except MlflowException as error:
         raise store.unusable(error) from None
-    return sorted(runs, key=lambda run: (run.start, run.run_id))
 
 
 def _stored(run: Run, is_deleted: bool = False) -> StoredRun:

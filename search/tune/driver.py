@@ -138,7 +138,11 @@ class QueueSearcher(_Unsaved, Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self.callback.stopping:
             return Searcher.FINISHED
-        job = self.callback.queue.next()
+        try:
+            job = self.callback.queue.next()
+        except ValueError as error:  # it cannot be made beside what others made
+            self.callback.halt(str(error))
+            return Searcher.FINISHED
         if isinstance(job, Job):
             return self.callback.begin(job)
         return Searcher.FINISHED if job == DONE else None
@@ -202,6 +206,7 @@ class StoreCallback(_Unsaved, tune.Callback):
             "folders": str(folders.root),
             "object_store": folders.uri if isinstance(folders, ObjectStore) else None,
             "config": job.config.model_dump(mode="json"),
+            "data": job.config.data_digest if job.config.is_at_path else None,
             "digests": digests(job.config),
             "code_version": code_version(),
             "folder": str(Path.cwd()),

@@ -30,7 +30,7 @@ def train_trial(trial: dict[str, Any]) -> None:
     from trainers.files import FULL, disk_full
     from trainers.loop import digests, train
 
-    config, run_id = Config(**trial["config"]), trial["run_id"]
+    config, run_id = Config(**trial["config"]).with_data(trial["data"]), trial["run_id"]
     last: dict[str, Any] = {"images": 0}
     folders, expects = RunFolders(Path(trial["folders"])), "data"
     try:

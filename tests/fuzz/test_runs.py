@@ -247,7 +247,9 @@ def test_what_comes_back_from_a_store(fuzz, n, monkeypatch):
     store = Store(storage=Path("runs"))
 
     def attempt(held):
-        monkeypatch.setattr(queries, "_from_database", lambda store, read, tag, values: held)
+        monkeypatch.setattr(
+            queries, "_from_database", lambda store, read, *asked: held if read is queries.runs_from_database else []
+        )
         json.dumps(make_plan(study, store).to_json())
         explain(study, store, "GAN")
         results = Results(study, store)

@@ -21,7 +21,7 @@ def test_cells_are_rows_times_columns_with_the_columns_on_top():
 @pytest.mark.parametrize("name", STUDIES)
 def test_studies_are_sound(name):
     study = STUDIES[name]
-    keys = [cell.config.cell_key for cell in study.cells()]
+    keys = [cell.config.with_data("0" * 16).cell_key for cell in study.cells()]
     twins = {"coopinit-table12": 1}  # the defaults of eta and T stand in both of its rows
     assert len(keys) - len(set(keys)) == twins.get(name, 0)
     assert study.title == name
@@ -32,7 +32,7 @@ def test_no_cell_gets_another_key():
     golden = json.loads(Path(__file__).with_name("cells.json").read_text())
     assert [name for name in STUDIES if name in golden] == list(golden)
     for name, keys in golden.items():
-        found = {cell.label: cell.config.cell_key for cell in STUDIES[name].cells()}
+        found = {cell.label: cell.config.with_data("0" * 16).cell_key for cell in STUDIES[name].cells()}
         assert {label: found.get(label) for label in keys} == keys, name
 
 
@@ -99,3 +99,44 @@ def test_mistakes_are_named(change, words):
     fields = {"name": "s", "recipe": "digits_gan", "rows": {"a": {"aw": "normalized"}}, **change}
     with pytest.raises(ValueError, match=words):
         Study(**fields)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"batch_size": 64}, "batch_size"),
+        ({"backbone_options": {"width": 32}}, "backbone_options.width"),
+        ({"n_images": 20_000}, "n_images"),
+        ({"dataset": "folder:photos", "features": "raw"}, "dataset"),
+        ({"dataset": "cifar10", "features": "raw", "n_train": 5}, "dataset"),
+    ],
+)
+def test_what_tiny_sets_is_refused_beside_it(settings, name):
+    with pytest.raises(ValueError, match=rf"^{name} cannot be set beside --tiny"):
+        STUDIES["quick"].variant(settings=settings, tiny=True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"dataset": "digits", "features": "raw", "n_train": 500},  # which tiny leaves as they are
+        {"backbone_options": {"latent": 9}},
+        {"ema_halflife": 100, "nce_patches": 8, "batch_size_g": 16},
+    ],
+)
+def test_what_tiny_leaves_or_bounds_can_be_set_beside_it(settings):
+    study = STUDIES["quick"].variant(settings=settings, tiny=True)
+    config = study.cells()[0].config
+    for name in {"n_train", "features", "batch_size_g"} & settings.keys():
+        assert getattr(config, name) == settings[name]
+    assert "latent" not in settings.get("backbone_options", {}) or config.backbone_options["latent"] == 9
+
+
+def test_a_setting_is_one_title_however_it_is_typed():
+    def title(**settings):
+        return STUDIES["quick"].variant(settings=settings).title
+
+    assert title(n_images=1e5) == title(n_images=100_000) == "quick (n_images 100000)"
+    assert title(eta=1) == title(eta=1.0) == "quick (eta 1)"
+    assert title(lr=1e-3) == "quick (lr 0.001)"
+    assert title(aw_delta=0.1, nce_layers=[0, 2]) == "quick (aw_delta 0.1, nce_layers (0, 2))"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from trainers.files import digest_of
 from trainers.names import SCORE_SPLITS
 
 
@@ -77,7 +78,7 @@ class Dataset:
         """16 hex digits of SHA-256 over examples and labels; of a pair, over the digests of its four sets."""
         if self.pair:
             parts = [dataclasses.replace(self, pair=None), *self.pair]
-            return hashlib.sha256("".join(part.digest for part in parts).encode()).hexdigest()[:16]
+            return digest_of([part.digest for part in parts])
         if self.stored_digest:
             return self.stored_digest
         content = hashlib.sha256(self.examples.flatten().numpy().data)

@@ -24,30 +24,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import BaseModel, Field
 from torch import Tensor
 
-from trainers.files import cache_folder, key_of, made_once, reading
+from trainers.data.sources import Images, ImageSource, decoded_folder, told
+from trainers.files import made_once, reading
 
-FORMAT = 1  # of the cache; another number makes all caches anew
 BLOCK = 2**18  # bytes of pixels that a thread decodes at a time: with one small image it would mostly wait its turn
 log = logging.getLogger(__name__)
 # Pillow's bound on pixels, Image.MAX_IMAGE_PIXELS = 89 million, is a warning up to twice that
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
-
-
-class Images(NamedTuple):
-    """Images that can be opened, in their order."""
-
-    names: list[str]
-    labels: list[int]
-    classes: list[str]  # none: the images are not labelled
-    open: Callable[[int], Image.Image]
-
-
-class ImageSource(NamedTuple):
-    """Where images come from."""
-
-    name: str  # as in Config.dataset
-    key: list[Any]  # plain values that change when the images do; cheap to have
-    read: Callable[[], Images]  # asked only when the images are to be decoded
 
 
 class Decoded(NamedTuple):
@@ -71,8 +54,9 @@ class Meta(BaseModel):
 def open_images(source: ImageSource, resolution: int | None, center_crop: bool) -> Decoded:
     """The images of a source, decoded if they are not in the cache; resolution and crop as in Config. Raises
     ValueError, naming the image, if one cannot be read, and if sizes differ without a resolution."""
-    key = key_of(FORMAT, source.key, resolution, center_crop)
-    folder = cache_folder() / "images" / key
+    content = source.content(True)
+    assert content is not None
+    folder = decoded_folder(content, resolution, center_crop)
     made_once(folder, lambda aside: _decode(source, resolution, center_crop, aside, folder))
     with reading(folder):
         return _read(folder)
@@ -115,14 +99,14 @@ def _decode(source: ImageSource, resolution: int | None, center_crop: bool, asid
 
     aside.mkdir()
     labels = np.array(images.labels, dtype=np.int64)
-    content = _write(aside / "images.npy", block, (count, *first.shape))
+    content = _write(aside / "images.npy", block, (count, *first.shape), source.name)
     content.update(labels)
     np.save(aside / "labels.npy", labels)
     meta = {"source": source.name, "count": count, "classes": images.classes, "digest": content.hexdigest()[:16]}
     (aside / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
 
 
-def _write(path: Path, block: Callable[[range], np.ndarray], shape: tuple[int, ...]) -> Any:
+def _write(path: Path, block: Callable[[range], np.ndarray], shape: tuple[int, ...], name: str) -> Any:
     """Write block(indices) after block as one array, never held as a whole; returns SHA-256 over the pixels. The blocks
     are made in threads, since Pillow lets go of the interpreter's lock."""
     content = hashlib.sha256()
@@ -131,7 +115,7 @@ def _write(path: Path, block: Callable[[range], np.ndarray], shape: tuple[int, .
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool, path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        for pixels in _ahead(pool, block, blocks, 2 * threads):
+        for pixels in told(_ahead(pool, block, blocks, 2 * threads), len(blocks), f"decoding {name}"):
             file.write(pixels.data)
             content.update(pixels.data)
         file.flush()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from trainers.data.decode import Images, ImageSource
+from trainers.data.sources import Images, ImageSource, content_of, content_of_files
 
 UNREADABLE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # formats that Pillow cannot decode by itself
 MAX_BYTES = 2**28  # of an image file in a zip: a few bytes there can claim to be gigabytes
@@ -23,11 +23,18 @@ def from_folder(name: str) -> ImageSource:
     root = _path(name)
     try:
         found = sorted(_below(root))
-        key = [str(root), *((image, *_stamp(f"{root}/{image}")) for image in found)]
+        stamps = [_stamp(f"{root}/{image}") for image in found]
     except (OSError, ValueError) as error:
         raise ValueError(f"dataset = {name!r}: cannot read the folder: {error}") from None
     _require_some(name, found)
-    return ImageSource(name, key, lambda: _labelled(name, found, lambda index: _open(f"{root}/{found[index]}")))
+
+    def content(read: bool) -> str | None:
+        try:
+            return content_of_files(name, root, found, stamps, read)
+        except OSError as error:
+            raise ValueError(f"dataset = {name!r}: cannot read the folder: {error}") from None
+
+    return ImageSource(name, content, lambda: _labelled(name, found, lambda index: _open(f"{root}/{found[index]}")))
 
 
 def from_zip(name: str) -> ImageSource:
@@ -35,14 +42,13 @@ def from_zip(name: str) -> ImageSource:
     `zip -r photos.zip photos` makes it, which counts as the top. Raises ValueError if there are none."""
     path = _path(name)
     try:
-        _stamp(str(path))
+        _stamp(str(path))  # no pipe
         archive = zipfile.ZipFile(path)
     except Exception as error:  # a damaged one raises anything
         raise ValueError(f"dataset = {name!r}: cannot read the zip: {error}") from None
     entries = {entry.filename: entry for entry in archive.infolist() if _is_image(entry.filename)}
     _require_some(name, entries)
     found = sorted(entries)
-    key = [(image, entries[image].file_size, entries[image].CRC) for image in found]
     top = {image.partition("/")[0] + "/" for image in found}
     around = top.pop() if len(top) == 1 and all("/" in image for image in found) else ""
 
@@ -52,7 +58,9 @@ def from_zip(name: str) -> ImageSource:
             raise ValueError(f"it has {entry.file_size:,} bytes; at most {MAX_BYTES:,} are read")
         return _open(io.BytesIO(archive.read(entry)))
 
-    return ImageSource(name, key, lambda: _labelled(name, [image.removeprefix(around) for image in found], opened))
+    names = [image.removeprefix(around) for image in found]
+    content = content_of(names, *zip(*((entries[image].file_size, entries[image].CRC) for image in found), strict=True))
+    return ImageSource(name, lambda _: content, lambda: _labelled(name, names, opened))
 
 
 def from_pair(name: str) -> list[ImageSource]:
@@ -110,12 +118,13 @@ def _below(root: Path) -> Iterator[str]:
         yield from (image for image in (prefix + name for name in files) if _is_image(image))
 
 
-def _stamp(path: str) -> tuple[int, int]:
-    """Size in bytes and time of change in ns of a file. Raises OSError for pipes and devices, which have no end."""
+def _stamp(path: str) -> list[int]:
+    """Size in bytes of a file, its times of change in ns and its number on the disk, which no other file has at these
+    times. Raises OSError for pipes and devices, which have no end."""
     held = os.stat(path)  # noqa: PTH116 - a Path for each of 60,000 files takes as long as all else
     if not stat.S_ISREG(held.st_mode):
         raise OSError(errno.EINVAL, "this is no regular file", path)
-    return held.st_size, held.st_mtime_ns
+    return [held.st_size, held.st_mtime_ns, held.st_ctime_ns, held.st_ino]
 
 
 def _require_some(name: str, found: Iterable[str]) -> None:

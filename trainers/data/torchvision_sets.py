@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from trainers.data.decode import Images, ImageSource
-from trainers.files import cache_folder
+from trainers.data.sources import Images, ImageSource
+from trainers.files import cache_folder, key_of
 
 
 def mnist() -> ImageSource:
@@ -51,4 +51,5 @@ def _from_torchvision(name: str, kind: str, **split: Any) -> ImageSource:
         labels = list(map(int, data.targets)) if labelled else [0] * len(data)
         return Images(names, labels, list(data.classes) if labelled else [], lambda index: data[index][0])
 
-    return ImageSource(name, ["torchvision", kind], read)
+    content = key_of("torchvision", kind)  # nothing is fetched to know it
+    return ImageSource(name, lambda _: content, read)

@@ -61,7 +61,7 @@ def test_scores_and_data_are_the_papers():
         cells = STUDIES[f"coopinit-{table}"].cells()
         assert {paper.dataset_name(cell.config) for cell in cells} == names
         assert all(cell.config.is_paired == (table == "table4") for cell in cells)
-    assert paper.dataset_name(RECIPES["images_gan"].replace(dataset="folder:mine")) == "folder:mine"
+    assert paper.dataset_name(RECIPES["images_gan"].replace(dataset="folder:/my/own")) == "own"
 
 
 def test_an_unknown_table_and_none_say_nothing():

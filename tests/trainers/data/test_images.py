@@ -205,13 +205,20 @@ def test_a_second_start_decodes_nothing(photos, monkeypatch, caplog):
     assert (first.classes, first.digest) == (second.classes, second.digest)
 
 
-@pytest.mark.parametrize("change", ["pixels", "name", "more", "less", "resolution", "crop"])
+@pytest.mark.parametrize("change", ["touched", "pixels", "name", "more", "less", "resolution", "crop"])
 def test_a_change_makes_a_new_cache(photos, change, cache, picture):
     before, options = decode(photos), {}
     path = photos / "cat" / "01.png"
-    if change == "pixels":  # of equal size on disk, as in raw formats: the time of change tells
-        stamp = path.stat().st_mtime_ns
-        os.utime(path, ns=(stamp, stamp + 1))
+    if change == "touched":
+        os.utime(path)
+    elif change == "pixels":  # of equal size and time on the disk, as raw formats that were unpacked by tar
+        times, content = path.stat(), bytearray(path.read_bytes())
+        content[-30] ^= 1  # in the compressed pixels, or their checksum: decoded anew, it is told as damaged
+        path.write_bytes(content)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        with pytest.raises(ValueError, match=r"cannot read image cat/01\.png"):
+            decode(photos)
+        return
     elif change == "name":
         path.rename(path.with_name("zz.png"))
     elif change == "more":
@@ -221,8 +228,8 @@ def test_a_change_makes_a_new_cache(photos, change, cache, picture):
     else:
         options = {"resolution": 16} if change == "resolution" else {"resolution": 16, "center_crop": False}
     after = decode(photos, **options)
-    assert len(list((cache / "images").iterdir())) == 2
-    assert (before.digest == after.digest) == (change in ("pixels", "resolution", "crop"))
+    assert len(list((cache / "images").iterdir())) == (1 if change == "touched" else 2)
+    assert (before.digest == after.digest) == (change in ("touched", "resolution", "crop"))
 
 
 def test_a_zip_that_was_copied_keeps_its_cache_and_a_changed_one_does_not(photos, tmp_path, cache, picture):
@@ -281,7 +288,7 @@ def test_what_a_killed_process_left_is_made_anew(photos, cache):
 @pytest.fixture
 def nothing_left(cache):
     yield
-    assert not cache.exists() or not [path for path in cache.rglob("*") if path.parent != cache]
+    assert not cache.exists() or not list((cache / "images").rglob("*"))
 
 
 @pytest.mark.usefixtures("nothing_left")

@@ -1,0 +1,88 @@
+"""Which values of a Config's fields go together."""
+
+from typing import Any
+
+from trainers.names import BACKBONES, DATASETS, FEATURES, all_sources, names_where
+
+
+def check_fit(config: Any) -> None:
+    """Raise ValueError, with one sentence, if the fields of a Config do not fit each other."""
+    _translation(config)
+    _methods(config)
+    _data(config)
+    _features(config)
+
+
+def _translation(config: Any) -> None:
+    net, data = BACKBONES.get(config.backbone), config.data_source
+    translators = names_where(BACKBONES, lambda row: row.translates)
+    if net and config.is_paired and not net.translates:
+        raise ValueError(
+            f"backbone = {config.backbone!r} starts from noise, and {config.dataset} is a pair of domains to translate "
+            f"between; use {translators}"
+        )
+    if net and net.translates and data.kind in ("points", "images"):
+        raise ValueError(
+            f"backbone = {config.backbone!r} translates images, and dataset = {config.dataset!r} has no domain A; use "
+            f"{names_where(all_sources(), lambda row: row.kind == 'pair', ' or ')}"
+        )
+    for name, regularizer in config.active_regularizers.items():
+        if regularizer.translates and net and not net.translates:
+            raise ValueError(
+                f"{name} = {getattr(config, name)} compares an image with its translation, which backbone = "
+                f"{config.backbone!r} does not make; use {translators}"
+            )
+
+
+def _methods(config: Any) -> None:
+    for field, bound in (("n_coop", "n_images"), ("aw_alpha1", "aw_alpha2")):
+        value, most = getattr(config, field), getattr(config, bound)
+        if value > most:
+            raise ValueError(f"{field} = {value} is more than {bound} = {most}; it must be at most that")
+    if config.coop == "joint" and config.n_coop == 0:
+        raise ValueError("coop = 'joint' does nothing while n_coop is 0; set n_coop to 1 or more")
+    for name, regularizer in config.active_regularizers.items():
+        if regularizer.second_order and config.compile:
+            raise ValueError(f"compile = True has no second derivatives, which {name} needs; leave one of them off")
+
+
+def _data(config: Any) -> None:
+    net = BACKBONES.get(config.backbone)
+    if config.resolution is not None and not config.data_source.is_image_files:
+        raise ValueError(
+            f"resolution = {config.resolution} does nothing for dataset = {config.dataset!r}; it resizes "
+            f"{names_where(all_sources(), lambda row: row.is_image_files)}"
+        )
+    if not config.center_crop and config.resolution is None:
+        raise ValueError("center_crop = False does nothing without a resolution; set resolution too")
+    if config.has_points and net and not net.points:
+        raise ValueError(
+            f"backbone = {config.backbone!r} needs images, and {config.dataset} holds 2-D points; use "
+            f"{names_where(BACKBONES, lambda row: row.points)}"
+        )
+    if config.has_points and (config.ada != "off" or config.mirror):
+        field = "mirror" if config.mirror else "ada"
+        raise ValueError(f"{field} = {getattr(config, field)!r} needs images, and {config.dataset} holds 2-D points")
+    if config.conditional and net and not net.conditional:
+        others = names_where(BACKBONES, lambda row: row.conditional)
+        raise ValueError(f"conditional = True: backbone {config.backbone!r} takes no classes; {others} do")
+
+
+def _features(config: Any) -> None:
+    if config.features == "auto" and not config.data_source.features:
+        natural = next(name for name, row in FEATURES.items() if row.suits == "natural images")
+        raise ValueError(
+            f"features = 'auto' is for {names_where(DATASETS, lambda row: row.features)}; name a feature net for "
+            f"dataset = {config.dataset!r}: features={natural} for natural images"
+        )
+    if config.has_points and (config.feature_net not in FEATURES or FEATURES[config.feature_net].suits != "any data"):
+        raise ValueError(
+            f"features = {config.features!r} needs images, and {config.dataset} holds 2-D points; use "
+            f"{names_where(FEATURES, lambda row: row.suits == 'any data')}"
+        )
+    for score in config.scores.values():
+        if config.eval_samples < score.min_samples:
+            raise ValueError(
+                f"eval_samples = {config.eval_samples} is too few for the {score.label} of features = "
+                f"{config.features!r}; it must be at least {score.min_samples}"
+            )
