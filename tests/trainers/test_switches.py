@@ -115,8 +115,16 @@ def test_only_what_acts_is_in_the_key(name):
             assert (different.cell_key == config.cell_key) == rests, field
 
 
-TWINS = ("grid25", "images", "dcgan", "sngan_cifar100", "sngan_stl10", "autogan_stl10", "biggan_cifar100", "cut_")
-FAST = [name for name in CONFIGS if not name.startswith(TWINS)] + ["cut_digits", "cut_digits_coop_aw"]
+BACKBONES = (
+    "ring8",
+    "digits",
+    "sngan_cifar10",
+    "autogan_cifar10",
+    "biggan_cifar10",
+    "stylegan2_ada_cifar10",
+    "cut_digits",
+)
+FAST = [*STAGES, *(name for backbone in BACKBONES for name in CONFIGS if name in (backbone, f"{backbone}_coop_aw"))]
 
 
 @pytest.mark.long
