@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from threading import Thread
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
@@ -17,7 +18,27 @@ T = TypeVar("T")
 
 def redacted(uri: str) -> str:
     """An address to show: without its login, and without its parameters, which may be passwords too."""
-    return uri if uri.startswith("sqlite:") else re.sub(r"://.*@", "://", uri).partition("?")[0]
+    return uri if uri.startswith("sqlite") else re.sub(r"://.*@", "://", uri).partition("?")[0]
+
+
+def sqlite_uri(path: Path) -> str:
+    """The address of an SQLite file, whatever characters are in its path."""
+    from sqlalchemy import URL
+
+    uri = URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
+    if uri == f"sqlite:///{path}":
+        return uri
+    return uri.replace("sqlite:", "sqlite+pysqlite:", 1)  # of the other MLflow makes the folder, under its quoted name
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of an SQLite address, whatever options stand behind it; None for another, and for one in memory."""
+    if not uri.startswith("sqlite"):
+        return None
+    from sqlalchemy import make_url
+
+    name = make_url(uri).database or ""
+    return None if name in ("", ":memory:") else Path(name)
 
 
 def strip_login(uri: str) -> str:
@@ -71,7 +92,7 @@ def ping_server(server: str) -> None:
 
 def describe_error(error: Exception, uri: str) -> str:
     """What is wrong with a store, in words that hold nothing of its login."""
-    text = str(error)
+    text, cause = str(error), error.__cause__
     if isinstance(error, TimeoutError):
         return "does not answer in time"
     if isinstance(error, ValueError):
@@ -84,17 +105,39 @@ def describe_error(error: Exception, uri: str) -> str:
     if "error code 403" in text or "PERMISSION_DENIED" in text:
         return "denies this user the permission that is needed"
     if "out-of-date database schema" in text:
-        return "was made by another version of MLflow; back it up, then run `mlflow db upgrade` on it"
+        return _describe_schema(text)
+    if "maintenance mode" in text:
+        return "is a folder of files, which MLflow no longer serves; `mlflow migrate-filestore` makes a database of it"
+    if "database is locked" in text:
+        return "is locked by another process, which writes to it; wait until it has ended, or end it"
+    if "readonly database" in text or "attempt to write a readonly" in text:
+        return "can be read and not written by this user; its file and the folder around it need write permission"
     if "valid JSON" in text:
         return "answers, but not as MLflow does"
     status = re.search(r"(?:error code|too many) (\d{3})\b", text)  # MLflow's words at once, or after its retries
     if status:
         return f"answers with HTTP status {status[1]}"
-    of_driver = getattr(error, "orig", None)  # what the driver of a database raised may quote the password
+    # what the driver of a database raised, at once or below MLflow's error, may quote the password
+    of_driver = getattr(error, "orig", None) or getattr(cause, "orig", None)
     if of_driver:
         from sqlalchemy import make_url
 
         line, password = str(of_driver).strip().splitlines()[0], make_url(uri).password
         return f"does not answer: {line.replace(str(password), '***') if password else line}"
-    cause = error.__context__ if "failed with exception" in text else getattr(error, "reason", error)
-    return f"does not answer: {type(cause).__name__}"
+    if "failed with exception" in text:
+        return f"does not answer: {type(error.__context__).__name__}"
+    if type(error).__name__ == "MlflowException" and text:  # MLflow's own words for what it does not take
+        return f"refuses: {redacted(text.splitlines()[0])[:300]}"
+    return f"does not answer: {type(getattr(error, 'reason', error)).__name__}"
+
+
+def _describe_schema(text: str) -> str:
+    """What to do about a database of another MLflow, whose upgrade helps only if this one is the newer."""
+    import mlflow
+    from mlflow.store import db_migrations
+
+    match = re.search(r"found version (\w+)", text)
+    known = Path(db_migrations.__file__).with_name("versions").glob(f"{match[1]}_*") if match else iter(())
+    if next(known, None):
+        return "was made by another version of MLflow; back it up, then run `mlflow db upgrade` on it"
+    return f"was made by a newer MLflow than the {mlflow.__version__} here; install the one that made it"

@@ -8,20 +8,26 @@ from __future__ import annotations
 import logging
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cached_property, partial
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from search.store.address import describe_error, ping_server, redacted, strip_login, with_timeout
-from search.store.database import connect, is_database
+from search.store.address import (
+    describe_error,
+    ping_server,
+    redacted,
+    sqlite_file,
+    sqlite_uri,
+    strip_login,
+    with_timeout,
+)
+from search.store.client import SpokenClient
+from search.store.database import connect, is_database, is_half_made
 from search.store.folders import ObjectStore, RunFolders
 from trainers.files import waiting_lock
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 STORAGE = Path("runs")
 ANSWER_WITHIN = 5  # seconds that a server or a database has for its first answer
@@ -47,7 +53,7 @@ class Store:
         self.storage = (STORAGE if is_uri else Path(storage)).absolute()
         trials = self.storage / "trials"
         self.folders = ObjectStore(str(storage), trials) if is_uri else RunFolders(trials)
-        uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.storage}/mlflow.db"
+        uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(self.storage / "mlflow.db")
         self.uri = strip_login(uri)
         self.address = redacted(self.uri)  # to be shown
         self.server = self.uri.rstrip("/") if self.uri.startswith("http") else None  # the address of a tracking server
@@ -56,8 +62,9 @@ class Store:
         self.is_marked = False  # whether no experiment in it has runs with an earlier version's keys
 
     @cached_property
-    def client(self) -> MlflowClient:
-        """MLflow's client of this store, which has answered once. Raises ValueError if it does not answer."""
+    def client(self) -> SpokenClient:
+        """MLflow's client of this store, which has answered once. Raises ValueError if it does not answer, as all of
+        its methods do then, or where it refuses what is asked."""
         for name, value in _MLFLOW.items():
             os.environ.setdefault(name, value)
         import mlflow
@@ -67,8 +74,7 @@ class Store:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
         logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # what it logs it also raises
-        if self.uri.startswith("sqlite:"):
-            Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        self._make_database()
         self.probe()
         retries = os.environ[RETRIES]
         try:
@@ -80,9 +86,26 @@ class Store:
                 with_timeout(lambda: client.search_experiments(max_results=1), ANSWER_WITHIN)
         except (MlflowException, SQLAlchemyError, TimeoutError) as error:
             raise self.unusable(error) from None
+        except Exception as error:  # what its migrations raise of tables that they do not know
+            raise ValueError(f"the MLflow store {self.address} cannot be opened: {error}") from error
         finally:
             os.environ[RETRIES] = retries
-        return client
+        return SpokenClient(client, self.unusable)
+
+    def _make_database(self) -> None:
+        """Make the SQLite file, if there is none, or only half of one and no run: aside, so that a process that is
+        killed meanwhile leaves nothing."""
+        path = sqlite_file(self.uri)
+        if path is None or not (not path.exists() or is_half_made(path)):
+            return
+        import mlflow
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self.exclusive(), tempfile.TemporaryDirectory(dir=path.parent, prefix="tune-") as aside:
+            if not path.exists() or is_half_made(path):
+                made = Path(aside, path.name)
+                mlflow.MlflowClient(sqlite_uri(made)).search_experiments(max_results=1)
+                made.replace(path)
 
     def probe(self) -> None:
         """Get a first answer of a server or a database, for which MLflow would try for minutes, or raise ValueError."""
@@ -91,7 +114,7 @@ class Store:
         try:
             if self.server:
                 with_timeout(partial(ping_server, self.server), ANSWER_WITHIN)
-            elif is_database(self.uri) and not self.uri.startswith("sqlite:"):
+            elif is_database(self.uri) and sqlite_file(self.uri) is None:
                 with_timeout(lambda: connect(self.uri).close(), ANSWER_WITHIN)
         except (SQLAlchemyError, ImportError, OSError, ValueError, HTTPException) as error:
             raise self.unusable(error) from None

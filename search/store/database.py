@@ -7,18 +7,23 @@ MLflow since 1.0; tests check that both ways give the same.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from search.store.address import sqlite_file
 from trainers.run_state import RunState
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 CHUNK = 2_000  # values in a question: databases bound its parameters, the least by 2,100
+TABLES = {"alembic_version", "experiments", "experiment_tags", "runs", "tags", "params", "metrics", "latest_metrics"}
+TABLES |= {"logged_models"}  # which MLflow's own making adds late
+FILLED = {"experiments", "runs"}  # of which a new store has one row, the experiment "Default"
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
@@ -62,6 +67,22 @@ class StoredRun(NamedTuple):
 def is_database(uri: str) -> bool:
     """Whether a tracking URI names a database rather than a server."""
     return uri.split(":", 1)[0].split("+", 1)[0] in DATABASES
+
+
+def is_half_made(path: Path) -> bool:
+    """Whether a process was killed while it made this SQLite file: tables of MLflow's are missing, and there is neither
+    a run nor an experiment but MLflow's own. A file of other tables is someone else's."""
+    import sqlite3
+
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as held:
+            tables = {name for (name,) in held.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if tables >= TABLES or (tables and "experiments" not in tables):
+                return False
+            counts = [held.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in sorted(tables & FILLED)]
+            return sum(counts) <= 1
+    except sqlite3.Error:  # locked, or no database: MLflow will say
+        return False
 
 
 def connect(uri: str) -> Connection:
@@ -140,7 +161,8 @@ def points_from_database(uri: str, run_ids: Iterable[str], metric: str) -> list[
 
 def _ask(uri: str, queries: list[str], wanted: Iterable[str], **parameters: str) -> list[list[Any]]:
     """The rows of each query, in which :wanted stands for the values; none if there is no SQLite file or table yet."""
-    if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists():
+    file = sqlite_file(uri)
+    if file and (not file.exists() or is_half_made(file)):
         return [[] for _ in queries]
     from sqlalchemy import bindparam, inspect, text
 

@@ -68,7 +68,7 @@ def unmarked_experiments(store: Store) -> list[str]:
     if is_database(store.uri):
         found = _from_database(store, unmarked_experiments_in_database, IDENTITY)
     else:
-        found = _answered(store, partial(_unmarked_on_server, store))
+        found = _unmarked_on_server(store)
     store.is_marked = not found
     return found
 
@@ -84,7 +84,7 @@ def runs_with_params(store: Store, experiment: str) -> Iterator[StoredRun]:
         runs: Iterable[StoredRun] = _from_database(store, runs_of_experiment_in_database, experiment, "cell_key")
     else:
         ask = partial(store.client.search_runs, [experiment], OURS)
-        runs = _answered(store, lambda: [_stored(run)._replace(params=run.data.params) for run in _pages(ask)])
+        runs = (_stored(run)._replace(params=run.data.params) for run in _pages(ask))
     return (run for run in runs if run.is_ours)
 
 
@@ -122,18 +122,13 @@ def trials_of(store: Store, search: Search) -> list[StoredRun]:
 def all_runs(store: Store) -> dict[str, StoredRun]:
     """All seed runs by their ids, those that were deleted in MLflow too."""
     from mlflow.entities import ViewType
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
 
     runs: dict[str, StoredRun] = {}
-    try:
-        experiments = {e.experiment_id: e for e in _pages(partial(store.client.search_experiments, ViewType.ALL))}
-        ask = partial(store.client.search_runs, list(experiments), "tags.seed LIKE '%'", ViewType.ALL)
-        for run in _pages(ask):
-            stages = {run.info.lifecycle_stage, experiments[run.info.experiment_id].lifecycle_stage}
-            runs[run.info.run_id] = _stored(run, is_deleted=stages != {"active"})
-    except (MlflowException, SQLAlchemyError) as error:
-        raise store.unusable(error) from None
+    experiments = {e.experiment_id: e for e in _pages(partial(store.client.search_experiments, ViewType.ALL))}
+    ask = partial(store.client.search_runs, list(experiments), "tags.seed LIKE '%'", ViewType.ALL)
+    for run in _pages(ask):
+        stages = {run.info.lifecycle_stage, experiments[run.info.experiment_id].lifecycle_stage}
+        runs[run.info.run_id] = _stored(run, is_deleted=stages != {"active"})
     return runs
 
 
@@ -157,11 +152,9 @@ def pictures(store: Store, run_id: str, target: Path, nearest: Iterable[float] =
     made = {int(path.stem): path for path in (store.folder(run_id) / "samples").glob("*.png")}
     if made:
         return {images: made[images] for images in _nearest(made, nearest)}
-    from mlflow.exceptions import MlflowException  # takes a second
-
     try:
         grids = stored_grids(store, run_id)
-    except MlflowException:  # a server keeps it, and the store is the server's database
+    except ValueError:  # a server keeps it, and the store is the server's database
         return {}
     chosen = _nearest(grids, nearest)
     return {n: Path(store.client.download_artifacts(run_id, grids[n], str(target))) for n in chosen}
@@ -199,25 +192,13 @@ def _from_database(store: Store, read: Callable[..., T], *arguments: Any) -> T:
 def _from_server(store: Store, tag: str, values: Iterable[str] | None) -> list[StoredRun]:
     """The same by MLflow's client: a question a value, since its filters know no IN for tags, some at a time."""
 
-    def ask_all() -> list[StoredRun]:
-        experiments = [str(e.experiment_id) for e in _pages(store.client.search_experiments)]
-        filters = [f"tags.`{tag}` LIKE '%'"] if values is None else [f"tags.`{tag}` = '{value}'" for value in values]
-        asks = [partial(store.client.search_runs, experiments, each) for each in filters]
-        with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
-            answers = pool.map(lambda ask: [_stored(run) for run in _pages(ask)], asks)
-            return [run for some in answers for run in some]
-
-    return sorted(_answered(store, ask_all), key=lambda run: (run.start, run.run_id))
-
-
-def _answered(store: Store, ask: Callable[[], T]) -> T:
-    """What a server answers. Raises ValueError if it does not."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return ask()
-    except MlflowException as error:
-        raise store.unusable(error) from None
+    experiments = [str(e.experiment_id) for e in _pages(store.client.search_experiments)]
+    filters = [f"tags.`{tag}` LIKE '%'"] if values is None else [f"tags.`{tag}` = '{value}'" for value in values]
+    asks = [partial(store.client.search_runs, experiments, each) for each in filters]
+    with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
+        answers = pool.map(lambda ask: [_stored(run) for run in _pages(ask)], asks)
+        runs = [run for some in answers for run in some]
+    return sorted(runs, key=lambda run: (run.start, run.run_id))
 
 
 def _stored(run: Run, is_deleted: bool = False) -> StoredRun:
