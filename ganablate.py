@@ -95,13 +95,8 @@ def plan(
         return
     if chosen.note:
         print(textwrap.fill(printable(chosen.note), shutil.get_terminal_size().columns))
-    for line in made.to_json()["cells"]:
-        label = " / ".join(filter(None, (line["row"], line["column"])))
-        states = [f"{run['seed']}: {run['state']}" for run in line["runs"]] or ["quoted"]
-        values = [f"{metric} {value:g}" for metric, value in line["published"].items()]
-        published = f"  published {', '.join(values)}" if values else ""
-        key = line["cell_key"] or ("no data" if line["runs"] else "–")
-        print(f"{printable(label)}  [{key}]  {', '.join(states)}{published}")
+    for text in made.lines():
+        print(printable(text))
     left = "" if not made.seconds_left else f", about {clock(made.seconds_left)}"
     print(f"{printable(chosen.title)}: {len(made.jobs)} runs, {len(made.missing)} to run{left}")
 
@@ -325,15 +320,16 @@ def train(
     set_: Set = None,
     tiny: Tiny = False,
 ) -> None:
-    """Train one recipe in a folder, without Ray or MLflow; Ctrl-C and SIGTERM finish a checkpoint first."""
+    """Train one recipe in a folder, without Ray or MLflow; Ctrl-C, SIGTERM and SIGHUP finish a checkpoint first."""
     config = _one_cell(recipe, budget, set_, tiny).cells()[0].config.replace(seed=seed)
 
     from trainers import loop
     from trainers.run_state import RunState
+    from trainers.signals import stopping_signals
 
     loop.dry_run(config)
     signals: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stopping_signals():
         signal.signal(number, lambda number, _: signals.append(number))
     state = RunState.RUNNING
     for row in loop.train(config, out, stop=lambda: bool(signals)):

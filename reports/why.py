@@ -2,7 +2,7 @@
 
 import math
 
-from search.plan import Job, make_plan, shown_state
+from search.plan import Job, make_plan
 from search.progress import clock
 from search.store import Store
 from search.store.database import StoredRun
@@ -39,12 +39,12 @@ def explain(study: Study, store: Store, row: str, column: str | None = None) -> 
 def _run(study: Study, store: Store, job: Job, record: StoredRun | None) -> list[str]:
     """A run in three lines at most."""
     if record is None:
-        return [f"  seed {job.seed}: {shown_state(job.state)}"]
+        return [f"  seed {job.seed}: {job.shown}"]
     numbers = [(METRICS[metric], record.metrics.get(metric, math.nan)) for metric in study.metrics]
     values = [f"{metric.label} {value:.{metric.decimals}f}" for metric, value in numbers if not math.isnan(value)]
     seconds = record.metrics.get("seconds", 0.0) + record.metrics.get("eval_seconds", 0.0)
     shown = f"{int(record.metrics.get('images', 0)):,} images in {clock(seconds)}"
     made = [record.tags[name] for name in ("code_version", "torch", "device") if name in record.tags]
-    lines = [f"  seed {job.seed}: {', '.join([shown_state(job.state), *values, shown])}"]
+    lines = [f"  seed {job.seed}: {', '.join([job.shown, *values, shown])}"]
     lines += [f"    run {record.run_id}: {', '.join(made)}; {store.folders.location(record.run_id)}"]
     return lines + ([f"    {record.tags['error']}"] if record.tags.get("error") else [])

@@ -1,7 +1,7 @@
 """What a study lacks: the set difference of its cells x seeds and the store."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
@@ -26,6 +26,13 @@ class Job:
     seed: int
     state: RunState
     run_id: str | None
+    images: int = 0  # shown to D so far, as the store has it
+
+    @property
+    def shown(self) -> str:
+        """The state in words, and how far an interrupted run had come."""
+        share = self.images / self.cell.config.n_images
+        return f"{self.state} at {share:.0%}" if self.state == RunState.INTERRUPTED else str(self.state)
 
     @property
     def config(self) -> Config:
@@ -52,12 +59,23 @@ class Plan:
         groups = (list(jobs) for _, jobs in groupby(self.jobs, key=lambda job: (job.cell.row, job.cell.column)))
         return [(jobs[0].cell, jobs) for jobs in groups]
 
+    def lines(self) -> Iterator[str]:
+        """A line a cell: its key, the state of each seed, and what is published of it."""
+        shown = {(job.cell.row, job.cell.column, job.seed): job.shown for job in self.jobs}
+        for cell in self.to_json()["cells"]:
+            row, column = cell["row"], cell["column"]
+            states = [f"{run['seed']}: {shown[row, column, run['seed']]}" for run in cell["runs"]] or ["quoted"]
+            values = [f"{metric} {value:g}" for metric, value in cell["published"].items()]
+            published = f"  published {', '.join(values)}" if values else ""
+            key = cell["cell_key"] or ("no data" if cell["runs"] else "–")
+            yield f"{' / '.join(filter(None, (row, column)))}  [{key}]  {', '.join(states)}{published}"
+
     def to_json(self) -> dict[str, Any]:
         """What `plan --json` prints: the study's cells, then the published ones that are only quoted."""
         said = published_cells(self.study.published)
         cells: list[dict[str, Any]] = []
         for cell, jobs in self.by_cell():
-            runs = [{"seed": job.seed, "state": shown_state(job.state), "run_id": job.run_id} for job in jobs]
+            runs = [{"seed": job.seed, "state": job.state, "run_id": job.run_id} for job in jobs]
             values = said.pop((cell.row, cell.column), {})
             key = cell.known_key
             cells.append({"row": cell.row, "column": cell.column, "cell_key": key, "published": values, "runs": runs})
@@ -65,11 +83,6 @@ class Plan:
             cells.append({"row": row, "column": column, "cell_key": None, "published": values, "runs": []})
         missing = [{"row": job.cell.row, "column": job.cell.column, "seed": job.seed} for job in self.missing]
         return {"study": self.study.title, "cells": cells, "missing": missing, "seconds_left": self.seconds_left}
-
-
-def shown_state(state: RunState) -> RunState:
-    """The state as users see it: what was interrupted is missing, since `run` makes the rest."""
-    return RunState.MISSING if state == RunState.INTERRUPTED else state
 
 
 def make_plan(
@@ -89,7 +102,8 @@ def make_plan(
     for cell in cells:
         for seed in range(study.seeds):
             run = stored.get((cell.config.cell_key, seed))
-            jobs.append(Job(cell, seed, _state(store, cell, seed, run), run.run_id if run else None))
+            images = int(run.metrics.get("images", 0)) if run else 0
+            jobs.append(Job(cell, seed, _state(store, cell, seed, run), run.run_id if run else None, images))
     wanted = {RunState.MISSING, RunState.INTERRUPTED, RunState.STOPPED} | ({RunState.FAILED} if retry_failed else set())
     missing = list({job.key: job for job in reversed(jobs) if job.state in wanted}.values())[::-1]
     missing.sort(key=lambda job: job.seed)  # so that a table fills evenly, and the load of the machine meets all rows

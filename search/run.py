@@ -79,6 +79,7 @@ def _reserve(study: Study, delivery: Delivery, retry_failed: bool) -> list[Job]:
         idle = (run for key, run in stored.seeds.items() if not is_locked(store.storage, *key))
         if delivery.recover(idle):
             stored = stored_cells(store, (cell.config for cell in cells))
+        delivery.mark_duplicates(stored.duplicates)
         delivery.parents.update(study, cells, stored)  # of runs that other studies, or a driver that died, made
         missing = make_plan(study, store, retry_failed=retry_failed, stored=stored.seeds).missing
         return [replace(job, run_id=job.run_id or delivery.create(study, job.cell, job.seed)) for job in missing]
@@ -102,6 +103,7 @@ class StudyQueue(RunQueue):
     def __init__(self, study: Study, store: Store, jobs: list[Job], locks: RunLocks) -> None:
         self.study, self.store, self.left, self.locks = study, store, list(jobs), locks
         self.elsewhere = 0
+        self.has_own_code = any(user_modules(job.config.acting()) for job in jobs)
 
     def next(self) -> Job | str:
         while self.left:

@@ -290,7 +290,7 @@ def test_own_images_make_a_table_by_three_commands(tmp_path):
     text = (tmp_path / "out" / "table.md").read_text()
     assert [line.split("|")[1].strip() for line in text.splitlines()[2:4]] == ["GAN", "+ both"]
     assert "lite0" in text
-    assert "folder:photos" in text
+    assert "training examples of photos at 32x32" in text
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ class RunState(StrEnum):
         return {
             RunState.MISSING: "SCHEDULED",
             RunState.RUNNING: "RUNNING",
-            RunState.INTERRUPTED: "RUNNING",
+            RunState.INTERRUPTED: "KILLED",
             RunState.STOPPED: "KILLED",
             RunState.FAILED: "FAILED",
         }.get(self, "FINISHED")

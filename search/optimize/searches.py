@@ -37,7 +37,7 @@ from trainers.config import Config
 from trainers.loop import dry_run
 from trainers.messages import did_you_mean
 from trainers.run_state import RunState
-from trainers.user_code import describe
+from trainers.user_code import describe, user_modules
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -169,6 +169,7 @@ class TrialQueue(RunQueue):
         self.search, self.store, self.samples, self.slots = search, store, samples, slots
         self.delivery = Delivery(store)
         self.running = 0
+        self.has_own_code = bool(user_modules(search.base.acting()))
         self.proposed: int | None = None  # a trial that the store does not know yet
         self.silent_since = math.inf
         self.stopper = EarlyStopper(search)
@@ -244,7 +245,7 @@ class TrialQueue(RunQueue):
                 self.proposed = next(n for n in range(self.samples) if n not in self.asked)
                 self._ask(self.proposed)
             try:
-                job = self._job(self.proposed, self._create(self.proposed))
+                job = self._job(self.proposed, self._created(self.proposed) or self._create(self.proposed))
             except Exception:  # the store is away: the proposal stands until it is back
                 self.silent_since = min(self.silent_since, time.monotonic())
                 waits = self.running > 0 or time.monotonic() - self.silent_since < SILENCE
@@ -254,6 +255,12 @@ class TrialQueue(RunQueue):
             return DONE
         self.running += 1
         return job
+
+    def _created(self, number: int) -> str | None:
+        """The run of a proposal whose creation failed, and that is there all the same: its answer was lost."""
+        if self.silent_since == math.inf:
+            return None
+        return next((r.run_id for r in trials_of(self.store, self.search) if int(r.tags["trial"]) == number), None)
 
     def _create(self, number: int) -> str:
         """The run of a proposal, which lives in the store alone until it has begun."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from search.store.address import sqlite_file
-from trainers.run_state import RunState
+from trainers.run_state import ENDED, RunState
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -50,6 +50,14 @@ class StoredRun(NamedTuple):
             and all(re.fullmatch("[0-9]{1,18}", number) for number in numbers)
             and all(map(math.isfinite, finite))
         )
+
+    @property
+    def rank(self) -> tuple[Any, ...]:
+        """Of several runs of one (cell_key, seed), or of one trial, the first by this counts: the one that is done, or
+        has ended, or has more evaluations, or is older."""
+        state = self.tags.get("state")
+        ended = state in ENDED
+        return state != RunState.DONE, not ended, -self.metrics.get("images", -1.0), self.start, self.run_id
 
     @property
     def cell_key(self) -> str:

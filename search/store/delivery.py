@@ -6,6 +6,7 @@ concurrent deliveries of a folder, after a crash of either side, leave the store
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Iterable
@@ -44,15 +45,28 @@ class Delivery:
         all_tags = {**cell_tags(study, cell), **tags, "seed": str(seed), "state": RunState.MISSING, **below}
         client, experiment = self.store.client, self.parents.experiment(study)
         run_id = str(client.create_run(experiment, tags=all_tags, run_name=f"{cell.label}, seed {seed}").info.run_id)
-        client.update_run(run_id, status=RunState.MISSING.mlflow_status)
         self._steps[run_id] = set()
+        with contextlib.suppress(ValueError):  # it is made: whoever asked must not make another
+            client.update_run(run_id, status=RunState.MISSING.mlflow_status)
         return run_id
+
+    def mark_duplicates(self, duplicates: Iterable[tuple[StoredRun, StoredRun]]) -> None:
+        """Say of runs that another one counts in their place; nothing is deleted."""
+        for run, first in duplicates:
+            if run.tags.get("duplicate_of") != first.run_id:
+                self.store.client.set_tag(run.run_id, "duplicate_of", first.run_id)
 
     def begin(self, run_id: str, config: Config) -> None:
         """Mark a run as running, again if it was interrupted or failed, and complete what a crash may have left out."""
         self.store.client.update_run(run_id, status=RunState.RUNNING.mlflow_status)
         self.store.client.set_tag(run_id, "state", RunState.RUNNING)
         self._log_config(run_id, config)
+
+    def interrupt(self, run_id: str) -> None:
+        """Store what the folder of a run holds that a signal ended; MLflow shows it as killed, not as running."""
+        self.deliver(run_id)
+        if not end_of(self.store.folder(run_id))[0].has_ended:
+            self.store.client.update_run(run_id, status=RunState.INTERRUPTED.mlflow_status)
 
     def recover(self, runs: Iterable[StoredRun]) -> list[str]:
         """Store what earlier processes left in the folders of runs that have not ended in the store; their ids."""

@@ -26,12 +26,12 @@ from search.store.database import (
 from search.store.former import IDENTITY, translated
 from spaces import Search
 from trainers.config import Config
-from trainers.run_state import RunState
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 T = TypeVar("T")
+K = TypeVar("K")
 QUESTIONS_AT_ONCE = 8  # to a tracking server
 OURS = "tags.cell_key LIKE '%'"  # filter of a server
 VIEW = "table"  # key of the experiments' shared view in the MLflow UI
@@ -89,24 +89,33 @@ def runs_with_params(store: Store, experiment: str) -> Iterator[StoredRun]:
 
 
 class StoredCells(NamedTuple):
-    """What the store holds of some cells: their seed runs, of any study, by (cell_key, seed), and their parents."""
+    """What the store holds of some cells: their seed runs, of any study, by (cell_key, seed), their parents, and runs
+    that another of the same (cell_key, seed) stands for, with that one: of a creation whose answer was lost, say."""
 
     seeds: dict[tuple[str, int], StoredRun]
     parents: list[StoredRun]
+    duplicates: list[tuple[StoredRun, StoredRun]]
 
 
 def stored_cells(store: Store, configs: Iterable[Config]) -> StoredCells:
-    """The runs of these cells, by one question; of several of one (cell_key, seed) a done one, then the oldest."""
-    seeds: dict[tuple[str, int], StoredRun] = {}
-    parents = []
-    for run in find_runs(store, "cell_key", {config.cell_key for config in configs}):
-        if "seed" not in run.tags:
-            parents.append(run)
-            continue
-        key = run.cell_key, run.seed
-        if key not in seeds or (seeds[key].state != RunState.DONE and run.state == RunState.DONE):
-            seeds[key] = run
-    return StoredCells(seeds, parents)
+    """The runs of these cells, by one question."""
+    found = find_runs(store, "cell_key", {config.cell_key for config in configs})
+    seeds, duplicates = first_of_each(
+        (run for run in found if "seed" in run.tags), lambda run: (run.cell_key, run.seed)
+    )
+    return StoredCells(seeds, [run for run in found if "seed" not in run.tags], duplicates)
+
+
+def first_of_each(
+    runs: Iterable[StoredRun], key: Callable[[StoredRun], K]
+) -> tuple[dict[K, StoredRun], list[tuple[StoredRun, StoredRun]]]:
+    """The run that counts of each key, in the order of the runs, and each other one with the one that counts."""
+    groups: dict[K, list[StoredRun]] = {}
+    for run in runs:
+        groups.setdefault(key(run), []).append(run)
+    firsts = {name: min(group, key=lambda run: run.rank) for name, group in groups.items()}
+    others = [(run, firsts[name]) for name, group in groups.items() for run in group if run is not firsts[name]]
+    return firsts, others
 
 
 def seed_runs(store: Store, configs: Iterable[Config]) -> dict[tuple[str, int], StoredRun]:
@@ -115,8 +124,9 @@ def seed_runs(store: Store, configs: Iterable[Config]) -> dict[tuple[str, int], 
 
 
 def trials_of(store: Store, search: Search) -> list[StoredRun]:
-    """The trials of a search in the order of their numbers."""
-    return sorted(find_runs(store, "search", [search.key]), key=lambda run: int(run.tags["trial"]))
+    """The trials of a search in the order of their numbers, each once."""
+    trials, _ = first_of_each(find_runs(store, "search", [search.key]), lambda run: int(run.tags["trial"]))
+    return [trials[number] for number in sorted(trials)]
 
 
 def all_runs(store: Store) -> dict[str, StoredRun]:

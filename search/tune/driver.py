@@ -38,6 +38,7 @@ from trainers.files import FULL, cache_folder, disk_full
 from trainers.loop import digests
 from trainers.run_folder import code_version, mark_end
 from trainers.run_state import ENDED, IN_TABLE, RunState
+from trainers.signals import stopping_signals
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ DEATHS = 3  # of a trial's worker or its machine, behind which the trial goes on
 
 class RunQueue(ABC):
     """What is to be run: hands out jobs, which the store holds, and learns how they went."""
+
+    has_own_code = False  # whether a job's Config names code of the user's own
 
     @abstractmethod
     def next(self) -> Job | str:
@@ -80,7 +83,12 @@ def tune_runs(queue: RunQueue, store: Store, progress: SweepProgress, cluster: C
         tuner = tune.Tuner(
             tune.with_resources(train_trial, {"cpu": cluster.cpus_per_trial, "gpu": cluster.gpus_per_trial}),
             tune_config=tune.TuneConfig(
-                metric="images", mode="max", search_alg=searcher, scheduler=scheduler, num_samples=-1, reuse_actors=True
+                metric="images",
+                mode="max",
+                search_alg=searcher,
+                scheduler=scheduler,
+                num_samples=-1,
+                reuse_actors=not queue.has_own_code,  # what that sets process-wide reaches no other
             ),
             run_config=tune.RunConfig(
                 storage_path=scratch, verbose=2 if cluster.verbose else 0, callbacks=[callback], failure_config=failures
@@ -98,7 +106,7 @@ def tune_runs(queue: RunQueue, store: Store, progress: SweepProgress, cluster: C
 
 @contextmanager
 def _signals(callback: StoreCallback) -> Iterator[None]:
-    """First Ctrl-C or SIGTERM: trials write a checkpoint. Second: leave after Tune's present step. Third: at once."""
+    """First Ctrl-C, SIGTERM or SIGHUP: trials write a checkpoint. Second: leave after Tune's step. Third: at once."""
 
     def handle(number: int, _: object) -> None:
         callback.signals += 1
@@ -110,7 +118,7 @@ def _signals(callback: StoreCallback) -> Iterator[None]:
         callback.progress.console.print("finishing the checkpoints of what is running; once more to leave at once")
         callback.stop()
 
-    former = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.signal(number, handle) for number in stopping_signals()}
     try:
         yield
     finally:
@@ -240,8 +248,11 @@ class StoreCallback(_Unsaved, tune.Callback):
             self._end(trial, RunState.STOPPED)
         elif last.get("state") == HALTED:
             self.halt(last["error"])
-        elif last.get("state") in ENDED:  # else a signal ended the trial: its run waits to be resumed
+        elif last.get("state") in ENDED:
             self._end(trial, RunState(last["state"]), last.get("error", ""))
+        else:  # a signal ended the trial: its run waits to be resumed
+            run_id = trial.config["run_id"]
+            self.outbox.submit(f"interruption of {run_id}", partial(self.delivery.interrupt, run_id))
 
     def on_trial_recover(self, trial: Trial, **_: Any) -> None:
         name = label(self.jobs[trial.config["run_id"]])

@@ -47,7 +47,8 @@ def train_trial(trial: dict[str, Any]) -> None:
             tune.report(last)
         folders.upload(run_id, retry=True)
         folders.discard_local(run_id)
-    except Exception as error:  # reported as a result: what Tune sees raised is a worker's or a machine's death
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # the last two of a user's code
+        # reported as a result: what Tune sees raised is a worker's or a machine's death
         if any(isinstance(e, OSError) and e.errno in FULL for e in (error, error.__cause__)):
             state, text = HALTED, f"{disk_full(folders[run_id])}; make room"
         elif isinstance(error, ConnectionError):

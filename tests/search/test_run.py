@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+from torch import nn
 
 from reports.results import Results
 from reports.table import as_text
@@ -11,9 +12,11 @@ from search.plan import make_plan
 from search.run import run_study
 from search.store import Store, load_runs
 from search.store.delivery import Delivery
+from search.store.queries import find_runs
 from search.tune.cluster import Cluster
 from spaces import Study
 from trainers.loop import train
+from trainers.run_folder import read_evaluations
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("cluster")]
 TIMES = {"seconds", "eval_seconds", "logged_at"}
@@ -86,6 +89,71 @@ def test_runs_that_diverge_fail_or_were_begun_beside_others(store, make_runs, ti
     history = other.client.get_metric_history(begun, "fid")
     assert [m.step for m in history] == [0, 256, 512]
     assert [m.value for m in history][:2] == [row["fid"] for row in first]
+
+
+def test_a_seed_that_was_created_twice_counts_once(store, make_runs, tiny_study):
+    """Not deleted, but marked, and in no count."""
+    make_runs(tiny_study)
+    runs = load_runs(tiny_study, store=store)
+    cell = tiny_study.cells()[0]
+    twin = Delivery(store).create(tiny_study, cell, 0)
+    assert list(load_runs(tiny_study, store=store)["run_id"]) == list(runs["run_id"])
+    assert run_study(tiny_study, store) == {}
+    assert store.client.get_run(twin).data.tags["duplicate_of"] == runs.iloc[0]["run_id"]
+    assert store.client.get_run(twin).info.lifecycle_stage == "active"
+
+
+PATCHES = """
+from torch import Size, nn
+from trainers.networks.layers import Generator
+
+
+class Dense(Generator):
+    def __init__(self, shape):
+        super().__init__(latent=4)
+        self.layers = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+
+    def forward(self, source, labels=None):
+        return self.layers(source)
+
+
+class Critic(nn.Sequential):
+    def forward(self, x, labels=None):
+        return super().forward(x).squeeze(1)
+
+
+def build(config, shape, n_classes):
+    nn.Linear.reset_parameters = lambda self: nn.init.constant_(self.weight, 0.02)
+    return Dense(shape), Critic(nn.Linear(2, 1))
+
+
+def leaves(config, shape, n_classes):
+    import os, sys
+    if os.environ.get("RAY_JOB_ID"):
+        sys.exit("I leave")
+    return build(config, shape, n_classes)
+"""
+
+
+@pytest.mark.slow
+def test_own_code_that_patches_torch_reaches_no_other_trial(store, tiny_study, tmp_path, monkeypatch):
+    """In either order; and what leaves its process fails at once, with its reason."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(nn.Linear, "reset_parameters", nn.Linear.reset_parameters)  # to be put back
+    (tmp_path / "patching.py").write_text(PATCHES)
+    rows = {"mine": {"backbone": "patching:build", "backbone_options": {}}, "plain": {"lr": 3e-3}}
+    rows["leaves"] = {"backbone": "patching:leaves", "backbone_options": {}}
+    plain = tiny_study.recipe.replace(lr=3e-3)
+    here = [row["energy_distance"] for row in train(plain, tmp_path / "here")]
+    states = run_study(
+        Study("leak", tiny_study.recipe, rows=rows, seeds=1, metrics=tiny_study.metrics), store, ONE_WORKER
+    )
+    assert (states["mine, seed 0"], states["plain, seed 0"]) == ("done", "done")
+    assert states["leaves, seed 0"] == "failed: SystemExit: I leave"
+    (run,) = [run for run in find_runs(store, "row", ["plain"]) if "seed" in run.tags]
+    rows = read_evaluations(store.folder(run.run_id))
+    assert [row["energy_distance"] for row in rows] == here
 
 
 def test_a_study_of_runs_that_others_made_has_its_experiment(store, make_runs, tiny_study):

@@ -241,6 +241,39 @@ def test_a_deleted_trial_is_made_again(store):
     assert told(again)[2:] == told(outcome)[2:]
 
 
+def test_a_trial_that_was_created_twice_counts_once(store):
+    """The answer of a creation was lost, and the client asked again: the search goes on as if it had not."""
+    wanted = search()
+    outcome = simulate(wanted, store, 4)
+    held = store.client.get_run(outcome.trials[0].run_id)
+    twin = {**{k: v for k, v in held.data.tags.items() if not k.startswith("mlflow.")}, "state": "missing"}
+    again = store.client.create_run(held.info.experiment_id, start_time=held.info.start_time - 50, tags=twin)
+    assert told(load_outcome(wanted, store)) == told(outcome)
+    more = simulate(wanted, store, 5)
+    assert told(more)[:4] == told(outcome)
+    assert again.info.run_id not in {trial.run_id for trial in more.trials}
+
+
+def test_a_lost_answer_makes_no_second_trial(store, monkeypatch):
+    """The run is there, though its creation failed: the proposal takes it."""
+    wanted = search()
+    queue = TrialQueue(wanted, store, 2, slots=2)
+    create = queue.delivery.create
+
+    def lost(*arguments, **options):
+        create(*arguments, **options)
+        monkeypatch.setattr(queue.delivery, "create", create)
+        raise ValueError("the answer is lost")
+
+    monkeypatch.setattr(queue.delivery, "create", lost)
+    queue.running = 1
+    assert queue.next() == "wait"
+    queue.running = 0
+    job = queue.next()
+    assert [run.run_id for run in trials_of(store, wanted)] == [job.run_id]
+    assert len(store.client.search_runs(["1"], "tags.trial = '0'")) == 1
+
+
 def test_a_failed_trial_is_told_and_made_again_on_demand(store):
     wanted = search()
     with pytest.raises(Killed):

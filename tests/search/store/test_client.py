@@ -57,7 +57,7 @@ WRITERS = {
 }
 
 
-@pytest.mark.parametrize("writes", ["create_run", "create_experiment", "log_batch", "update_run"])
+@pytest.mark.parametrize("writes", ["create_run", "create_experiment", "log_batch"])
 @pytest.mark.parametrize("command", WRITERS)
 def test_a_store_that_reads_and_does_not_write_is_told_before_anything_trains(
     store, tiny_study, tmp_path, monkeypatch, command, writes
@@ -114,10 +114,10 @@ def test_a_half_made_database_is_made_anew(tmp_path, tiny_study):
 
 def test_half_a_database_with_runs_is_left(tmp_path):
     half_made(tmp_path / "mlflow.db", runs=2)
-    before = (tmp_path / "mlflow.db").read_bytes()
     with pytest.raises(ValueError, match="the MLflow store"):
         _ = Store(storage=tmp_path).client
-    assert (tmp_path / "mlflow.db").read_bytes() == before
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (2,)
 
 
 def test_a_database_of_something_else_is_left(tmp_path):
