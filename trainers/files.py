@@ -1,11 +1,13 @@
 """How files are written: whole or not at all, once for all processes, and what to say of a full disk."""
 
+import contextlib
 import errno
 import hashlib
 import io
 import json
 import os
 import shutil
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +17,9 @@ from typing import Any
 from filelock import FileLock, SoftFileLock
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # errors of a disk that is full
+DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)  # of a folder that cannot be written, or no longer
+BROKEN = (errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN)  # of a disk, or of the way to it
+MARK = "storage-id"  # file of a storage folder by which it is told from another under the same name
 
 
 def write_atomically(path: Path, write: Any) -> None:
@@ -69,6 +74,38 @@ def disk_full(path: Path) -> str:
     usage = shutil.disk_usage(place)
     size, free = f"{usage.total / 1e9:.3g} GB", f"{usage.free / 1e6:.3g} MB"
     return f"the disk at {place}, of {size}, is full ({free} free): {path} cannot be written"
+
+
+def storage_mark(storage: Path) -> str:
+    """The mark of a storage folder, made with it. Raises OSError."""
+    path = storage / MARK
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text()
+    storage.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError), path.open("x") as file:  # of two processes one makes it
+        file.write(uuid.uuid4().hex)
+    return path.read_text()
+
+
+def storage_lost(storage: Path, mark: str, error: BaseException | None = None) -> str | None:
+    """A sentence, with what to do, if a storage folder is not there any more, or an error says that it is full, broken
+    or not to be written; None if the error is of something else."""
+    try:
+        held = (storage / MARK).read_text()
+    except OSError as missing:
+        return f"{storage} cannot be read ({missing.strerror}); mount it again"
+    if held != mark:
+        return f"{storage} is another folder than the one in which the sweep began; mount that again"
+    causes = [each for each in (error, getattr(error, "__cause__", None)) if isinstance(each, OSError)]
+    for cause in causes:
+        is_inside = cause.filename is None or Path(os.fsdecode(cause.filename)).absolute().is_relative_to(storage)
+        if cause.errno in FULL:
+            return f"{disk_full(storage)}; make room"
+        if cause.errno in BROKEN and is_inside:
+            return f"{storage} cannot be used ({cause.strerror}); mend it"
+        if cause.errno in DENIED and cause.filename is not None and is_inside:
+            return f"{cause.filename} cannot be written ({cause.strerror}); mend that"
+    return None
 
 
 def cache_folder() -> Path:

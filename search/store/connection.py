@@ -27,6 +27,7 @@ from search.store.address import (
 from search.store.client import SpokenClient
 from search.store.database import connect, is_database, is_half_made
 from search.store.folders import ObjectStore, RunFolders
+from search.store.moving import follow
 from trainers.files import waiting_lock
 
 STORAGE = Path("runs")
@@ -75,6 +76,9 @@ class Store:
             logging.getLogger(name).setLevel(logging.WARNING)
         logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # what it logs it also raises
         self._make_database()
+        if (database := sqlite_file(self.uri)) == self.storage / "mlflow.db":
+            with self.exclusive():
+                follow(database, self.storage)
         self.probe()
         retries = os.environ[RETRIES]
         try:

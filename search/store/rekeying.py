@@ -19,6 +19,7 @@ def rekey(store: Store) -> int:
     """Re-key what has former keys; how many runs were changed. What a process of the former version makes meanwhile is
     left for the next command, and a run that does not tell what it is keeps its key: a warning names it. Raises
     ValueError if the store does not answer."""
+    _ = store.client  # which follows a storage that was moved, before this process locks anything in it
     if not unmarked_experiments(store):
         return 0
     from mlflow.entities import RunTag

@@ -34,7 +34,7 @@ from search.store.folders import ObjectStore
 from search.store.outbox import Outbox
 from search.tune.cluster import Cluster, is_alive
 from search.tune.worker import HALTED, train_trial
-from trainers.files import FULL, cache_folder, disk_full
+from trainers.files import cache_folder, storage_lost, storage_mark
 from trainers.loop import digests
 from trainers.run_folder import code_version, mark_end
 from trainers.run_state import ENDED, IN_TABLE, RunState
@@ -188,6 +188,7 @@ class StoreCallback(_Unsaved, tune.Callback):
         self.signal, self.signals = 0, 0  # the first that asked to stop, and how many did
         self._next_look = 0.0  # at whether Ray lives
         self.halted = ""  # why no more trials can be made
+        self.mark = storage_mark(store.storage)
 
     @property
     def stopping(self) -> bool:
@@ -213,6 +214,7 @@ class StoreCallback(_Unsaved, tune.Callback):
             "run_id": run_id,
             "folders": str(folders.root),
             "object_store": folders.uri if isinstance(folders, ObjectStore) else None,
+            "storage_mark": self.mark,
             "config": job.config.model_dump(mode="json"),
             "data": job.config.data_digest if job.config.is_at_path else None,
             "digests": digests(job.config),
@@ -232,6 +234,8 @@ class StoreCallback(_Unsaved, tune.Callback):
             raise KeyboardInterrupt(self.signal)
         if time.monotonic() > self._next_look:
             self._next_look = time.monotonic() + LOOK_EVERY
+            if lost := storage_lost(self.store.storage, self.mark):
+                self.halt(lost)
             if not is_alive():  # Tune would wait for ever
                 raise ConnectionError("Ray died on this machine (out of memory?); the same command goes on")
 
@@ -288,7 +292,7 @@ def _disk(callback: StoreCallback, run_id: str) -> Iterator[Path]:
     try:
         yield folder
     except OSError as error:
-        if error.errno in FULL:
-            callback.halt(f"{disk_full(folder)}; make room")
+        if lost := storage_lost(callback.store.storage, callback.mark, error):
+            callback.halt(lost)
         else:
             logger.warning("%s: %s", folder, error)

@@ -27,7 +27,6 @@ def train_trial(trial: dict[str, Any]) -> None:
 
     _settle(trial, scratch())
     from trainers.config import Config
-    from trainers.files import FULL, disk_full
     from trainers.loop import digests, train
 
     config, run_id = Config(**trial["config"]).with_data(trial["data"]), trial["run_id"]
@@ -35,6 +34,8 @@ def train_trial(trial: dict[str, Any]) -> None:
     folders, expects = RunFolders(Path(trial["folders"])), "data"
     try:
         folders = ObjectStore.of_worker(trial["object_store"]) if trial["object_store"] else folders
+        if lost := _lost(trial):
+            raise ConnectionError(lost)
         if folders.is_asked_to_stop(run_id):  # it waited for a worker when the driver was told to stop
             tune.report({**last, "state": UNBEGUN})  # Tune wants to hear something
             return
@@ -49,8 +50,9 @@ def train_trial(trial: dict[str, Any]) -> None:
         folders.discard_local(run_id)
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # the last two of a user's code
         # reported as a result: what Tune sees raised is a worker's or a machine's death
-        if any(isinstance(e, OSError) and e.errno in FULL for e in (error, error.__cause__)):
-            state, text = HALTED, f"{disk_full(folders[run_id])}; make room"
+        lost = _lost(trial, error)
+        if lost:
+            state, text = HALTED, lost
         elif isinstance(error, ConnectionError):
             state, text = HALTED, str(error)
         elif expects:
@@ -59,6 +61,16 @@ def train_trial(trial: dict[str, Any]) -> None:
             state, text = RunState.FAILED, f"{type(error).__name__}: {error}"[:500]
             traceback.print_exc()
         tune.report({"images": last["images"], config.metric: math.nan, "state": state, "error": text})
+
+
+def _lost(trial: dict[str, Any], error: BaseException | None = None) -> str | None:
+    """What storage_lost says of a storage folder that driver and workers share, or of a node's scratch folder."""
+    from search.store.folders import scratch
+    from trainers.files import storage_lost, storage_mark
+
+    if trial["object_store"]:
+        return None if error is None else storage_lost(scratch(), storage_mark(scratch()), error)
+    return storage_lost(Path(trial["folders"]).parent, trial["storage_mark"], error)
 
 
 def _settle(trial: dict[str, Any], scratch: Path) -> None:

@@ -23,7 +23,9 @@ FIXTURE = Path(__file__).parents[2] / "fixtures" / "storage-0.1.0.tar.xz"
 def former(tmp_path):
     """The store that 0.1.0 left."""
     shutil.unpack_archive(FIXTURE, tmp_path, filter="data")
-    return Store(storage=tmp_path / "runs")
+    store = Store(storage=tmp_path / "runs")
+    assert store.client  # from here on it knows where it lies
+    return store
 
 
 def everything(store):

@@ -1,0 +1,98 @@
+"""What a worker makes of an error: the run's own, or the storage's, which ends the sweep in order."""
+
+import errno
+import os
+import shutil
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from search.tune.worker import HALTED, train_trial
+from trainers.files import MARK, storage_lost, storage_mark
+from trainers.loop import digests
+
+
+@pytest.fixture
+def trial(tmp_path, tiny_points, monkeypatch):
+    """What the driver gives a worker, whose reports are `reported`."""
+    monkeypatch.setenv("GANABLATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GANABLATE_CODE_VERSION", "1")
+    reported = []
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(tune=SimpleNamespace(report=reported.append)))
+    return reported, {
+        "run_id": "one",
+        "folders": str(tmp_path / "runs" / "trials"),
+        "object_store": None,
+        "storage_mark": storage_mark(tmp_path / "runs"),
+        "config": tiny_points.model_dump(mode="json"),
+        "data": None,
+        "digests": digests(tiny_points),
+        "code_version": "1",
+        "folder": str(tmp_path),
+        "path": [],
+        "cache": str(tmp_path / "cache"),
+    }
+
+
+def raising(error, monkeypatch):
+    def train(*_, **__):
+        raise error
+        yield
+
+    monkeypatch.setattr("trainers.loop.train", train)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE])
+def test_a_storage_that_cannot_be_written_ends_the_sweep_and_no_run(trial, number, monkeypatch, tmp_path):
+    reported, asked = trial
+    raising(OSError(number, os.strerror(number), str(tmp_path / "runs" / "trials" / "one" / "rows.jsonl")), monkeypatch)
+    train_trial(asked)
+    assert reported[-1]["state"] == HALTED
+    assert str(tmp_path / "runs") in reported[-1]["error"] or "disk at" in reported[-1]["error"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT])
+def test_a_file_of_the_users_own_is_the_runs_own_failure(trial, number, monkeypatch, tmp_path):
+    reported, asked = trial
+    raising(OSError(number, os.strerror(number), str(tmp_path / "mine.npy")), monkeypatch)
+    train_trial(asked)
+    assert reported[-1]["state"] == "failed"
+    assert "mine.npy" in reported[-1]["error"]
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), MemoryError("too much"), RuntimeError("odd")])
+def test_what_user_code_raises_fails_the_run_with_its_reason(trial, error, monkeypatch):
+    reported, asked = trial
+    raising(error, monkeypatch)
+    train_trial(asked)
+    assert reported[-1]["state"] == "failed"
+    assert reported[-1]["error"].startswith(type(error).__name__)
+
+
+@pytest.mark.parametrize("gone", ["unmounted", "another"])
+def test_a_storage_that_is_gone_or_another_makes_no_run(trial, gone, tmp_path):
+    """An empty mount point has no mark, and another folder a mark of its own."""
+    reported, asked = trial
+    shutil.rmtree(tmp_path / "runs")
+    (tmp_path / "runs").mkdir()
+    if gone == "another":
+        storage_mark(tmp_path / "runs")
+    train_trial(asked)
+    assert reported[-1]["state"] == HALTED
+    assert "mount" in reported[-1]["error"]
+    assert not (tmp_path / "runs" / "trials").exists()
+
+
+def test_a_mark_is_made_once(tmp_path):
+    mark = storage_mark(tmp_path / "runs")
+    assert storage_mark(tmp_path / "runs") == mark == (tmp_path / "runs" / MARK).read_text()
+    assert storage_lost(tmp_path / "runs", mark) is None
+    shutil.move(tmp_path / "runs", tmp_path / "moved")
+    assert storage_lost(tmp_path / "moved", mark) is None
+
+
+def test_trains(trial, tmp_path):
+    reported, asked = trial
+    train_trial(asked)
+    assert [report["state"] for report in reported] == ["running", "running", "done"]
