@@ -71,7 +71,7 @@ def _config(search: Search, fields: dict[str, Any], seed: int) -> Config:
     """A trial's Config, its data spelled as here."""
     base = search.base
     if base.is_at_path:
-        fields |= {name: getattr(base, name) for name in ("dataset", "resolution", "center_crop")}
+        fields |= {"dataset": base.dataset, **base.image_form._asdict()}
         return Config(**fields, seed=seed).with_data(base.data_digest)
     return Config(**fields, seed=seed)
 

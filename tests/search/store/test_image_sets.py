@@ -269,10 +269,11 @@ import json, sys, time
 from trainers.config import Config
 from trainers.data import sources
 from trainers.data.image_files import from_folder
+from trainers.names import ImageForm
 content = from_folder("folder:many").content(True)
-place = sources.decoded_folder(content, None, True)
+place = sources.decoded_folder(content, ImageForm())
 place.mkdir(parents=True)
-(place / "meta.json").write_text(json.dumps({"digest": "0" * 16}))
+(place / "meta.json").write_text(json.dumps({"digest": "0" * 16, "plain": "1" * 16}))
 started = time.perf_counter()
 key = Config(dataset="folder:many", features="raw").cell_key
 print(time.perf_counter() - started)
