@@ -241,7 +241,9 @@ def _check_scored(config: Config, data: Dataset) -> None:
     """Raise ValueError if samples cannot be scored against the data."""
     real = data if data.pair is None else data.pair.test_targets
     if len(real.examples) < 2:
-        raise ValueError(f"dataset = {config.dataset!r} has one: the Frechet distance to it needs two images or more")
+        raise ValueError(
+            f"dataset = {config.dataset!r} has one image: the Frechet distance to it needs two images or more"
+        )
 
 
 def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]:

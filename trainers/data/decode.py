@@ -183,7 +183,10 @@ class _Reader:
     def damage(self) -> ValueError:
         """That some images cannot be read: which, and why."""
         told = sorted(self.failed)[:DAMAGED_TOLD]
-        each = "; ".join(f"{printable(self.images.names[index])}: {self.failed[index]}" for index in told)
+        names: dict[str, list[str]] = {}
+        for index in told:
+            names.setdefault(self.failed[index], []).append(printable(self.images.names[index]))
+        each = "; ".join(f"{', '.join(alike)}: {reason}" for reason, alike in names.items())
         more = f"; and {len(self.failed) - len(told):,} more" if len(self.failed) > len(told) else ""
         which = "image" if len(self.failed) == 1 else f"{len(self.failed):,} of {self.count:,} images:"
         return ValueError(f"dataset = {self.name!r}: cannot read {which} {each}{more}")

@@ -78,14 +78,13 @@ def _with_alpha(image: Image.Image) -> Image.Image:
 def _eight_bits(image: Image.Image) -> Image.Image:
     """16-bit grey, which Pillow opens with 32 bits in some formats, scaled to 8 bits. Raises ValueError for more."""
     values = np.asarray(image)
-    low, high = values.min(), values.max()
     convert = "convert it to 8 or 16 bits without a sign"
     if values.dtype.kind == "f":
-        raise ValueError(f"its pixels are floating-point numbers, from {low:g} to {high:g}; {convert}")
-    if low < 0:
-        raise ValueError(f"its pixels are numbers with a sign, from {low:,} to {high:,}, as of a scanner; {convert}")
-    if high > 65_535:
-        raise ValueError(f"its pixels have more than 16 bits, up to {high:,}; {convert}")
+        raise ValueError(f"its pixels are floating-point numbers; {convert}")
+    if values.min() < 0:
+        raise ValueError(f"its pixels are numbers with a sign, some below 0, as Hounsfield units are; {convert}")
+    if values.max() > 65_535:
+        raise ValueError(f"its pixels have more than 16 bits; {convert}")
     scaled = Image.fromarray(((values.astype(np.int32) + 128) // 257).astype(np.uint8))
     if not isinstance(key := image.info.get("transparency"), int):
         return scaled

@@ -159,9 +159,11 @@ def test_what_has_more_than_16_bits_is_told_as_what_it_is(folder):
     Image.fromarray(np.array([[-1_000, 3_000]], np.int32)).save(folder / "b.tif")
     Image.fromarray(np.full((4, 4), 0.5, np.float32)).save(folder / "c.tif")
     text = refused(folder)
-    assert "cannot read 3 of 3 images: a.tif: its pixels have more than 16 bits, up to 1,000,000" in text
-    assert "; b.tif: its pixels are numbers with a sign, from -1,000 to 3,000" in text
-    assert "; c.tif: its pixels are floating-point numbers, from 0.5 to 0.5" in text
+    assert "cannot read 3 of 3 images: a.tif: its pixels have more than 16 bits; convert" in text
+    assert "; b.tif: its pixels are numbers with a sign, some below 0, as" in text
+    assert "; c.tif: its pixels are floating-point numbers; convert" in text
+    Image.fromarray(np.array([[-2, 3]], np.int32)).save(folder / "d.tif")
+    assert "; b.tif, d.tif: its pixels are numbers with a sign" in refused(folder)
 
 
 @pytest.mark.parametrize(("damaged", "told"), [(1, 1), (3, 3), (20, 20), (27, 20)])
@@ -172,7 +174,7 @@ def test_all_damaged_images_are_told_at_once(folder, picture, damaged, told):
         if index >= 30 - damaged:
             path.write_bytes(path.read_bytes()[: 20 if index % 2 else -60])
     text = refused(folder)
-    assert text.count(".png: ") == told
+    assert text.count(".png") == told
     assert ("and 7 more" in text) == (damaged == 27)
     assert ("cannot read image 29.png" if damaged == 1 else f"cannot read {damaged} of 30 images: ") in text
 
