@@ -36,7 +36,8 @@ def is_grey(image: Image.Image, background: str) -> bool:
 
 def pixels_of(image: Image.Image, mode: str, form: ImageForm) -> Pixels:
     """An image in the mode L or RGB. Raises ValueError if it has more than 16 bits."""
-    sixteen = ";16" in str(getattr(image, "tile", ""))  # bits, of which Pillow keeps the upper eight of each colour
+    stored = str((getattr(image, "tile", None) or [])[:1])
+    sixteen = ";16" in stored  # bits, of which Pillow keeps the upper eight of each colour
     largest = None
     ImageOps.exif_transpose(image, in_place=True)
     if _is_deep(image):
