@@ -9,10 +9,10 @@ from typing import NamedTuple
 from spaces import Paper, Published, Study, published
 from spaces.papers import find_paper
 from trainers.config import Config
-from trainers.names import METRICS
+from trainers.names import METRICS, ImageForm
 
 SCORING = ("features", "eval_samples")  # fields that act on scores of generated images
-BUDGET_AND_DATA = ("n_train", "resolution", "center_crop", "n_images", "backbone_options")  # tiny changes these
+BUDGET_AND_DATA = ("n_train", *ImageForm._fields, "n_images", "backbone_options")  # tiny changes these
 HARMLESS = ("threads", "channels_last", "compile")  # settings that change speed alone
 
 

@@ -158,16 +158,17 @@ def _unused_caches(cache: Path, runs: Iterable[StoredRun]) -> Iterator[Path]:
             continue
         arrays = [path] if path.is_file() else list(path.glob("*.npy"))
         last = max((max(array.stat().st_atime, array.stat().st_mtime) for array in arrays), default=0.0)
-        if time.time() - last > UNUSED or _digest(path) not in (None, *digests):
+        if time.time() - last > UNUSED or (_digests(path) and not _digests(path) & digests):
             yield path
 
 
-def _digest(path: Path) -> str | None:
-    """The digest of decoded images; None where the cache does not say."""
+def _digests(path: Path) -> set[str]:
+    """The digests of decoded images, with labels and without; none where the cache does not say."""
     try:
-        return str(json.loads((path / "meta.json").read_text())["digest"])
+        meta = json.loads((path / "meta.json").read_text())
+        return {str(meta[name]) for name in ("digest", "plain") if name in meta}
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return set()
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -1,8 +1,9 @@
 """Which values of a Config's fields go together."""
 
+import re
 from typing import Any
 
-from trainers.names import BACKBONES, DATASETS, FEATURES, all_sources, names_where
+from trainers.names import BACKBONES, COLOURS, DATASETS, FEATURES, ImageForm, all_sources, names_where
 
 
 def check_fit(config: Any) -> None:
@@ -48,13 +49,7 @@ def _methods(config: Any) -> None:
 
 def _data(config: Any) -> None:
     net = BACKBONES.get(config.backbone)
-    if config.resolution is not None and not config.data_source.is_image_files:
-        raise ValueError(
-            f"resolution = {config.resolution} does nothing for dataset = {config.dataset!r}; it resizes "
-            f"{names_where(all_sources(), lambda row: row.is_image_files)}"
-        )
-    if not config.center_crop and config.resolution is None:
-        raise ValueError("center_crop = False does nothing without a resolution; set resolution too")
+    _image_files(config)
     if config.has_points and net and not net.points:
         raise ValueError(
             f"backbone = {config.backbone!r} needs images, and {config.dataset} holds 2-D points; use "
@@ -66,6 +61,26 @@ def _data(config: Any) -> None:
     if config.conditional and net and not net.conditional:
         others = names_where(BACKBONES, lambda row: row.conditional)
         raise ValueError(f"conditional = True: backbone {config.backbone!r} takes no classes; {others} do")
+
+
+def _image_files(config: Any) -> None:
+    if any("\ud800" <= letter <= "\udfff" for letter in config.dataset):  # no store keeps such a text
+        raise ValueError(
+            f"dataset = {config.dataset!r}: the name of its folder is not UTF-8; rename it, or say folder:. within it"
+        )
+    for field, does in (("resolution", "resizes"), ("background", "is laid under")):
+        value = getattr(config, field)
+        if value != getattr(ImageForm(), field) and not config.data_source.is_image_files:
+            raise ValueError(
+                f"{field} = {value!r} does nothing for dataset = {config.dataset!r}; it {does} "
+                f"{names_where(all_sources(), lambda row: row.is_image_files)}"
+            )
+    if config.background not in COLOURS and not re.fullmatch("#[0-9a-fA-F]{6}", config.background):
+        raise ValueError(
+            f"background = {config.background!r} should be a colour as #ff8000, or one of {', '.join(COLOURS)}"
+        )
+    if not config.center_crop and config.resolution is None:
+        raise ValueError("center_crop = False does nothing without a resolution; set resolution too")
 
 
 def _features(config: Any) -> None:

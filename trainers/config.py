@@ -24,6 +24,7 @@ from trainers.names import (
     LOSSES,
     PATHS,
     DataSource,
+    ImageForm,
     Regularizer,
     Score,
     data_source,
@@ -43,13 +44,15 @@ class Config(BaseModel):
 
     dataset: str = "digits"
     """Data set: a name in DATASETS, `folder:PATH` or `zip:PATH` of images (relative to the working directory; folders
-    at the top are classes), `pair:PATH` of a folder with trainA, trainB, testA and testB, for translation from A to B,
-    or `module:object`."""
+    at the top or a dataset.json label them), `pair:PATH` of a folder with trainA, trainB, testA and testB, for
+    translation from A to B, or `module:object`."""
     resolution: int | None = Field(None, ge=1)
     """Side in pixels that images of a folder, a zip, a pair or torchvision are resized to (Lanczos); None: they stay as
     they are, and must be of equal size."""
     center_crop: bool = True
     """True: the shorter side is resized to `resolution` and the centre cropped; False: stretched to a square."""
+    background: Annotated[str, switches.BACKGROUND] = "white"
+    """What transparent pixels of image files are laid over: a name in COLOURS, or a colour as #ff8000."""
     n_train: int | None = Field(None, ge=1)
     """Training examples used (of a pair: of train B), a seeded subset nested in every larger one; None: all."""
     backbone: str = "dcgan"
@@ -150,8 +153,7 @@ class Config(BaseModel):
     nce_weight: Annotated[
         Weight, Regularizer("trainers.regularizers:patch_nce", "generator", coop="nce_coop", translates=True)
     ] = 0.0
-    """Weight of PatchNCE in G (CUT, Park et al. 2020, equation 3), with `nce_identity` of the mean of its two terms; 0:
-    off."""
+    """Weight of PatchNCE in G (CUT, Park et al. 2020, equation 3), with `nce_identity` the mean of two; 0: off."""
     nce_identity: Annotated[bool, switches.NCE] = True
     """PatchNCE also between images of domain B and what G makes of them (CUT's equation 4)."""
     nce_layers: Annotated[tuple[Annotated[int, Field(ge=0, lt=1_000)], ...], switches.NCE] = (0, 4, 8, 12, 16)
@@ -254,8 +256,8 @@ class Config(BaseModel):
     def identity(self) -> dict[str, Any]:
         """What `cell_key` is made of. Raises ValueError as it does."""
         fields = self.acting().non_defaults()
-        if self.is_at_path:  # the decoded pixels tell how they were resized
-            fields = {name: value for name, value in fields.items() if name not in ("resolution", "center_crop")}
+        if self.is_at_path:  # the decoded pixels tell their form
+            fields = {name: value for name, value in fields.items() if name not in ImageForm._fields}
             fields["dataset"] = self.data_digest or f"unknown: {self.data_spelling}"
         return fields
 
@@ -296,21 +298,24 @@ class Config(BaseModel):
 
     @property
     def data_spelling(self) -> str:
-        """The image files as they were asked for: path, resolution and crop."""
-        crop = "" if self.center_crop else ", stretched"
-        return f"{self.dataset}{f' at {self.resolution}{crop}' if self.resolution else ''}"
+        """The image files as they were asked for: path, resolution, crop, background, and whether labels count."""
+        return f"{self.dataset}{self.image_form.spelled}{' with labels' if self.conditional else ''}"
+
+    @property
+    def image_form(self) -> ImageForm:
+        """How image files are decoded."""
+        return ImageForm(*(getattr(self, name) for name in ImageForm._fields))
 
     @property
     def data_digest(self) -> str:
-        """What a user's own image files hold, decoded as this Config says: 16 hex digits; "" where `with_data` said
-        that nobody knows. Raises ValueError if neither `with_data` nor the cache tells."""
+        """What a user's own image files hold, decoded as this Config says; "" where `with_data` said that nobody knows.
+        Raises ValueError if neither `with_data` nor the cache tells."""
         if self._data is None:
             from trainers.data.sources import known_digest
 
-            digest = known_digest(self.dataset, self.resolution, self.center_crop)
-            if digest is None:
+            self._data = known_digest(self.dataset, self.image_form, self.conditional)
+            if self._data is None:
                 raise ValueError(f"dataset = {self.dataset!r}: its images were not decoded here yet")
-            self._data = digest
         return self._data
 
     def with_data(self, digest: str | None) -> Self:
@@ -363,7 +368,7 @@ class Config(BaseModel):
             fields["dataset"] = next(
                 name for name, row in DATASETS.items() if row.origin == "embedded" and row.kind == self.data_source.kind
             )
-            fields |= {"features": "auto", "n_train": None, "resolution": None, "center_crop": True}
+            fields |= {"features": "auto", "n_train": None, **ImageForm()._asdict()}
         return fields
 
     @classmethod

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
+from trainers.messages import printable
+
 Entry = TypeVar("Entry")
 
 
@@ -51,6 +53,30 @@ PATHS = {  # how the names of a user's own image files begin
 }
 
 
+class ImageForm(NamedTuple):
+    """How image files are decoded: the fields of Config of these names, and their defaults."""
+
+    resolution: int | None = None
+    center_crop: bool = True
+    background: str = "white"
+
+    @property
+    def spelled(self) -> str:
+        """What differs from the defaults, as it follows a path."""
+        size = f" at {self.resolution}{'' if self.center_crop else ', stretched'}" if self.resolution else ""
+        return size if self.background == ImageForm().background else f"{size} on {self.background}"
+
+
+COLOURS = {  # names of backgrounds
+    "white": "#ffffff",
+    "black": "#000000",
+    "grey": "#808080",
+    "red": "#ff0000",
+    "green": "#00ff00",
+    "blue": "#0000ff",
+}
+
+
 def data_source(name: str) -> DataSource:
     """The row of a data set; of a user's own `module:object` nothing is known before it is built."""
     at_path = (row for prefix, row in PATHS.items() if name.startswith(prefix))
@@ -64,7 +90,7 @@ def short_name(name: str) -> str:
         return name
     with contextlib.suppress(RuntimeError):  # the home of a user that does not exist
         path = os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - Path.resolve would follow links
-    return Path(path).name.removesuffix(".zip") or path
+    return printable(Path(path).name.removesuffix(".zip") or path)
 
 
 def all_sources() -> dict[str, DataSource]:
@@ -188,6 +214,7 @@ def _fid(config: Any) -> str:
     count, fit = config.data_source.reference, "centre crop" if config.center_crop else "stretched"
     reference = f"all {count:,} {split}" if count else f"all {split}"
     size = f" at {config.resolution}x{config.resolution} (Lanczos, {fit})" if config.resolution else ""
+    size += "" if config.background == ImageForm().background else f" on {config.background}"
     sides = f"{samples} against {reference} of {config.data_name}{size}, {feature_extractor(config.feature_net).resize}"
     return f"{'Frechet distance' if config.has_points else 'FID'} on {config.feature_net} features, {sides}"
 

@@ -73,6 +73,7 @@ class State:
         self.config = config
         self.device = device
         self.data: Dataset = load_dataset(config)
+        _check_scored(config, self.data)
         self.sampler = Sampler(self.data, config.n_train, config.seed, device)
         self.loss: Loss = resolve(LOSSES, config.loss, Loss)
         self.generator, self.discriminator = build_networks(config, self.data)
@@ -236,11 +237,20 @@ class State:
         vars(self.probed).update(saved.get("probed", {}))  # checkpoints of earlier versions have none
 
 
+def _check_scored(config: Config, data: Dataset) -> None:
+    """Raise ValueError if samples cannot be scored against the data."""
+    real = data if data.pair is None else data.pair.test_targets
+    if len(real.examples) < 2:
+        raise ValueError(
+            f"dataset = {config.dataset!r} has one image: the Frechet distance to it needs two images or more"
+        )
+
+
 def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]:
     """The generator and the discriminator of a Config. Raises ValueError for options that its `build` does not take,
     for a conditional Config of data without classes, and if a user's own `build` raises or returns no two modules."""
     if config.conditional and data.n_classes < 2:
-        raise ValueError(f"conditional = True needs classes, and dataset = {config.dataset!r} has none")
+        raise ValueError(f"conditional = True needs classes, and dataset = {config.dataset!r} has none, or only one")
     build = resolve(BACKBONES, config.backbone, FunctionType)
     options = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
     guarded = guard_user_code("backbone", config.backbone, BACKBONES)(build)

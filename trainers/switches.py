@@ -40,6 +40,7 @@ def _learns_lazily(config: Any) -> bool:
     return _adversarial(config) or config.r1_interval > 1
 
 
+BACKGROUND = Switch(lambda c: c.is_at_path)  # torchvision's images have no transparent pixels
 COOP = Switch(lambda c: c.n_coop)
 COOP_SIZE = Switch(lambda c: c.coop == "init", rest=1)  # joint: at every step, however large n_coop is
 COOP_STAGE = Switch(lambda c: c.coop_images)

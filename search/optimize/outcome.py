@@ -70,10 +70,10 @@ def as_trial(search: Search, run: StoredRun) -> Trial:
 def _config(search: Search, fields: dict[str, Any], seed: int) -> Config:
     """A trial's Config, its data spelled as here."""
     base = search.base
-    if base.is_at_path:
-        fields |= {name: getattr(base, name) for name in ("dataset", "resolution", "center_crop")}
-        return Config(**fields, seed=seed).with_data(base.data_digest)
-    return Config(**fields, seed=seed)
+    if not base.is_at_path:
+        return Config(**fields, seed=seed)
+    config = Config(**{**fields, "dataset": base.dataset, **base.image_form._asdict()}, seed=seed)
+    return config.with_data(base.data_digest) if config.data_spelling == base.data_spelling else config
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What the image files of a study hold: asked of the cache, of the files, or of the runs in the store."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -50,7 +51,7 @@ def checked_images(study: Study, store: Store, new_data: bool) -> Study:
 
 def _digest(config: Config, runs: list[StoredRun], read: bool, required: bool | None) -> str:
     """The digest of one set of image files; "" if nobody knows it."""
-    if digest := known_digest(config.dataset, config.resolution, config.center_crop):
+    if digest := known_digest(config.dataset, config.image_form, config.conditional):
         return digest
     path = Path(config.dataset.partition(":")[2]).expanduser()
     if read and (required or path.exists()):
@@ -67,8 +68,23 @@ def _digest(config: Config, runs: list[StoredRun], read: bool, required: bool | 
 
 
 def _others(runs: Iterable[StoredRun], config: Config, digest: str) -> list[StoredRun]:
-    """Runs on other images of the same short name."""
-    return [run for run in runs if run.tags["data"] == config.data_name and run.tags["data_digest"] != digest]
+    """Runs on other images of the same short name, asked for in the same form."""
+    return [
+        run
+        for run in runs
+        if run.tags["data"] == config.data_name and run.tags["data_digest"] != digest and _of_form(run, config)
+    ]
+
+
+def _of_form(run: StoredRun, config: Config) -> bool:
+    """Whether a run asked for its images in the form of a Config: at its resolution and so on, with labels or without.
+    The same files have another digest in each."""
+    return _form(run.tags.get("data_spelling", "")) == _form(config.data_spelling)
+
+
+def _form(spelling: str) -> str:
+    """What in a spelling follows the path."""
+    return re.search(r"( at \d+(, stretched)?)?( on #?\w+)?( with labels)?$", spelling)[0]  # type: ignore[index]
 
 
 def other_content(study: Study, store: Store) -> list[str]:
@@ -85,8 +101,9 @@ def other_content(study: Study, store: Store) -> list[str]:
     lines = []
     for spelling, config in asked.items():
         digest = study.data.get(spelling, "")
-        own = any(run.tags.get("data_digest") == digest for run in runs)
-        done = Counter(run.tags.get("data_digest", "") for run in runs if run.state == RunState.DONE)
+        alike = [run for run in runs if _of_form(run, config)]
+        own = any(run.tags.get("data_digest") == digest for run in alike)
+        done = Counter(run.tags.get("data_digest", "") for run in alike if run.state == RunState.DONE)
         if digest and done and not own:
             counts = " and ".join(f"{count} done runs saw {other[:4]}..." for other, count in sorted(done.items()))
             lines.append(

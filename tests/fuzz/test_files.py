@@ -15,10 +15,12 @@ from PIL import Image
 
 from trainers.data.dataset import Dataset
 from trainers.data.decode import open_images
-from trainers.data.image_files import _formats, from_folder, from_zip
+from trainers.data.image_files import from_folder, from_zip
+from trainers.data.layouts import formats
 from trainers.features import load_features
 from trainers.files import reading
 from trainers.metrics.reference import _read
+from trainers.names import ImageForm
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow's, which are none of a user's business
 
@@ -30,14 +32,14 @@ def cache(fuzz, monkeypatch):
     warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
-def images_of_all_formats():
+def images_of_allformats():
     """A small image in each format that Pillow writes and we read, by extension."""
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)).resize((16, 16))
     Image.init()
     contents = {}
     for extension, kind in sorted(Image.registered_extensions().items()):
-        if kind not in _formats() or kind not in Image.SAVE or kind in {k for k, _ in contents.values()}:
+        if kind not in formats() or kind not in Image.SAVE or kind in {k for k, _ in contents.values()}:
             continue
         for mode in ("RGB", "P", "L", "1"):
             held = io.BytesIO()
@@ -53,14 +55,14 @@ def images_of_all_formats():
 def read(path):
     shutil.rmtree("cache", ignore_errors=True)
     source = from_zip(f"zip:{path}") if path.suffix == ".zip" else from_folder(f"folder:{path}")
-    decoded = open_images(source, 8, True)
+    decoded = open_images(source, ImageForm(8))
     assert decoded.examples.shape[2:] == (8, 8)
     return decoded
 
 
 @counts(50, 7_000)
 def test_images(fuzz, n):
-    contents = images_of_all_formats()
+    contents = images_of_allformats()
     assert len(contents) > 10
     folder = Path("photos")
     folder.mkdir()
@@ -114,7 +116,7 @@ def test_image_caches(fuzz, n):
         (folder / name).parent.mkdir(parents=True)
         Image.new("L", (8, 8)).save(folder / name)
     source = from_folder(f"folder:{folder}")
-    open_images(source, 8, True)
+    open_images(source, ImageForm(8))
     (place,) = Path("cache", "images").iterdir()
     files = {path.name: path.read_bytes() for path in place.iterdir()}
 
@@ -124,11 +126,11 @@ def test_image_caches(fuzz, n):
             (place / other).write_bytes(whole)
         (place / name).unlink()  # the old one may be mapped
         (place / name).write_bytes(content)
-        decoded = open_images(source, 8, True)
+        decoded = open_images(source, ImageForm(8))
         Dataset(decoded.examples, decoded.labels, max(1, len(decoded.classes)), stored_digest=decoded.digest)
 
     parts = [st.tuples(st.just(name), mutated([content])) for name, content in files.items()]
-    meta = [{"source": "s", "count": 2, "classes": ["a", "b"], "digest": "0" * 16}]
+    meta = [{"source": "s", "count": 2, "classes": ["a", "b"], "digest": "0" * 16, "plain": "1" * 16}]
     fuzz(n, st.one_of(*parts, st.tuples(st.just("meta.json"), mutated_json(meta))), attempt)
 
 

@@ -56,6 +56,7 @@ def other(config, name):
     named = {
         "dataset": "digits" if value != "digits" else "ring8",
         "backbone": "dcgan" if value != "dcgan" else "mlp",
+        "background": "black",
         "loss": "hinge" if value != "hinge" else "minimax",
         "backbone_options": {"width": 7},
         "nce_layers": (0, 1),

@@ -1,12 +1,7 @@
-"""Images decoded once, into a memory-mapped array in the cache folder.
-
-What is kept of an image: the first frame, turned as its EXIF orientation says, 16-bit grey scaled to 8 bits, without
-its alpha channel (colours of transparent pixels stay as they are stored), resized by Lanczos if so asked. One channel
-if every image of the set is grey, RGB otherwise.
-"""
+"""Images decoded once, into a memory-mapped array in the cache folder: one channel if every image of the set is grey,
+RGB otherwise."""
 
 import hashlib
-import json
 import logging
 import math
 import os
@@ -14,19 +9,23 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, Field
 from torch import Tensor
 
+from trainers.data.pixels import Pixels, is_grey, pixels_of
 from trainers.data.sources import Images, ImageSource, decoded_folder, told
-from trainers.files import made_once, reading
+from trainers.files import made_once, reading, write_json
+from trainers.messages import printable
+from trainers.names import ImageForm
 
+DAMAGED_TOLD = 20  # images that cannot be read, which one sentence names
+DARK = 2**14  # 16-bit values below it are told: they may be of 12 bits, say, and nobody knows
 BLOCK = 2**18  # bytes of pixels that a thread decodes at a time: with one small image it would mostly wait its turn
 log = logging.getLogger(__name__)
 # Pillow's bound on pixels, Image.MAX_IMAGE_PIXELS = 89 million, is a warning up to twice that
@@ -40,6 +39,7 @@ class Decoded(NamedTuple):
     labels: Tensor  # [N] int64
     classes: list[str]
     digest: str  # 16 hex digits of SHA-256 over examples and labels
+    plain: str  # the same with all labels 0
 
 
 class Meta(BaseModel):
@@ -49,15 +49,16 @@ class Meta(BaseModel):
     count: int
     classes: list[str]
     digest: str = Field(pattern="^[0-9a-f]{16}$")
+    plain: str = Field(pattern="^[0-9a-f]{16}$")
 
 
-def open_images(source: ImageSource, resolution: int | None, center_crop: bool) -> Decoded:
-    """The images of a source, decoded if they are not in the cache; resolution and crop as in Config. Raises
-    ValueError, naming the image, if one cannot be read, and if sizes differ without a resolution."""
+def open_images(source: ImageSource, form: ImageForm) -> Decoded:
+    """The images of a source, decoded if they are not in the cache. Raises ValueError, with their names, if some cannot
+    be read, and if sizes differ without a resolution."""
     content = source.content(True)
     assert content is not None
-    folder = decoded_folder(content, resolution, center_crop)
-    made_once(folder, lambda aside: _decode(source, resolution, center_crop, aside, folder))
+    folder = decoded_folder(content, form)
+    made_once(folder, lambda aside: _decode(source, form, aside, folder))
     with reading(folder):
         return _read(folder)
 
@@ -70,40 +71,46 @@ def _read(folder: Path) -> Decoded:
     labels = torch.from_numpy(np.load(folder / "labels.npy", allow_pickle=False))
     if not len(examples) == len(labels) == meta.count or examples.dim() != 4 or examples.dtype != torch.uint8:
         raise ValueError(f"it holds {list(examples.shape)} images of {examples.dtype} and {len(labels)} labels")
-    return Decoded(examples, labels, meta.classes, meta.digest)
+    return Decoded(examples, labels, meta.classes, meta.digest, meta.plain)
 
 
-def _decode(source: ImageSource, resolution: int | None, center_crop: bool, aside: Path, folder: Path) -> None:
+def _decode(source: ImageSource, form: ImageForm, aside: Path, folder: Path) -> None:
     """Fill the folder aside with images.npy, labels.npy and meta.json; `folder` is where it will be."""
     images = source.read()
     count = len(images.names)
-    log.info("decoding %s images of %s once, into %s", f"{count:,}", source.name, folder)
-    mode = "L" if all(_is_grey(source, images, index) for index in range(count)) else "RGB"
-
-    def decode(index: int) -> np.ndarray:
-        with _blamed(source, images, index), images.open(index) as image:
-            return _pixels(image, mode, resolution, center_crop)
-
-    first = decode(0)
+    log.info("decoding %s images of %s once, into %s", f"{count:,}", printable(source.name), printable(folder))
+    reader = _Reader(source.name, images, form)
+    readable = ((number, pixels) for number in range(count) if (pixels := reader.decoded(number)) is not None)
+    first, sample = next(readable, (0, None))
+    if sample is None:
+        raise reader.damage()
+    shape = sample.shape
 
     def block(indices: range) -> np.ndarray:  # [n, C, H, W]
-        pixels = [decode(index) for index in indices]
+        pixels = [reader.decoded(index) for index in indices]
         for index, image in zip(indices, pixels, strict=True):
-            if image.shape != first.shape:
-                sizes = [f"{array.shape[2]}x{array.shape[1]}" for array in (first, image)]
+            if image is not None and image.shape != shape:
+                sizes = [f"{width}x{height}" for _, height, width in (shape, image.shape)]
+                names = [printable(images.names[number]) for number in (first, index)]
                 raise ValueError(
-                    f"dataset = {source.name!r}: images differ in size ({images.names[0]} is {sizes[0]}, "
-                    f"{images.names[index]} is {sizes[1]}); set resolution, the side in pixels to resize them to"
+                    f"dataset = {source.name!r}: images differ in size ({names[0]} is {sizes[0]}, {names[1]} is "
+                    f"{sizes[1]}); set resolution, the side in pixels to resize them to"
                 )
-        return np.stack(pixels)
+        return np.stack([np.zeros(shape, np.uint8) if image is None else image for image in pixels])
 
     aside.mkdir()
     labels = np.array(images.labels, dtype=np.int64)
-    content = _write(aside / "images.npy", block, (count, *first.shape), source.name)
+    content = _write(aside / "images.npy", block, (count, *shape), source.name)
+    if reader.failed:
+        raise reader.damage()
+    reader.tell_depth()
+    plain = content.copy()
     content.update(labels)
+    plain.update(np.zeros_like(labels))
     np.save(aside / "labels.npy", labels)
-    meta = {"source": source.name, "count": count, "classes": images.classes, "digest": content.hexdigest()[:16]}
-    (aside / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
+    digests = {"digest": content.hexdigest()[:16], "plain": plain.hexdigest()[:16]}
+    classes = [printable(name) for name in images.classes]  # names of files need not be UTF-8
+    write_json(aside / "meta.json", {"source": printable(source.name), "count": count, "classes": classes, **digests})
 
 
 def _write(path: Path, block: Callable[[range], np.ndarray], shape: tuple[int, ...], name: str) -> Any:
@@ -115,7 +122,7 @@ def _write(path: Path, block: Callable[[range], np.ndarray], shape: tuple[int, .
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool, path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        for pixels in told(_ahead(pool, block, blocks, 2 * threads), len(blocks), f"decoding {name}"):
+        for pixels in told(_ahead(pool, block, blocks, 2 * threads), len(blocks), f"decoding {printable(name)}"):
             file.write(pixels.data)
             content.update(pixels.data)
         file.flush()
@@ -134,44 +141,63 @@ def _ahead(pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Iter
         yield waiting.popleft().result()
 
 
-@contextmanager
-def _blamed(source: ImageSource, images: Images, index: int) -> Iterator[None]:
-    """Within it whatever Pillow raises becomes a ValueError that names the image."""
-    try:
-        yield
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        if isinstance(error, UnidentifiedImageError):
-            reason = "its format is unknown or its head is broken"
-        if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
-            reason = f"it has more than the {Image.MAX_IMAGE_PIXELS:,} pixels that are allowed"
-        raise ValueError(
-            f"dataset = {source.name!r}: cannot read image {images.names[index]}: {reason or type(error).__name__}"
-        ) from error
+class _Reader:
+    """Decodes the images of a source one by one, in several threads, and remembers which cannot be read."""
 
+    def __init__(self, name: str, images: Images, form: ImageForm) -> None:
+        self.name, self.images, self.form = name, images, form
+        self.failed: dict[int, str] = {}  # why, by index
+        self.largest: dict[int, int] = {}  # values of 16-bit images, by index
+        self.mode = "L" if all(self._tried(index, self._is_grey) is not False for index in range(self.count)) else "RGB"
 
-def _is_grey(source: ImageSource, images: Images, index: int) -> bool:
-    """By the head of the file alone."""
-    with _blamed(source, images, index), images.open(index) as image:
-        return image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I")
+    @property
+    def count(self) -> int:
+        return len(self.images.names)
 
+    def decoded(self, index: int) -> np.ndarray | None:
+        """[C, H, W] uint8; None if it cannot be read."""
+        found: Pixels | None = self._tried(index, lambda image: pixels_of(image, self.mode, self.form))
+        if found is None:
+            return None
+        if found.largest is not None:
+            self.largest[index] = found.largest
+        return found.values
 
-def _pixels(image: Image.Image, mode: str, resolution: int | None, center_crop: bool) -> np.ndarray:
-    """[C, H, W] uint8, contiguous."""
-    ImageOps.exif_transpose(image, in_place=True)
-    image.info.pop("transparency", None)  # Pillow warns when it drops that of a palette
-    if image.mode == "F" or image.mode.startswith("I"):
-        image = _eight_bits(image)
-    image = image.convert(mode)
-    if resolution is not None:
-        resize = ImageOps.fit if center_crop else Image.Image.resize
-        image = resize(image, (resolution, resolution), Image.Resampling.LANCZOS)
-    return np.ascontiguousarray(np.atleast_3d(np.asarray(image)).transpose(2, 0, 1))
+    def _is_grey(self, image: Image.Image) -> bool:
+        return is_grey(image, self.form.background)
 
+    def _tried(self, index: int, function: Callable[[Image.Image], Any]) -> Any:
+        """function(image), or None if that cannot be read."""
+        try:
+            with self.images.open(index) as image:
+                return function(image)
+        except Exception as error:  # Pillow raises anything
+            reason = " ".join(str(error).split())
+            if isinstance(error, UnidentifiedImageError):
+                reason = "its format is unknown or its head is broken"
+            if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+                reason = f"it has more than the {Image.MAX_IMAGE_PIXELS:,} pixels that are allowed"
+            self.failed[index] = printable(reason or type(error).__name__)
+            return None
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey, which Pillow opens with 32 bits in some formats, scaled to 8 bits. Raises ValueError for more."""
-    values = np.asarray(image)
-    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65_535:
-        raise ValueError("its pixels have more than 16 bits; convert it to 8 or 16 bits")
-    return Image.fromarray(((values.astype(np.int32) + 128) // 257).astype(np.uint8))
+    def damage(self) -> ValueError:
+        """That some images cannot be read: which, and why."""
+        told = sorted(self.failed)[:DAMAGED_TOLD]
+        names: dict[str, list[str]] = {}
+        for index in told:
+            names.setdefault(self.failed[index], []).append(printable(self.images.names[index]))
+        each = "; ".join(f"{', '.join(alike)}: {reason}" for reason, alike in names.items())
+        more = f"; and {len(self.failed) - len(told):,} more" if len(self.failed) > len(told) else ""
+        which = "image" if len(self.failed) == 1 else f"{len(self.failed):,} of {self.count:,} images:"
+        return ValueError(f"dataset = {self.name!r}: cannot read {which} {each}{more}")
+
+    def tell_depth(self) -> None:
+        """One line if 16-bit images may be of fewer bits. They are not scaled by guess: a dark set looks alike."""
+        most = max(self.largest.values(), default=DARK)
+        if 0 < most < DARK:
+            log.warning(
+                "%s: the values of its 16-bit images, %s, reach %s of 65,535: if they are of %d bits, as a camera's or "
+                "a scanner's may be, they come out dark, and should be multiplied by %d before",
+                printable(self.name), f"{len(self.largest):,} of {self.count:,}", f"{most:,}", most.bit_length(),
+                2 ** (16 - most.bit_length()),
+            )  # fmt: skip

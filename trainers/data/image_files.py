@@ -6,23 +6,22 @@ import os
 import stat
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
 from pathlib import Path
 
 from PIL import Image
 
+from trainers.data.layouts import LABELS, by_file, by_folders, formats, kind_skipped, sorted_out, tell_skipped
 from trainers.data.sources import Images, ImageSource, content_of, content_of_files
 
-UNREADABLE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # formats that Pillow cannot decode by itself
 MAX_BYTES = 2**28  # of an image file in a zip: a few bytes there can claim to be gigabytes
 
 
 def from_folder(name: str) -> ImageSource:
-    """`folder:PATH`: the images below PATH; folders at its top are classes (those of FFHQ too, harmless where networks
-    are not conditional). Raises ValueError if there are none."""
+    """`folder:PATH`: the images below PATH, labelled by its dataset.json or else by the folders at its top (those of
+    FFHQ too, harmless where networks are not conditional). Raises ValueError if there are none."""
     root = _path(name)
     try:
-        found = sorted(_below(root))
+        found, skipped = sorted_out(_below(root))
         stamps = [_stamp(f"{root}/{image}") for image in found]
     except (OSError, ValueError) as error:
         raise ValueError(f"dataset = {name!r}: cannot read the folder: {error}") from None
@@ -34,33 +33,55 @@ def from_folder(name: str) -> ImageSource:
         except OSError as error:
             raise ValueError(f"dataset = {name!r}: cannot read the folder: {error}") from None
 
-    return ImageSource(name, content, lambda: _labelled(name, found, lambda index: _open(f"{root}/{found[index]}")))
+    def read() -> Images:
+        tell_skipped(name, skipped)
+        return _labelled(name, found, lambda image: _open(f"{root}/{image}"), lambda: (root / LABELS).read_bytes())
+
+    return ImageSource(name, content, read)
 
 
 def from_zip(name: str) -> ImageSource:
-    """`zip:PATH`: the images in an archive; folders at its top are classes, but for a single one around everything, as
-    `zip -r photos.zip photos` makes it, which counts as the top. Raises ValueError if there are none."""
+    """`zip:PATH`: the images in an archive, labelled as those of a folder. A single folder around everything, as
+    `zip -r photos.zip photos` makes it, counts as the top. Raises ValueError if there are none."""
     path = _path(name)
     try:
         _stamp(str(path))  # no pipe
         archive = zipfile.ZipFile(path)
     except Exception as error:  # a damaged one raises anything
         raise ValueError(f"dataset = {name!r}: cannot read the zip: {error}") from None
-    entries = {entry.filename: entry for entry in archive.infolist() if _is_image(entry.filename)}
-    _require_some(name, entries)
-    found = sorted(entries)
-    top = {image.partition("/")[0] + "/" for image in found}
-    around = top.pop() if len(top) == 1 and all("/" in image for image in found) else ""
+    members = {_member(entry.filename): entry for entry in archive.infolist()}
+    around = _around(members)
+    entries = {file.removeprefix(around): entry for file, entry in members.items() if not file.endswith("/")}
+    found, skipped = sorted_out(entries)
+    _require_some(name, found)
 
-    def opened(index: int) -> Image.Image:
-        entry = entries[found[index]]
-        if entry.file_size > MAX_BYTES:  # more than that is never unpacked
-            raise ValueError(f"it has {entry.file_size:,} bytes; at most {MAX_BYTES:,} are read")
-        return _open(io.BytesIO(archive.read(entry)))
+    def unpacked(file: str) -> bytes:
+        if entries[file].file_size > MAX_BYTES:  # more than that is never unpacked
+            raise ValueError(f"it has {entries[file].file_size:,} bytes; at most {MAX_BYTES:,} are read")
+        return archive.read(entries[file])
 
-    names = [image.removeprefix(around) for image in found]
-    content = content_of(names, *zip(*((entries[image].file_size, entries[image].CRC) for image in found), strict=True))
-    return ImageSource(name, lambda _: content, lambda: _labelled(name, names, opened))
+    def opened(image: str) -> Image.Image:
+        return _open(io.BytesIO(unpacked(image)))
+
+    def read() -> Images:
+        tell_skipped(name, skipped)
+        return _labelled(name, found, opened, lambda: unpacked(LABELS), around)
+
+    content = content_of(found, *zip(*((entries[file].file_size, entries[file].CRC) for file in found), strict=True))
+    return ImageSource(name, lambda _: content, read)
+
+
+def _member(name: str) -> str:
+    """The path of a zip's member with slashes, whatever tool wrote it: Windows' have backslashes."""
+    parts = name.replace("\\", "/").split("/")
+    return "/".join([part for part in parts[:-1] if part not in ("", ".")] + parts[-1:])
+
+
+def _around(members: Iterable[str]) -> str:
+    """The only folder at the top of a zip in which images are, with its slash; "" if images or labels lie elsewhere."""
+    found, _ = sorted_out(members)
+    top = {file.partition("/")[0] + "/" for file in found}
+    return top.pop() if len(top) == 1 and all("/" in file for file in found) else ""
 
 
 def from_pair(name: str) -> list[ImageSource]:
@@ -79,30 +100,12 @@ def _path(name: str) -> Path:
 
 def _open(file: str | io.BytesIO) -> Image.Image:
     """An image, whatever its name says, of a format that Pillow decodes by itself: it runs Ghostscript for others."""
-    return Image.open(file, formats=_formats())
-
-
-@cache
-def _formats() -> tuple[str, ...]:
-    Image.init()
-    return tuple(sorted(set(Image.OPEN) - UNREADABLE))
-
-
-@cache
-def _extensions() -> frozenset[str]:
-    kinds = Image.registered_extensions().items()
-    return frozenset(extension for extension, kind in kinds if kind in _formats())
-
-
-def _is_image(name: str) -> bool:
-    """Whether a path with slashes names an image, and no part of it is hidden."""
-    parts = name.split("/")
-    hidden = any((part.startswith(".") and part != ".") or part == "__MACOSX" for part in parts)
-    return not hidden and os.path.splitext(name)[1].lower() in _extensions()  # noqa: PTH122 - half the time of a Path
+    return Image.open(file, formats=formats())
 
 
 def _below(root: Path) -> Iterator[str]:
-    """Paths of the images below a folder, relative to it, with slashes. Raises OSError."""
+    """Paths of the files below a folder, relative to it, with slashes; folders to be skipped are not looked into, and
+    come themselves. Raises OSError."""
 
     def stop(error: OSError) -> None:
         raise error
@@ -113,9 +116,10 @@ def _below(root: Path) -> Iterator[str]:
             inner.clear()
             continue
         seen.add(os.path.realpath(folder))
-        inner[:] = [name for name in inner if not name.startswith(".")]
         prefix = "" if folder == str(root) else Path(folder).relative_to(root).as_posix() + "/"
-        yield from (image for image in (prefix + name for name in files) if _is_image(image))
+        skipped = [name for name in inner if kind_skipped(name)]
+        inner[:] = [name for name in inner if name not in skipped]
+        yield from (prefix + name for name in (*files, *skipped))
 
 
 def _stamp(path: str) -> list[int]:
@@ -128,24 +132,23 @@ def _stamp(path: str) -> list[int]:
 
 
 def _require_some(name: str, found: Iterable[str]) -> None:
-    if not found:
+    if not set(found) - {LABELS}:
         raise ValueError(
             f"dataset = {name!r}: there is no image in it; .png, .jpg, .webp, .gif, .bmp and other files that Pillow "
             f"reads are images"
         )
 
 
-def _labelled(name: str, names: list[str], opened: Callable[[int], Image.Image]) -> Images:
-    """Images with the labels that their folders give. Raises ValueError if only some of them have one."""
-    outside = [image for image in names if "/" not in image]
-    if len(outside) == len(names):
-        return Images(names, [0] * len(names), [], opened)
-    if outside:
-        lie = "1 image lies" if len(outside) == 1 else f"{len(outside):,} images lie"
-        raise ValueError(
-            f"dataset = {name!r}: labels missing: {lie} outside the class folders, the first is {outside[0]}"
-        )
-    folders = [image.partition("/")[0] for image in names]
-    classes = sorted(set(folders))
-    numbers = {folder: number for number, folder in enumerate(classes)}
-    return Images(names, [numbers[folder] for folder in folders], classes, opened)
+def _labelled(
+    name: str, found: list[str], opened: Callable[[str], Image.Image], labels: Callable[[], bytes], around: str = ""
+) -> Images:
+    """Images with the labels that dataset.json, or else their folders, give. Raises ValueError."""
+    images = [file for file in found if file != LABELS]
+    if len(images) == len(found):
+        numbers, classes = by_folders(name, images, around)
+        return Images(images, numbers, classes, lambda index: opened(images[index]))
+    try:
+        content = labels()
+    except Exception as error:  # a damaged zip raises anything
+        raise ValueError(f"dataset = {name!r}: cannot read its {LABELS}: {error}") from None
+    return Images(images, *by_file(name, images, content), lambda index: opened(images[index]))

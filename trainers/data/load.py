@@ -4,36 +4,40 @@ import dataclasses
 from functools import cache
 from pathlib import Path
 
+import torch
+
 from trainers.config import Config
 from trainers.data.dataset import Dataset, Pair
 from trainers.data.decode import ImageSource, open_images
-from trainers.names import DATASETS, data_source
+from trainers.names import DATASETS, ImageForm, data_source
 from trainers.user_code import built_by, load_object
 
 
 def load_dataset(config: Config) -> Dataset:
     """The data set of a Config, loaded once a process. Raises ValueError if there is none, or it cannot be read."""
-    return _load(config.dataset, config.resolution, config.center_crop, Path.cwd())
+    return _load(config.dataset, config.image_form, config.conditional, Path.cwd())
 
 
 @cache
-def _load(name: str, resolution: int | None, center_crop: bool, folder: Path) -> Dataset:
-    """`folder` is what relative paths mean."""
+def _load(name: str, form: ImageForm, labelled: bool, folder: Path) -> Dataset:
+    """`labelled` says whether labels of image files at a path count; `folder` is what relative paths mean."""
     row = data_source(name)
     if not row.is_image_files:
         return built_by("dataset", DATASETS, name, Dataset)
     if row.origin == "torchvision":
-        return _images(built_by("dataset", DATASETS, name, ImageSource), resolution, center_crop)
+        return _images(built_by("dataset", DATASETS, name, ImageSource), form, labelled=True)
     found = load_object(row.build)(name)
     if row.kind != "pair":
-        return _images(found, resolution, center_crop)
-    sources, targets, *tests = (_images(part, resolution, center_crop) for part in found)
+        return _images(found, form, labelled)
+    sources, targets, *tests = (_images(part, form, labelled) for part in found)
     try:
         return dataclasses.replace(targets, pair=Pair(sources, *tests))
     except ValueError as error:
         raise ValueError(f"dataset = {name!r}: {error}") from None
 
 
-def _images(source: ImageSource, resolution: int | None, center_crop: bool) -> Dataset:
-    examples, labels, classes, digest = open_images(source, resolution, center_crop)
+def _images(source: ImageSource, form: ImageForm, labelled: bool) -> Dataset:
+    examples, labels, classes, digest, plain = open_images(source, form)
+    if not labelled:  # however folders divide them, they are the same images
+        return Dataset(examples, torch.zeros_like(labels), 1, stored_digest=plain)
     return Dataset(examples, labels, max(1, len(classes)), stored_digest=digest)

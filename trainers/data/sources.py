@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from trainers.files import cache_folder, digest_of, key_of, write_atomically
-from trainers.names import data_source
+from trainers.names import ImageForm, data_source
 from trainers.user_code import load_object
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 T = TypeVar("T")
-FORMAT = 1  # of decoded images in the cache; another number makes all anew
+FORMAT = 2  # of decoded images in the cache; another number makes all anew
 TELL_EVERY = 10.0  # seconds between two lines on how far a long work is
 log = logging.getLogger(__name__)
 
@@ -90,14 +90,14 @@ def content_of(files: Iterable[str], sizes: Iterable[int], checksums: Iterable[i
     return key_of(list(zip(files, sizes, checksums, strict=True)))
 
 
-def decoded_folder(content: str, resolution: int | None, center_crop: bool) -> Path:
+def decoded_folder(content: str, form: ImageForm) -> Path:
     """Where the cache keeps these images, decoded."""
-    return cache_folder() / "images" / key_of(FORMAT, content, resolution, center_crop)
+    return cache_folder() / "images" / key_of(FORMAT, content, *form)
 
 
-def known_digest(dataset: str, resolution: int | None, center_crop: bool) -> str | None:
-    """The digest of image files at a path, as Dataset.digest, if the cache has them decoded; None where it does not, or
-    they cannot be read."""
+def known_digest(dataset: str, form: ImageForm, labelled: bool) -> str | None:
+    """The digest of image files at a path, as Dataset.digest, with their labels or without, if the cache has them
+    decoded; None where it does not, or they cannot be read."""
     digests = []
     try:
         found = load_object(data_source(dataset).build)(dataset)
@@ -105,8 +105,8 @@ def known_digest(dataset: str, resolution: int | None, center_crop: bool) -> str
             content = source.content(False)
             if content is None:
                 return None
-            meta = json.loads((decoded_folder(content, resolution, center_crop) / "meta.json").read_bytes())
-            digests.append(str(meta["digest"]))
+            meta = json.loads((decoded_folder(content, form) / "meta.json").read_bytes())
+            digests.append(str(meta["digest" if labelled else "plain"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return digest_of(digests)

@@ -230,6 +230,22 @@ def test_no_title_shows_a_path(home, store):
     assert store.client.get_run(run_id).data.params["dataset"] == "photos"
 
 
+def test_another_form_of_the_same_images_is_no_change(done, home, store):
+    """Nor are they others of that name: another size, another background, and labels where conditional is on."""
+    for number in range(4):
+        (home / "photos" / "ab"[number % 2]).mkdir(exist_ok=True)
+        (home / "photos" / f"{number}.bmp").rename(home / "photos" / "ab"[number % 2] / f"{number}.bmp")
+    load._load.cache_clear()
+    labelled = {"backbone": "sngan", "backbone_options": {"width": 4}, "conditional": True, "resolution": 32}
+    for fields in (labelled, {"resolution": 32}, {"background": "black"}):
+        chosen = resolved(study(**fields), store, reads=True)
+        assert other_content(chosen, store) == []
+        assert chosen.title == "mine (dataset photos)"
+    base = Study("mine", SMALL.replace(resolution=32), rows={"GAN": {}, "labels": labelled}, seeds=1)
+    both = resolved(base.variant(settings={"dataset": "folder:photos"}), store, reads=True)
+    assert len(set(both.data.values())) == len({cell.config.cell_key for cell in both.cells()}) == 2
+
+
 @pytest.mark.slow
 @pytest.mark.process
 def test_two_people_in_two_folders_on_one_storage(home, empty_database):
@@ -269,10 +285,11 @@ import json, sys, time
 from trainers.config import Config
 from trainers.data import sources
 from trainers.data.image_files import from_folder
+from trainers.names import ImageForm
 content = from_folder("folder:many").content(True)
-place = sources.decoded_folder(content, None, True)
+place = sources.decoded_folder(content, ImageForm())
 place.mkdir(parents=True)
-(place / "meta.json").write_text(json.dumps({"digest": "0" * 16}))
+(place / "meta.json").write_text(json.dumps({"digest": "0" * 16, "plain": "1" * 16}))
 started = time.perf_counter()
 key = Config(dataset="folder:many", features="raw").cell_key
 print(time.perf_counter() - started)

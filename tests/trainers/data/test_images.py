@@ -14,19 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-import trainers.data.decode as decode_module
+import trainers.data.pixels as pixels_module
 from trainers.config import Config
 from trainers.data.dataset import Dataset
 from trainers.data.decode import open_images
 from trainers.data.image_files import from_folder, from_zip
 from trainers.data.load import load_dataset
+from trainers.names import ImageForm
 
 ORIENTATION = 0x0112  # the EXIF tag
 
 
-def decode(path, resolution=None, center_crop=True):
+def decode(path, resolution=None, center_crop=True, background="white"):
     source = from_zip(f"zip:{path}") if path.suffix == ".zip" else from_folder(f"folder:{path}")
-    return open_images(source, resolution, center_crop)
+    return open_images(source, ImageForm(resolution, center_crop, background))
 
 
 def refused(path, resolution=None):
@@ -111,18 +112,6 @@ def test_16_bits_are_scaled_not_clipped(folder, suffix):
     assert (got.min(), got.max()) == (0, 255)
 
 
-def test_alpha_is_dropped(folder, picture):
-    """Palettes with transparent entries too; colours stay as they are stored."""
-    solid, holed = picture(0), picture(0).convert("RGBA")
-    holed.putalpha(picture(1, mode="L"))
-    holed.save(folder / "a.png")
-    palette = solid.quantize(16)
-    palette.save(folder / "b.png", transparency=bytes(range(0, 256, 16)))
-    a, b = decode(folder).examples
-    assert torch.equal(a, pixels_of(solid))
-    assert torch.equal(b, pixels_of(palette.convert("RGB")))
-
-
 def test_exif_orientation_is_applied(folder, picture):
     upright = picture(0, (16, 24))
     exif = Image.Exif()
@@ -156,7 +145,7 @@ def test_resize_is_lanczos_of_the_centre_or_of_all(folder, picture):
 def test_any_size_becomes_a_square(width, height, resolution, center_crop, mode):
     """And a constant image stays constant, edges included."""
     image = Image.new(mode, (width, height), 77 if mode == "L" else (77, 77, 77))
-    pixels = decode_module._pixels(image, mode, resolution, center_crop)
+    pixels = pixels_module.pixels_of(image, mode, ImageForm(resolution, center_crop)).values
     assert pixels.shape == (len(mode), resolution, resolution)
     assert pixels.dtype == np.uint8
     assert (pixels == 77).all()
@@ -273,6 +262,7 @@ def test_the_examples_are_a_file_and_not_a_copy(photos, cache):
         "count": 12,
         "classes": ["bird", "cat", "dog"],
         "digest": decoded.digest,
+        "plain": decoded.plain,
     }
 
 
