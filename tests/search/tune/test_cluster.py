@@ -45,7 +45,9 @@ def test_why_ray_does_not_start_is_told_here_and_of_a_cluster(monkeypatch, tmp_p
     assert "token" not in str(told.value)
     assert "; -v shows Ray's log; RAY_TMPDIR" in str(told.value)
     monkeypatch.setattr("ray.init", raises(RuntimeError("no key")))
-    with pytest.raises(ValueError, match=r"'auto' does not answer: RuntimeError: no key.*; one .* wants RAY_AUTH_MODE=token"):
+    with pytest.raises(
+        ValueError, match=r"'auto' does not answer: RuntimeError: no key.*; one .* wants RAY_AUTH_MODE=token"
+    ):
         Cluster(address="auto").start()
 
 
