@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -81,7 +82,6 @@ def plan(
 ) -> None:
     """Show a study's cells and seeds, their states, and what `run` would start."""
     from search.plan import make_plan
-    from search.progress import clock
     from search.store.image_sets import other_content, resolved
     from trainers.messages import printable
 
@@ -95,15 +95,8 @@ def plan(
         return
     if chosen.note:
         print(textwrap.fill(printable(chosen.note), shutil.get_terminal_size().columns))
-    for line in made.to_json()["cells"]:
-        label = " / ".join(filter(None, (line["row"], line["column"])))
-        states = [f"{run['seed']}: {run['state']}" for run in line["runs"]] or ["quoted"]
-        values = [f"{metric} {value:g}" for metric, value in line["published"].items()]
-        published = f"  published {', '.join(values)}" if values else ""
-        key = line["cell_key"] or ("no data" if line["runs"] else "–")
-        print(f"{printable(label)}  [{key}]  {', '.join(states)}{published}")
-    left = "" if not made.seconds_left else f", about {clock(made.seconds_left)}"
-    print(f"{printable(chosen.title)}: {len(made.jobs)} runs, {len(made.missing)} to run{left}")
+    for line in made.to_text():
+        print(printable(line))
 
 
 @app.command()
@@ -169,7 +162,7 @@ def search(
         for one in chosen
     ]
     cluster = Cluster(cpus_per_trial, gpus_per_trial, address, verbose)
-    folder = out or _report_folder(store, check_table(searches, seeds))
+    folder = out or store.report_folder(check_table(searches, seeds))
     for each in searches:
         check_search(each, samples, store)
     folder.mkdir(parents=True, exist_ok=True)
@@ -198,7 +191,8 @@ def report(
 
     store = _store(tracking_uri, storage)
     chosen = resolved(_select(study, seeds, budget, set_, tiny), store)
-    _report(chosen, store, out or _report_folder(store, chosen.title))
+    store.require()
+    _report(chosen, store, out or store.report_folder(chosen.title))
 
 
 @app.command()
@@ -392,11 +386,6 @@ def _report(study: Study, store: Store, folder: Path, outcomes: Iterable[Outcome
         print(path)
 
 
-def _report_folder(store: Store, title: str) -> Path:
-    """Where a report lies by default; a title may hold a path of the user's."""
-    return store.storage / "reports" / title.replace("/", "_")
-
-
 def _interruptible(make: Callable[..., T], *arguments: Any, **options: Any) -> T:
     """What make returns; exit code 130 or 143 with a sentence if Ctrl-C or SIGTERM ended it, 1 if the store is away."""
     try:
@@ -424,6 +413,9 @@ def main() -> None:
     from trainers.messages import printable
     from trainers.user_code import is_users
 
+    for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack letters of a table or a title
+            stream.reconfigure(errors=errors)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("trainers").setLevel(logging.INFO)
     sys.path.append(str(Path.cwd()))  # where a user's own modules are found, after ours

@@ -14,7 +14,7 @@ from reports.spreadsheet import write_csv
 from spaces import Study
 from spaces.study import diff
 from trainers.config import Config
-from trainers.messages import printable
+from trainers.messages import file_name, printable
 from trainers.names import METRICS
 from trainers.run_state import RunState
 
@@ -57,7 +57,7 @@ def write_trials(outcome: Outcome, folder: Path) -> Path:
         head = {"trial": trial.number, "seed": trial.config.seed, **outcomes, "images": trial.images}
         lines.append({**head, **settings, "run_id": trial.run_id})
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"trials {search.recipe}.csv"
+    path = folder / f"trials {file_name(search.recipe)}.csv"
     write_csv(pd.DataFrame(lines), path)
     return path
 
@@ -83,5 +83,5 @@ def write_study(study: Study, folder: Path) -> Path:
     lines = [f"    {name}={pprint.pformat(value, sort_dicts=False, width=100)}," for name, value in fields.items()]
     path = folder / "study.py"
     head = "from spaces import Study\nfrom trainers.config import Config\n\nstudy = Study(\n    recipe=Config(),\n"
-    path.write_text(head + "\n".join(lines) + "\n)\n")
+    path.write_text(head + "\n".join(lines) + "\n)\n", encoding="utf-8")
     return path

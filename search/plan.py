@@ -1,7 +1,7 @@
 """What a study lacks: the set difference of its cells x seeds and the store."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
@@ -12,10 +12,13 @@ from search.store import Store
 from search.store.database import StoredRun
 from search.store.image_sets import resolved
 from search.store.queries import seed_runs
-from spaces import Cell, Study
+from spaces import Cell, Search, Study
 from spaces.papers import published_cells
 from trainers.config import Config
+from trainers.messages import clock
 from trainers.run_state import RunState
+
+MOST_LETTERS = 500  # of an experiment's name in MLflow
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,18 @@ class Plan:
         missing = [{"row": job.cell.row, "column": job.cell.column, "seed": job.seed} for job in self.missing]
         return {"study": self.study.title, "cells": cells, "missing": missing, "seconds_left": self.seconds_left}
 
+    def to_text(self) -> Iterator[str]:
+        """What `plan` prints, a line each."""
+        for cell in self.to_json()["cells"]:
+            label = " / ".join(filter(None, (cell["row"], cell["column"])))
+            states = [f"{run['seed']}: {run['state']}" for run in cell["runs"]] or ["quoted"]
+            values = [f"{metric} {value:g}" for metric, value in cell["published"].items()]
+            published = f"  published {', '.join(values)}" if values else ""
+            key = cell["cell_key"] or ("no data" if cell["runs"] else "–")
+            yield f"{label}  [{key}]  {', '.join(states)}{published}"
+        left = f", about {clock(self.seconds_left)}" if self.seconds_left else ""
+        yield f"{self.study.title}: {len(self.jobs)} runs, {len(self.missing)} to run{left}"
+
 
 def shown_state(state: RunState) -> RunState:
     """The state as users see it: what was interrupted is missing, since `run` makes the rest."""
@@ -80,8 +95,9 @@ def make_plan(
     A started run that no live process has locked is interrupted, and so among the missing: it resumes in its own MLflow
     run. A stopped run enters no table, so it is missing too; a failed one is with `retry_failed`. Cells that share a
     Config share their runs. `stored` are the runs of the cells by (cell_key, seed), if the store was just asked. Image
-    files are read only if the store has a run on such. Raises ValueError.
+    files are read only if the store has a run on such. Raises ValueError, for a title too that no experiment can have.
     """
+    check_title(study)
     study = resolved(study, store, reads=None)
     cells = study.cells()
     stored = seed_runs(store, (cell.config for cell in cells)) if stored is None else stored
@@ -94,6 +110,16 @@ def make_plan(
     missing = list({job.key: job for job in reversed(jobs) if job.state in wanted}.values())[::-1]
     missing.sort(key=lambda job: job.seed)  # so that a table fills evenly, and the load of the machine meets all rows
     return Plan(study, jobs, missing, _seconds_left(missing, stored))
+
+
+def check_title(study: Study | Search) -> None:
+    """Raise ValueError for a study or a search whose title is too long for the experiment that is to bear it."""
+    length = max(map(len, (study.title, *study.titles())))
+    if length > MOST_LETTERS:
+        raise ValueError(
+            f"the title {study.title[:40]!r}... has {length:,} characters, and an experiment in MLflow at most "
+            f"{MOST_LETTERS}; give the study a shorter name, or put settings into a recipe of your own"
+        )
 
 
 def _state(store: Store, cell: Cell, seed: int, run: StoredRun | None) -> RunState:

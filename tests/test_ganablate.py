@@ -20,6 +20,8 @@ import pytest
 from forked import COMMAND, Forked, ganablate
 from PIL import Image
 
+from ganablate import main
+
 SMALL = ["--set", "backbone_options.width=4", "--set", "eval_samples=100", "--budget", "0.04", "--seeds", "1"]
 
 
@@ -141,7 +143,8 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
         (["run", "quick", "--set", "backbone=bad_net:build"], ["ZeroDivisionError", "bad_net.py, line 2"]),
         (["run", "quick", "--set", "loss=os:sep"], ["os:sep", "Loss"]),
         # places
-        (["report", "quick", "--out", "file"], ["file"]),
+        (["report", "quick"], ["there is no store at sqlite:////", "runs/mlflow.db", "--storage"]),
+        (["report", "quick", "--tracking-uri", "sqlite:///absent.db"], ["there is no store at sqlite:///absent.db"]),
         (["train", "digits_gan", "--out", "file"], ["file"]),
         (["run", "quick", "--storage", "file"], ["file"]),
         (["import", "empty"], ["empty holds no run folder"]),
@@ -153,8 +156,6 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(things, monkeypatch, capsys, arguments, words):
     """And it leaves nothing behind."""
-    from ganablate import main
-
     before = sorted(things.rglob("*"))
     monkeypatch.setattr(sys, "argv", ["ganablate", *arguments])
     with pytest.raises(SystemExit) as ended:

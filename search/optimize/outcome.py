@@ -7,6 +7,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from search.plan import check_title
 from search.store import Store
 from search.store.database import StoredRun
 from search.store.parents import Parents
@@ -142,7 +143,9 @@ def tuned_study(outcomes: list[Outcome], seeds: int) -> Study:
 
 def check_table(searches: list[Search], seeds: int) -> str:
     """The title of the winners' table. Raises ValueError if they could not stand in one."""
-    return _table(searches, [search.base for search in searches], seeds, {}).title
+    study = _table(searches, [search.base for search in searches], seeds, {})
+    check_title(study)
+    return study.title
 
 
 def _table(searches: list[Search], configs: list[Config], seeds: int, searched: dict[str, float]) -> Study:

@@ -19,6 +19,7 @@ from search.store.address import describe_error, ping_server, redacted, strip_lo
 from search.store.database import connect, is_database
 from search.store.folders import ObjectStore, RunFolders
 from trainers.files import waiting_lock
+from trainers.messages import file_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -99,6 +100,17 @@ class Store:
     def unusable(self, error: Exception) -> ValueError:
         """The ValueError that says why the store cannot be used."""
         return ValueError(f"the MLflow store {self.address} {describe_error(error, self.uri)}")
+
+    def require(self) -> None:
+        """Raise ValueError where there is no store to read: its file was never made."""
+        if self.uri.startswith("sqlite:///") and not Path(self.uri.removeprefix("sqlite:///")).exists():
+            raise ValueError(
+                f"there is no store at {self.address}: no run was made here; --storage or --tracking-uri name another"
+            )
+
+    def report_folder(self, title: str) -> Path:
+        """Where the report on a study lies by default."""
+        return self.storage / "reports" / file_name(title)
 
     def folder(self, run_id: str) -> Path:
         """The run folder of a run, named by its MLflow id. Raises ValueError for an id that would lead elsewhere."""

@@ -1,11 +1,17 @@
+import dataclasses
 import json
 import subprocess
 import sys
 
+import pytest
+
 from search.locks import RunLocks, is_locked
+from search.optimize.outcome import check_table
+from search.optimize.searches import check_search
 from search.plan import make_plan
+from search.run import run_study
 from search.store.delivery import Delivery
-from spaces import Study
+from spaces import SPACES, Search, Study
 from trainers.run_folder import write_evaluations
 
 
@@ -18,6 +24,21 @@ def test_everything_is_missing_at_first(store, tiny_study):
     assert set(states(plan).values()) == {"missing"}
     assert len(plan.missing) == 4
     assert plan.seconds_left is None
+
+
+def test_a_title_that_no_experiment_can_have_is_refused_before_anything_begins(store, tiny_study):
+    """By `plan`, by `run`, and by `search` of its own title and of the table to be."""
+    long = dataclasses.replace(tiny_study, name="x" * 501)
+    assert make_plan(dataclasses.replace(tiny_study, name="x" * 500), store)
+    recipes = [Search(letter * 200, tiny_study.base, "all", SPACES["all"]) for letter in "abc"]
+    for refused in (
+        lambda: make_plan(long, store),
+        lambda: run_study(long, store),
+        lambda: check_search(Search("x" * 500, tiny_study.base, "all", SPACES["all"]), 1, store),
+        lambda: check_table(recipes, 1),
+    ):
+        with pytest.raises(ValueError, match=r"has \d+ characters, and an experiment in MLflow at most 500"):
+            refused()
 
 
 def test_a_seed_of_every_cell_comes_before_the_next_seed(store, tiny_study):
