@@ -191,7 +191,6 @@ def report(
 
     store = _store(tracking_uri, storage)
     chosen = resolved(_select(study, seeds, budget, set_, tiny), store)
-    store.require()
     _report(chosen, store, out or store.report_folder(chosen.title))
 
 
@@ -378,6 +377,7 @@ def _report(study: Study, store: Store, folder: Path, outcomes: Iterable[Outcome
     from reports.screen import show
     from reports.searches import write_study, write_trials
 
+    store.require()
     text, paths = write_report(Results(study, store), folder)
     show(text, Console())
     if study.searched:
