@@ -81,15 +81,15 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show a study's cells and seeds, their states, and what `run` would start."""
-    from search.plan import make_plan
-    from search.store.image_sets import other_content, resolved
+    from search.plan import foresee, make_plan
+    from search.store.image_sets import resolved
     from trainers.messages import printable
 
     store = _store(tracking_uri, storage)
     chosen = resolved(_select(study, seeds, budget, set_, tiny), store, reads=None)
     made = make_plan(chosen, store)
-    for changed in other_content(chosen, store):
-        print(printable(changed), file=sys.stderr)
+    for line in foresee(chosen, store):
+        print(printable(line), file=sys.stderr)
     if as_json:
         print(json.dumps(made.to_json()))
         return

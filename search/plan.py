@@ -10,11 +10,12 @@ from typing import Any
 from search.locks import is_locked
 from search.store import Store
 from search.store.database import StoredRun
-from search.store.image_sets import resolved
+from search.store.image_sets import absent, other_content, resolved
 from search.store.queries import seed_runs
 from spaces import Cell, Search, Study
 from spaces.papers import published_cells
 from trainers.config import Config
+from trainers.foresight import check_sources
 from trainers.messages import clock
 from trainers.run_state import RunState
 
@@ -110,6 +111,14 @@ def make_plan(
     missing = list({job.key: job for job in reversed(jobs) if job.state in wanted}.values())[::-1]
     missing.sort(key=lambda job: job.seed)  # so that a table fills evenly, and the load of the machine meets all rows
     return Plan(study, jobs, missing, _seconds_left(missing, stored))
+
+
+def foresee(study: Study, store: Store) -> list[str]:
+    """What to say of a resolved study before it is run: images that are not here, or that changed. Raises ValueError
+    for what `run` would refuse, as far as files and sources tell that are neither imported nor decoded."""
+    for cell in study.cells():
+        check_sources(cell.config.acting())
+    return [*absent(study), *other_content(study, store)]
 
 
 def check_title(study: Study | Search) -> None:
