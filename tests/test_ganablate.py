@@ -144,7 +144,6 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
         (["run", "quick", "--set", "backbone=absent_net:build"], ["absent_net:build", "No module named"]),
         (["run", "quick", "--set", "backbone=bad_net:build"], ["ZeroDivisionError", "bad_net.py, line 2"]),
         (["plan", "quick", "--set", "backbone=bad_net:bild"], ["bad_net", "has no attribute 'bild'"]),
-        (["plan", "quick", "--set", "backbone_options.widht=3"], ["widht", "did you mean 'width'"]),
         (["plan", "images", "--set", "dataset=folder:nowhere"], ["folder:nowhere", "No such file"]),
         (["run", "quick", "--set", "loss=os:sep"], ["os:sep", "Loss"]),
         # places
