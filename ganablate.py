@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -80,25 +81,22 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show a study's cells and seeds, their states, and what `run` would start."""
-    from search.plan import make_plan
-    from search.progress import clock
-    from search.store.image_sets import other_content, resolved
+    from search.plan import foresee, make_plan
+    from search.store.image_sets import resolved
     from trainers.messages import printable
 
     store = _store(tracking_uri, storage)
     chosen = resolved(_select(study, seeds, budget, set_, tiny), store, reads=None)
     made = make_plan(chosen, store)
-    for changed in other_content(chosen, store):
-        print(printable(changed), file=sys.stderr)
+    for line in foresee(chosen, store):
+        print(printable(line), file=sys.stderr)
     if as_json:
         print(json.dumps(made.to_json()))
         return
     if chosen.note:
         print(textwrap.fill(printable(chosen.note), shutil.get_terminal_size().columns))
-    for text in made.lines():
-        print(printable(text))
-    left = "" if not made.seconds_left else f", about {clock(made.seconds_left)}"
-    print(f"{printable(chosen.title)}: {len(made.jobs)} runs, {len(made.missing)} to run{left}")
+    for line in made.to_text():
+        print(printable(line))
 
 
 @app.command()
@@ -164,7 +162,7 @@ def search(
         for one in chosen
     ]
     cluster = Cluster(cpus_per_trial, gpus_per_trial, address, verbose)
-    folder = out or _report_folder(store, check_table(searches, seeds))
+    folder = out or store.report_folder(check_table(searches, seeds))
     for each in searches:
         check_search(each, samples, store)
     folder.mkdir(parents=True, exist_ok=True)
@@ -193,7 +191,7 @@ def report(
 
     store = _store(tracking_uri, storage)
     chosen = resolved(_select(study, seeds, budget, set_, tiny), store)
-    _report(chosen, store, out or _report_folder(store, chosen.title))
+    _report(chosen, store, out or store.report_folder(chosen.title))
 
 
 @app.command()
@@ -380,17 +378,13 @@ def _report(study: Study, store: Store, folder: Path, outcomes: Iterable[Outcome
     from reports.screen import show
     from reports.searches import write_study, write_trials
 
+    store.require()
     text, paths = write_report(Results(study, store), folder)
     show(text, Console())
     if study.searched:
         paths += [write_study(study, folder), *(write_trials(outcome, folder) for outcome in outcomes)]
     for path in paths:
         print(path)
-
-
-def _report_folder(store: Store, title: str) -> Path:
-    """Where a report lies by default; a title may hold a path of the user's."""
-    return store.storage / "reports" / title.replace("/", "_")
 
 
 def _interruptible(make: Callable[..., T], *arguments: Any, **options: Any) -> T:
@@ -420,6 +414,9 @@ def main() -> None:
     from trainers.messages import printable
     from trainers.user_code import is_users
 
+    for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack letters of a table or a title
+            stream.reconfigure(errors=errors)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("trainers").setLevel(logging.INFO)
     sys.path.append(str(Path.cwd()))  # where a user's own modules are found, after ours

@@ -1,11 +1,10 @@
 """The table in LaTeX, to \\input into a paper."""
 
-import re
 from unicodedata import lookup
 
 from reports.results import Results
 from reports.table import TextTable, by_column, in_parts, longest
-from trainers.messages import printable
+from trainers.messages import plain_name, printable
 
 GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lamda mu nu xi pi rho sigma tau upsilon phi chi psi "
 GREEK += "omega"
@@ -43,7 +42,7 @@ def to_latex(text: TextTable, results: Results) -> str:
         "\\begin{table}",
         "\\centering",
         f"\\caption{{{escape_latex(text.caption)}}}",
-        f"\\label{{tab:{re.sub(r'[^A-Za-z0-9_.-]+', '-', results.study.name)}}}",
+        f"\\label{{tab:{plain_name(results.study.name)}}}",
         "\\footnotesize",
         *(f"\\par\\medskip\n{tabular}" for tabular in tabulars),
         "\\end{table}",

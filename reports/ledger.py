@@ -151,5 +151,5 @@ def write_ledger(verdicts: list[Verdict], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "claims.csv", folder / "claims.md"]
     write_csv(pd.DataFrame(to_lines(verdicts)), paths[0])
-    paths[1].write_text(to_markdown(as_text(verdicts)))
+    paths[1].write_text(to_markdown(as_text(verdicts)), encoding="utf-8")
     return paths

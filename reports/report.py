@@ -18,6 +18,6 @@ def write_report(results: Results, out: Path) -> tuple[TextTable, list[Path]]:
     paths = [out / name for name in ("table.csv", "runs.csv", "table.tex", "table.md")]
     write_csv(to_csv(results), paths[0])
     write_csv(results.runs, paths[1])
-    paths[2].write_text(to_latex(text, results))
-    paths[3].write_text(to_markdown(text))
+    paths[2].write_text(to_latex(text, results), encoding="utf-8")
+    paths[3].write_text(to_markdown(text), encoding="utf-8")
     return text, paths + make_figures(results, out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pprint
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console
@@ -13,7 +13,8 @@ from rich.console import Console
 from reports.spreadsheet import write_csv
 from spaces import Study
 from spaces.study import diff
-from trainers.messages import printable
+from trainers.config import Config
+from trainers.messages import file_name, printable
 from trainers.names import METRICS
 from trainers.run_state import RunState
 
@@ -46,15 +47,34 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
 
 
 def write_trials(outcome: Outcome, folder: Path) -> Path:
-    """Write all trials, a line each, with what Optuna drew, as `trials RECIPE.csv`; returns the path."""
-    lines, metric = [], outcome.search.metric
+    """Write all trials, a line each, with the settings that they ran with, as `trials RECIPE.csv`; returns the path."""
+    search, lines = outcome.search, []
+    varied = _varied(outcome)
     for trial in outcome.trials:
-        outcomes = {"seed": trial.config.seed, "state": trial.state, metric: trial.value, "images": trial.images}
-        lines.append({"trial": trial.number, **outcomes, **trial.params, "run_id": trial.run_id})
+        outcomes = {"state": trial.state, search.metric: trial.value, search.base.metric: trial.last}
+        ran = _settings(trial.config.acting())
+        settings = {name: ran.get(name) for name in varied}
+        head = {"trial": trial.number, "seed": trial.config.seed, **outcomes, "images": trial.images}
+        lines.append({**head, **settings, "run_id": trial.run_id})
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"trials {outcome.search.recipe}.csv"
+    path = folder / f"trials {file_name(search.recipe)}.csv"
     write_csv(pd.DataFrame(lines), path)
     return path
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """A Config's fields, the backbone's options one by one."""
+    fields = config.model_dump(exclude={"seed", "backbone_options"})
+    return fields | {f"backbone_options.{name}": value for name, value in config.backbone_options.items()}
+
+
+def _varied(outcome: Outcome) -> list[str]:
+    """The fields in which a trial differs from the base, or that were drawn under their own names."""
+    base = _settings(outcome.search.base)
+    of_trials = [_settings(trial.config) for trial in outcome.trials]
+    changed = {name for ran in of_trials for name, value in ran.items() if name not in base or value != base[name]}
+    changed |= {name for trial in outcome.trials for name in trial.params}
+    return [name for name in dict.fromkeys(name for ran in of_trials for name in ran) if name in changed]
 
 
 def write_study(study: Study, folder: Path) -> Path:
@@ -63,5 +83,5 @@ def write_study(study: Study, folder: Path) -> Path:
     lines = [f"    {name}={pprint.pformat(value, sort_dicts=False, width=100)}," for name, value in fields.items()]
     path = folder / "study.py"
     head = "from spaces import Study\nfrom trainers.config import Config\n\nstudy = Study(\n    recipe=Config(),\n"
-    path.write_text(head + "\n".join(lines) + "\n)\n")
+    path.write_text(head + "\n".join(lines) + "\n)\n", encoding="utf-8")
     return path

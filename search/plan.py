@@ -10,12 +10,16 @@ from typing import Any
 from search.locks import is_locked
 from search.store import Store
 from search.store.database import StoredRun
-from search.store.image_sets import resolved
+from search.store.image_sets import absent, other_content, resolved
 from search.store.queries import seed_runs
-from spaces import Cell, Study
+from spaces import Cell, Search, Study
 from spaces.papers import published_cells
 from trainers.config import Config
+from trainers.foresight import check_sources
+from trainers.messages import clock
 from trainers.run_state import RunState
+
+MOST_LETTERS = 500  # of an experiment's name in MLflow
 
 
 @dataclass(frozen=True)
@@ -59,17 +63,6 @@ class Plan:
         groups = (list(jobs) for _, jobs in groupby(self.jobs, key=lambda job: (job.cell.row, job.cell.column)))
         return [(jobs[0].cell, jobs) for jobs in groups]
 
-    def lines(self) -> Iterator[str]:
-        """A line a cell: its key, the state of each seed, and what is published of it."""
-        shown = {(job.cell.row, job.cell.column, job.seed): job.shown for job in self.jobs}
-        for cell in self.to_json()["cells"]:
-            row, column = cell["row"], cell["column"]
-            states = [f"{run['seed']}: {shown[row, column, run['seed']]}" for run in cell["runs"]] or ["quoted"]
-            values = [f"{metric} {value:g}" for metric, value in cell["published"].items()]
-            published = f"  published {', '.join(values)}" if values else ""
-            key = cell["cell_key"] or ("no data" if cell["runs"] else "–")
-            yield f"{' / '.join(filter(None, (row, column)))}  [{key}]  {', '.join(states)}{published}"
-
     def to_json(self) -> dict[str, Any]:
         """What `plan --json` prints: the study's cells, then the published ones that are only quoted."""
         said = published_cells(self.study.published)
@@ -84,6 +77,19 @@ class Plan:
         missing = [{"row": job.cell.row, "column": job.cell.column, "seed": job.seed} for job in self.missing]
         return {"study": self.study.title, "cells": cells, "missing": missing, "seconds_left": self.seconds_left}
 
+    def to_text(self) -> Iterator[str]:
+        """What `plan` prints: a line a cell with its key, its seeds' states and what is published; then the sum."""
+        shown = {(job.cell.row, job.cell.column, job.seed): job.shown for job in self.jobs}
+        for cell in self.to_json()["cells"]:
+            row, column = cell["row"], cell["column"]
+            states = [f"{run['seed']}: {shown[row, column, run['seed']]}" for run in cell["runs"]] or ["quoted"]
+            values = [f"{metric} {value:g}" for metric, value in cell["published"].items()]
+            published = f"  published {', '.join(values)}" if values else ""
+            key = cell["cell_key"] or ("no data" if cell["runs"] else "–")
+            yield f"{' / '.join(filter(None, (row, column)))}  [{key}]  {', '.join(states)}{published}"
+        left = f", about {clock(self.seconds_left)}" if self.seconds_left else ""
+        yield f"{self.study.title}: {len(self.jobs)} runs, {len(self.missing)} to run{left}"
+
 
 def make_plan(
     study: Study, store: Store, *, retry_failed: bool = False, stored: Mapping[tuple[str, int], StoredRun] | None = None
@@ -93,8 +99,9 @@ def make_plan(
     A started run that no live process has locked is interrupted, and so among the missing: it resumes in its own MLflow
     run. A stopped run enters no table, so it is missing too; a failed one is with `retry_failed`. Cells that share a
     Config share their runs. `stored` are the runs of the cells by (cell_key, seed), if the store was just asked. Image
-    files are read only if the store has a run on such. Raises ValueError.
+    files are read only if the store has a run on such. Raises ValueError, for a title too that no experiment can have.
     """
+    check_title(study)
     study = resolved(study, store, reads=None)
     cells = study.cells()
     stored = seed_runs(store, (cell.config for cell in cells)) if stored is None else stored
@@ -108,6 +115,24 @@ def make_plan(
     missing = list({job.key: job for job in reversed(jobs) if job.state in wanted}.values())[::-1]
     missing.sort(key=lambda job: job.seed)  # so that a table fills evenly, and the load of the machine meets all rows
     return Plan(study, jobs, missing, _seconds_left(missing, stored))
+
+
+def foresee(study: Study, store: Store) -> list[str]:
+    """What to say of a resolved study before it is run: images that are not here, or that changed. Raises ValueError
+    for what `run` would refuse, as far as files and sources tell that are neither imported nor decoded."""
+    for cell in study.cells():
+        check_sources(cell.config.acting())
+    return [*absent(study), *other_content(study, store)]
+
+
+def check_title(study: Study | Search) -> None:
+    """Raise ValueError for a study or a search whose title is too long for the experiment that is to bear it."""
+    length = max(map(len, (study.title, *study.titles())))
+    if length > MOST_LETTERS:
+        raise ValueError(
+            f"the title {study.title[:40]!r}... has {length:,} characters, and an experiment in MLflow at most "
+            f"{MOST_LETTERS}; give the study a shorter name, or put settings into a recipe of your own"
+        )
 
 
 def _state(store: Store, cell: Cell, seed: int, run: StoredRun | None) -> RunState:

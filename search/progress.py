@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from search.plan import Job
-from trainers.messages import printable
+from trainers.messages import clock, printable
 from trainers.names import METRICS
 
 
@@ -84,10 +84,3 @@ def _metric(job: Job) -> str:
 def label(job: Job) -> str:
     """Row, column and seed of a run in words."""
     return printable(f"{job.cell.label}, seed {job.seed}")
-
-
-def clock(seconds: float) -> str:
-    """A duration as h:mm:ss or m:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from search.locks import RunLocks, is_locked
-from search.plan import Job, make_plan
+from search.plan import Job, check_title, make_plan
 from search.progress import SweepProgress
 from search.store import Store
 from search.store.database import StoredRun
@@ -35,6 +35,7 @@ def run_study(
     if Ctrl-C ended it.
     """
     console, cluster = Console(markup=False), cluster or Cluster()
+    check_title(study)
     rekey(store)
     study = checked_images(study, store, new_data)
     configs = [cell.config for cell in study.cells()]

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from spaces.search_spaces import Space
 from spaces.study import FIRST_SEARCH_SEED, Cell
 from trainers.config import Config
+from trainers.messages import SHORTLY
 from trainers.names import METRICS
 
 
@@ -89,7 +91,10 @@ class Search:
 
     def propose(self, trial: Any) -> Config:
         """The Config of an Optuna trial, seed 0. Raises ValueError for overrides that make none."""
-        return self.base.replace(**self.space(trial, self.base))
+        overrides = self.space(trial, self.base)
+        if not isinstance(overrides, Mapping) or not all(isinstance(name, str) for name in overrides):
+            raise ValueError(f"it should return a dict of the changed fields, not {SHORTLY.repr(overrides)}")
+        return self.base.replace(**overrides)
 
 
 def search_key(recipe: str, space: str, sampler: str, scheduler: str, base_key: str) -> str:

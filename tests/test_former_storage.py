@@ -139,7 +139,14 @@ def search(ganablate, samples):
 def as_line(trial):
     """A line of that table."""
     fields = {name: trial[field] for name, field in COLUMNS.items()}
-    return written({**fields, **trial["params"], "run_id": trial["run_id"]})
+    return written({**fields, **ran(trial["params"]), "run_id": trial["run_id"]})
+
+
+def ran(drawn):
+    """The settings that a trial ran with, of what was drawn: then a table had these."""
+    settings = dict(drawn)
+    settings["r1_gamma"] *= settings["r1_gamma"] >= 1e-3
+    return settings | {"aw_alpha2": settings["aw_alpha1"] + settings.pop("aw_gap")}
 
 
 def test_the_trials_of_a_search_and_its_winner_are_found(ganablate):
@@ -174,7 +181,8 @@ def test_what_was_interrupted_goes_on(ganablate, former):
     expected, following = list(map(as_line, TRIALS)), FORMER["search"]["next"]
     assert known(found, expected) == expected
     assert [new["trial"], new["state"]] == [str(following["number"]), following["state"]]
-    assert {name: float(new[name]) for name in following["params"]} == alike(following["params"])
+    settings = ran(following["params"])
+    assert {name: float(new[name]) for name in settings} == alike(settings)
     with database(former) as ask:
         held = ask("SELECT value, count(*) FROM tags WHERE key = 'search' GROUP BY value")
         winners = ask("SELECT value FROM tags WHERE key = 'winner'")

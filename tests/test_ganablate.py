@@ -20,6 +20,8 @@ import pytest
 from forked import COMMAND, Forked, ganablate
 from PIL import Image
 
+from ganablate import main
+
 SMALL = ["--set", "backbone_options.width=4", "--set", "eval_samples=100", "--budget", "0.04", "--seeds", "1"]
 
 
@@ -38,7 +40,9 @@ def test_list(tmp_path):
 
 @pytest.mark.process
 def test_plan_shows_what_was_published_and_what_it_costs(tmp_path):
-    told = ganablate(tmp_path, "plan", "coopinit-table3", "--seeds", "1", "--budget", "0.5").stdout
+    done = ganablate(tmp_path, "plan", "coopinit-table3", "--seeds", "1", "--budget", "0.5")
+    told = done.stdout
+    assert done.stderr.startswith("dataset = 'folder:imagenet'")
     assert re.search(r"^StyleGAN2 / 32x32  \[no data\]  0: missing  published fid 6.87$", told, re.MULTILINE)
     assert re.search(r"^IGEBM / 32x32  \[–\]  quoted  published fid 14.31$", told, re.MULTILINE)
     assert "GPU hours a run" in " ".join(told.split())
@@ -139,9 +143,12 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
         (["plan", "two.py:c"], ["'c'", "allowed: a, b"]),
         (["run", "quick", "--set", "backbone=absent_net:build"], ["absent_net:build", "No module named"]),
         (["run", "quick", "--set", "backbone=bad_net:build"], ["ZeroDivisionError", "bad_net.py, line 2"]),
+        (["plan", "quick", "--set", "backbone=bad_net:bild"], ["bad_net", "has no attribute 'bild'"]),
+        (["plan", "images", "--set", "dataset=folder:nowhere"], ["folder:nowhere", "No such file"]),
         (["run", "quick", "--set", "loss=os:sep"], ["os:sep", "Loss"]),
         # places
-        (["report", "quick", "--out", "file"], ["file"]),
+        (["report", "quick"], ["there is no store at sqlite:////", "runs/mlflow.db", "--storage"]),
+        (["report", "quick", "--tracking-uri", "sqlite:///absent.db"], ["there is no store at sqlite:///absent.db"]),
         (["train", "digits_gan", "--out", "file"], ["file"]),
         (["run", "quick", "--storage", "file"], ["file"]),
         (["import", "empty"], ["empty holds no run folder"]),
@@ -153,8 +160,6 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(things, monkeypatch, capsys, arguments, words):
     """And it leaves nothing behind."""
-    from ganablate import main
-
     before = sorted(things.rglob("*"))
     monkeypatch.setattr(sys, "argv", ["ganablate", *arguments])
     with pytest.raises(SystemExit) as ended:

@@ -1,1 +1,9 @@
 """Train one Config and score it. Knows nothing of Ray, MLflow, spaces, search or reports."""
+
+import getpass
+import os
+
+try:
+    getpass.getuser()
+except (KeyError, OSError):  # a user without a name, as containers have; torch asks for one
+    os.environ["LOGNAME"] = f"user-{os.getuid()}"

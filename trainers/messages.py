@@ -1,6 +1,9 @@
-"""Words for users: names to choose from, the first mistake of an input, text that is safe to print."""
+"""Words for users: names to choose from, the first mistake of an input, text safe to print, names of files."""
 
 import difflib
+import hashlib
+import os
+import re
 import reprlib
 from collections.abc import Iterable
 
@@ -8,6 +11,7 @@ from pydantic import ValidationError
 
 SHORTLY = reprlib.Repr()  # how a value is written in a sentence: cut where it is long or deep
 SHORTLY.maxstring = SHORTLY.maxother = 200
+MOST_BYTES = 140  # of a file's name that a title gives: systems allow 255, encrypted ones 143
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
@@ -33,3 +37,34 @@ def printable(value: object) -> str:
     """A text in one line: each white space a space, other characters that print nothing, or drive a terminal, as Python
     would write them."""
     return "".join(" " if c.isspace() else c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
+
+
+def clock(seconds: float) -> str:
+    """A duration as h:mm:ss or m:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def file_name(title: str) -> str:
+    """A title as the name of a file or folder: itself where it can be one, else what can, with a digest that no other
+    title has."""
+    name = "".join(c if c.isprintable() and c != "/" else "_" for c in title)
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # of letters that this machine's names cannot have
+        name = re.sub(r"[^ -~]", "_", name)
+    name = re.sub(r"^\.+", "_", name).strip()
+    is_short = 0 < len(name.encode()) <= MOST_BYTES
+    return name if name == title and is_short else _with_digest(name, title)
+
+
+def plain_name(title: str) -> str:
+    """The same of ASCII letters, digits, `_`, `.` and `-` alone, with `-` for spaces."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", title)
+    return name if name == title.replace(" ", "-") and len(name) <= MOST_BYTES else _with_digest(name, title)
+
+
+def _with_digest(name: str, title: str) -> str:
+    short = name.encode()[: MOST_BYTES - 9].decode(errors="ignore").rstrip(" -")
+    return f"{short}-{hashlib.sha256(title.encode(errors='surrogatepass')).hexdigest()[:8]}"

@@ -26,12 +26,11 @@ class RunState(StrEnum):
 
     @property
     def mlflow_status(self) -> str:
-        """The status that MLflow shows for it."""
+        """The status that MLflow shows for it: stopped is no failure, and the tag `state` tells it from done."""
         return {
             RunState.MISSING: "SCHEDULED",
             RunState.RUNNING: "RUNNING",
             RunState.INTERRUPTED: "KILLED",
-            RunState.STOPPED: "KILLED",
             RunState.FAILED: "FAILED",
         }.get(self, "FINISHED")
 

@@ -2,15 +2,16 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from optuna.trial import TrialState
 
+from search.plan import check_title
 from search.store import Store
 from search.store.database import StoredRun
 from search.store.parents import Parents
-from search.store.queries import trials_of
+from search.store.queries import histories, trials_of
 from spaces import Search, Study
 from spaces.studies import POINT_METRICS
 from trainers.config import Config
@@ -27,11 +28,13 @@ STATES = {
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial of a search: `value` is at the full budget, else NaN; `images` were shown to D."""
+    """One trial of a search: `value` is at the full budget, else NaN, `last` the last that is a number, however it
+    ended; `images` were shown to D."""
 
     number: int
     state: RunState
     value: float
+    last: float
     images: int
     config: Config
     params: dict[str, Any]
@@ -59,6 +62,7 @@ def as_trial(search: Search, run: StoredRun) -> Trial:
         number=int(tags["trial"]),
         state=run.state,
         value=metrics.get(search.metric, math.nan),
+        last=metrics.get(search.base.metric, math.nan),
         images=int(metrics.get("images", 0)),
         config=_config(search, json.loads(tags["config"]), run.seed),
         params=json.loads(tags["params"]),
@@ -116,8 +120,12 @@ class Outcome:
 
 def load_outcome(search: Search, store: Store, parents: Parents | None = None) -> Outcome:
     """The trials of a search that the store holds, with the search's parent run brought up to date."""
-    runs = read_trials(search, store)
-    outcome = Outcome(search, [as_trial(search, run) for run in runs])
+    trials = [as_trial(search, run) for run in read_trials(search, store)]
+    lost = [trial.run_id for trial in trials if math.isnan(trial.last) and trial.state.has_ended]
+    points = histories(store, lost, search.base.metric)  # what a diverged one had before
+    last = {run_id: [value for *_, value in points[run_id] if math.isfinite(value)][-1:] for run_id in lost}
+    trials = [replace(trial, last=last[trial.run_id][0]) if last.get(trial.run_id) else trial for trial in trials]
+    outcome = Outcome(search, trials)
     tags = {"winner": outcome.winner.run_id} if outcome.count(RunState.DONE) else {}
     parents = parents or Parents(store)
     parents.write(parents.parent(search, search.cell), outcome.parent_metrics(), tags)
@@ -135,7 +143,9 @@ def tuned_study(outcomes: list[Outcome], seeds: int) -> Study:
 
 def check_table(searches: list[Search], seeds: int) -> str:
     """The title of the winners' table. Raises ValueError if they could not stand in one."""
-    return _table(searches, [search.base for search in searches], seeds, {}).title
+    study = _table(searches, [search.base for search in searches], seeds, {})
+    check_title(study)
+    return study.title
 
 
 def _table(searches: list[Search], configs: list[Config], seeds: int, searched: dict[str, float]) -> Study:

@@ -21,7 +21,7 @@ from rich.console import Console
 from search.locks import RunLocks
 from search.optimize.outcome import STATES, Outcome, load_outcome, read_trials
 from search.optimize.stopping import SCHEDULERS, EarlyStopper
-from search.plan import Job
+from search.plan import Job, check_title
 from search.progress import SweepProgress
 from search.run import check_digests
 from search.store import Store
@@ -100,6 +100,7 @@ def check_search(search: Search, samples: int, store: Store) -> None:
             raise ValueError(f"{kind} {name!r} is unknown; {did_you_mean(name, names)}")
     if samples < 1:
         raise ValueError(f"samples = {samples} should be 1 or more")
+    check_title(search)
     EarlyStopper(search)
     drawn = optuna.create_study(sampler=RandomSampler(seed=0))
     for _ in range(max(DRAWS, samples)):

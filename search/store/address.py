@@ -11,14 +11,46 @@ from concurrent.futures import Future
 from pathlib import Path
 from threading import Thread
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 T = TypeVar("T")
+SECRET = r"pass|pwd|secret|token|key|sig|sas|credential(?!_kind)|odbc_connect"  # in names of parameters that may be one
 
 
 def redacted(uri: str) -> str:
-    """An address to show: without its login, and without its parameters, which may be passwords too."""
-    return uri if uri.startswith("sqlite") else re.sub(r"://.*@", "://", uri).partition("?")[0]
+    """An address to show: without its login, and without its parameters, which may be passwords too; no more than its
+    scheme where one cannot tell where they end."""
+    if uri.startswith("sqlite"):
+        return uri.partition("?")[0]
+    scheme, colon, rest = re.fullmatch(r"([^:/@]*)(:/*|)(.*)", uri, re.DOTALL).groups()  # type: ignore[union-attr]
+    login, _, place = rest.rpartition("@")
+    return f"{scheme}{colon}" + ("***" if re.search(r"\?.*=", login, re.DOTALL) else re.split("[?#;]", place)[0])
+
+
+def holds_password(uri: str) -> bool:
+    """Whether the URI of an object store has a password where one can be: beside the user, or among its parameters. One
+    with a slash or a question mark in it looks like a port that is none."""
+    scheme, _, rest = uri.partition("://")
+    login, at, place = re.split("[/?#]", rest)[0].rpartition("@")
+    _, colon, port = re.sub(r"\[.*\]", "", place).partition(":")
+    parameters = [unquote(part).partition("=") for part in rest.partition("?")[2].split("&")]
+    return (
+        ":" in unquote(login)
+        or bool(colon and not port.isdigit())
+        or bool(at and scheme.lower() == "s3")
+        or any("@" in value or re.search(SECRET, name, re.IGNORECASE) for name, _, value in parameters)
+    )
+
+
+def _passwords(uri: str) -> list[str]:
+    """All that may be a password in a database's URI, or a part of one, as a driver may quote it: the longest first."""
+    rest = uri.partition("://")[2]
+    login = rest.rpartition("@")[0].partition(":")[2]
+    parameters = [part.partition("=") for part in re.split("[?&;]", rest)[1:]]
+    found = {login, *re.split("[@:/?#]", login)}
+    found |= {value for name, _, value in parameters if re.search(SECRET, unquote(name), re.IGNORECASE)}
+    found |= {unquote(each) for each in found} | {unquote_plus(each) for each in found}
+    return sorted(found - {""}, key=len, reverse=True)
 
 
 def sqlite_uri(path: Path) -> str:
@@ -47,11 +79,12 @@ def strip_login(uri: str) -> str:
     No later message, MLflow's included, can show the password then. The address of a database stays as it is. Raises
     ValueError for one that cannot be read.
     """
-    if not uri.startswith("http"):
+    if not uri.lower().startswith(("http:", "https:")):
         return uri
     try:
         parts = urlsplit(uri)
-        if not parts.hostname or parts.port == 0:  # reading a port that is none raises too
+        # reading a port that is none raises too; MLflow puts paths behind the address, so that it has no parameters
+        if not parts.hostname or parts.port == 0 or parts.query or parts.fragment:
             raise ValueError
     except ValueError as error:
         raise ValueError(f"the MLflow store {redacted(uri)} {describe_error(error, uri)}") from None
@@ -120,15 +153,19 @@ def describe_error(error: Exception, uri: str) -> str:
     # what the driver of a database raised, at once or below MLflow's error, may quote the password
     of_driver = getattr(error, "orig", None) or getattr(cause, "orig", None)
     if of_driver:
-        from sqlalchemy import make_url
-
-        line, password = str(of_driver).strip().splitlines()[0], make_url(uri).password
-        return f"does not answer: {line.replace(str(password), '***') if password else line}"
+        line = (str(of_driver).strip() or type(of_driver).__name__).splitlines()[0]
+        return f"does not answer: {_without_passwords(line, uri)}"
     if "failed with exception" in text:
         return f"does not answer: {type(error.__context__).__name__}"
     if type(error).__name__ == "MlflowException" and text:  # MLflow's own words for what it does not take
-        return f"refuses: {redacted(text.splitlines()[0])[:300]}"
+        return f"refuses: {_without_passwords(text.splitlines()[0], uri)[:300]}"
     return f"does not answer: {type(getattr(error, 'reason', error)).__name__}"
+
+
+def _without_passwords(line: str, uri: str) -> str:
+    for password in _passwords(uri):
+        line = line.replace(password, "***")
+    return line
 
 
 def _describe_schema(text: str) -> str:

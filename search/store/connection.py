@@ -29,6 +29,7 @@ from search.store.database import connect, is_database, is_half_made
 from search.store.folders import ObjectStore, RunFolders
 from search.store.moving import follow
 from trainers.files import waiting_lock
+from trainers.messages import file_name
 
 STORAGE = Path("runs")
 ANSWER_WITHIN = 5  # seconds that a server or a database has for its first answer
@@ -126,6 +127,17 @@ class Store:
     def unusable(self, error: Exception) -> ValueError:
         """The ValueError that says why the store cannot be used."""
         return ValueError(f"the MLflow store {self.address} {describe_error(error, self.uri)}")
+
+    def require(self) -> None:
+        """Raise ValueError where there is no store to read: its file was never made."""
+        if self.uri.startswith("sqlite:///") and not Path(self.uri.removeprefix("sqlite:///")).exists():
+            raise ValueError(
+                f"there is no store at {self.address}: no run was made here; --storage or --tracking-uri name another"
+            )
+
+    def report_folder(self, title: str) -> Path:
+        """Where the report on a study lies by default."""
+        return self.storage / "reports" / file_name(title)
 
     def folder(self, run_id: str) -> Path:
         """The run folder of a run, named by its MLflow id. Raises ValueError for an id that would lead elsewhere."""

@@ -13,8 +13,8 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from search.store.address import holds_password
 from trainers.checkpoint import CHECKPOINTS, drop_checkpoints
 from trainers.files import write_atomically
 from trainers.run_folder import STOP
@@ -66,7 +66,7 @@ class RunFolders:
 
 
 class ObjectStore(RunFolders):
-    """Run folders in an object store, by pyarrow: s3://, gs://, abfs://, hdfs://; `root` holds copies of them.
+    """Run folders in an object store, by pyarrow: s3://, gs://, abfs://, hdfs:// and the like; `root` holds copies.
 
     Credentials are those that the store's own library finds on a node. Raises ValueError for a URI that is none, or
     holds some; OSError where the store does not answer.
@@ -76,15 +76,16 @@ class ObjectStore(RunFolders):
         from pyarrow import fs
 
         super().__init__(root)
-        parts = urlsplit(uri)
-        if "@" in parts.netloc and parts.scheme != "abfs":
+        if holds_password(uri):
             raise ValueError("--storage should hold no password: nodes find it in their environment or their settings")
-        if not parts.netloc and parts.scheme in ("s3", "gs"):
-            raise ValueError(f"--storage {uri} names no bucket")
+        shown, parts = uri.partition("?")[0], uri.split("/")
+        if parts[0].lower() in ("s3:", "gs:") and not parts[2]:
+            raise ValueError(f"--storage {shown} names no bucket")
         try:
             self.files, self.top = fs.FileSystem.from_uri(uri)
         except (ValueError, OSError) as error:
-            raise ValueError(f"--storage {uri} cannot be opened: {error}") from None
+            text = str(error).replace(uri, shown).partition("\n")[0]
+            raise ValueError(f"--storage {shown} cannot be opened: {text}") from None
         self.uri = uri
         self._uploaded: dict[str, tuple[int, int]] = {}  # size and time of each file at its last upload
         self._asked, self._next_look = False, 0.0

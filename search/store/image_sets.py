@@ -10,9 +10,9 @@ from pathlib import Path
 from search.store.connection import Store
 from search.store.database import StoredRun
 from search.store.queries import find_runs
-from spaces import Study
+from spaces import STUDIES, Study
 from trainers.config import Config
-from trainers.data.sources import known_digest
+from trainers.data.sources import known_digest, unreadable
 from trainers.run_state import RunState
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,22 @@ def checked_images(study: Study, store: Store, new_data: bool) -> Study:
             raise ValueError(f"{line}; --new-data makes all of it anew")
         logger.warning(line)
     return study
+
+
+def absent(study: Study) -> list[str]:
+    """A sentence for each set of image files that is not on this machine, and by whose digest the store has runs, or
+    whose path is that of a study of ours, which nobody need have. Raises ValueError for any other."""
+    ours = {cell.config.dataset for cell in STUDIES[study.name].cells()} if study.name in STUDIES else set()
+    asked = {cell.config.data_spelling: cell.config for cell in study.cells() if cell.config.is_at_path}
+    lines: dict[str, str] = {}
+    for spelling, config in asked.items():
+        error = unreadable(config.dataset)
+        known = study.data.get(spelling)
+        if error and not known and config.dataset not in ours:
+            raise ValueError(error)
+        if error:
+            lines[config.dataset] = f"{error}; {'the store has runs on it, which count' if known else '`run` needs it'}"
+    return list(lines.values())
 
 
 def _digest(config: Config, runs: list[StoredRun], read: bool, required: bool | None) -> str:

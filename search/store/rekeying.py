@@ -7,6 +7,7 @@ point and gone on with.
 import logging
 
 from search.locks import is_locked
+from search.store.address import sqlite_file
 from search.store.connection import Store
 from search.store.former import IDENTITY_TAG, translated, untold
 from search.store.queries import runs_with_params, unmarked_experiments
@@ -19,7 +20,9 @@ def rekey(store: Store) -> int:
     """Re-key what has former keys; how many runs were changed. What a process of the former version makes meanwhile is
     left for the next command, and a run that does not tell what it is keeps its key: a warning names it. Raises
     ValueError if the store does not answer."""
-    _ = store.client  # which follows a storage that was moved, before this process locks anything in it
+    file = sqlite_file(store.uri)
+    if file is None or file.exists():
+        _ = store.client  # which follows a storage that was moved, before this process locks anything in it
     if not unmarked_experiments(store):
         return 0
     from mlflow.entities import RunTag

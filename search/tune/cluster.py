@@ -1,9 +1,13 @@
 """Where trials run: this machine, or the nodes of a Ray cluster, which get our code and packages."""
 
+import atexit
+import contextlib
 import logging
 import math
 import os
 import re
+import secrets
+import shutil
 import socket
 import tempfile
 import uuid
@@ -22,7 +26,7 @@ from search.store.address import with_timeout
 from search.store.connection import ANSWER_WITHIN
 from trainers.config import Config
 from trainers.names import feature_extractor
-from trainers.user_code import HOME, module_file, refuse_namesakes, user_modules
+from trainers.user_code import HOME, describe, module_file, refuse_namesakes, user_modules
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +34,8 @@ SHIPPED = ("trainers", "spaces", "search")  # what a trial imports
 PACKAGES = (  # what that imports in its turn, and what feature nets do
     "torch", "torchvision", "numpy", "scipy", "pillow", "filelock", "pydantic", "pyarrow", "pandas", "tensorboardX",
 )  # fmt: skip
+SOCKETS = 39  # bytes of Ray's folder: what it puts behind has 64, and the name of a socket at most 103 (macOS)
+LONGEST = 500  # letters of what Ray says
 LOOK_WITHIN = 120  # seconds that all nodes have to say what they have
 SETUP_WITHIN = 1_800  # seconds that they have to install what they lack
 
@@ -71,7 +77,7 @@ class Cluster:
             if self.address:
                 self._join(shared, list(configs))
             else:
-                self._init("local", include_dashboard=False)
+                self._init("local", include_dashboard=False, **_local_options())
         nodes = [node["Resources"] for node in self._nodes()]
         return sum(min(int(node.get(name, 0) / amount) for name, amount in self._asked.items()) for node in nodes)
 
@@ -94,8 +100,13 @@ class Cluster:
             _probe(address)
             hint = "; one that has a token wants RAY_AUTH_MODE=token and the token in ~/.ray/auth_token"
             ray.init(address=address, log_to_driver=self.verbose, logging_level=level, **options)
-        except (OSError, ValueError, RuntimeError, RayError) as error:
-            raise ValueError(f"the Ray cluster {address!r} does not answer: {type(error).__name__}{hint}") from None
+        except Exception as error:  # of a node that does not start Ray raises just that
+            if address == "local":
+                hint = "-v shows Ray's log; RAY_TMPDIR may name a folder with room, in which it may write"
+                raise ValueError(f"Ray does not start on this machine: {describe(error)[:LONGEST]}; {hint}") from None
+            raise ValueError(
+                f"the Ray cluster {address!r} does not answer: {describe(error)[:LONGEST]}{hint}"
+            ) from None
 
     def _join(self, shared: Path | None, configs: list[Config]) -> None:
         """Join a cluster whose nodes have, or get, what trials need."""
@@ -168,6 +179,32 @@ def is_alive() -> bool:
         return any(node["Alive"] and node["NodeID"] == own for node in with_timeout(ray.nodes, ANSWER_WITHIN))
     except TimeoutError:
         return False
+
+
+def _local_options() -> dict[str, str]:
+    """What Ray on this machine is told where its defaults would not do: no token in a home, no room for a socket's name
+    below TMPDIR. Raises ValueError if there is no other place."""
+    kept = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token")
+    with contextlib.suppress(RuntimeError):  # a user without a home
+        kept = kept.expanduser()
+    if not os.access(kept, os.R_OK):  # Ray would write one there, which fails where a home is nobody's
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    below = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    if len(os.fsencode(Path(below).absolute() / "ray")) <= SOCKETS:
+        return {}
+    try:
+        folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # which no other user can enter
+    except OSError as error:
+        text = f"TMPDIR is too long for Ray's sockets, and {describe(error)}; RAY_TMPDIR may name a short folder"
+        raise ValueError(text) from None
+    atexit.register(_leave, folder)
+    return {"_temp_dir": folder}
+
+
+def _leave(folder: str) -> None:
+    """End Ray, and remove its files."""
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _version(name: str) -> str:

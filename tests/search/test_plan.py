@@ -1,11 +1,19 @@
+import dataclasses
 import json
 import subprocess
 import sys
 
+import pytest
+
 from search.locks import RunLocks, is_locked
-from search.plan import make_plan
+from search.optimize.outcome import check_table
+from search.optimize.searches import check_search
+from search.plan import foresee, make_plan
+from search.run import run_study
 from search.store.delivery import Delivery
-from spaces import Study
+from search.store.image_sets import resolved
+from spaces import SPACES, STUDIES, Search, Study
+from trainers.config import Config
 from trainers.run_folder import write_evaluations
 
 
@@ -18,6 +26,21 @@ def test_everything_is_missing_at_first(store, tiny_study):
     assert set(states(plan).values()) == {"missing"}
     assert len(plan.missing) == 4
     assert plan.seconds_left is None
+
+
+def test_a_title_that_no_experiment_can_have_is_refused_before_anything_begins(store, tiny_study):
+    """By `plan`, by `run`, and by `search` of its own title and of the table to be."""
+    long = dataclasses.replace(tiny_study, name="x" * 501)
+    assert make_plan(dataclasses.replace(tiny_study, name="x" * 500), store)
+    recipes = [Search(letter * 200, tiny_study.base, "all", SPACES["all"]) for letter in "abc"]
+    for refused in (
+        lambda: make_plan(long, store),
+        lambda: run_study(long, store),
+        lambda: check_search(Search("x" * 500, tiny_study.base, "all", SPACES["all"]), 1, store),
+        lambda: check_table(recipes, 1),
+    ):
+        with pytest.raises(ValueError, match=r"has \d+ characters, and an experiment in MLflow at most 500"):
+            refused()
 
 
 def test_a_seed_of_every_cell_comes_before_the_next_seed(store, tiny_study):
@@ -118,3 +141,30 @@ def test_json(store, make_runs, tiny_study):
     assert told["cells"][0].keys() == {"row", "column", "cell_key", "published", "runs"}
     assert [run["state"] for cell in told["cells"] for run in cell["runs"]] == ["done", "missing"] * 2
     assert [(job["row"], job["seed"]) for job in told["missing"]] == [("GAN", 1), ("+ aw", 1)]
+
+
+def test_no_study_of_ours_is_refused_for_images_that_nobody_has(store, tmp_path, monkeypatch):
+    """Each is told in a line."""
+    monkeypatch.chdir(tmp_path)
+    for study in STUDIES.values():
+        chosen = resolved(study, store, reads=None)
+        paths = {cell.config.dataset for cell in chosen.cells() if cell.config.is_at_path}
+        lines = foresee(chosen, store)
+        assert len(lines) == len(paths)
+        assert all(line.endswith("; `run` needs it") for line in lines)
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "pair"])
+def test_images_of_ones_own_that_are_not_there(store, tmp_path, monkeypatch, kind):
+    """Refused, but where the store has runs on them, as on a laptop that makes the figures."""
+    monkeypatch.chdir(tmp_path)
+    backbone = {"backbone": "cut"} if kind == "pair" else {}
+    config = Config(dataset=f"{kind}:nowhere", resolution=16, features="raw", **backbone)
+    study = Study("mine", config, {"GAN": {}}, seeds=1, metrics=("fid_final",))
+    with pytest.raises(ValueError, match=f"dataset = '{kind}:nowhere.*cannot read the"):
+        foresee(resolved(study, store, reads=None), store)
+    known = dataclasses.replace(study, data={config.data_spelling: "0" * 16})
+    cell = known.cells()[0]
+    Delivery(store).create(known, cell, 0)
+    (line,) = foresee(resolved(study, store, reads=None), store)
+    assert line.endswith("the store has runs on it, which count")

@@ -95,6 +95,15 @@ def decoded_folder(content: str, form: ImageForm) -> Path:
     return cache_folder() / "images" / key_of(FORMAT, content, *form)
 
 
+def unreadable(dataset: str) -> str:
+    """Why image files at a path cannot be used, as far as their names tell; "" if they can."""
+    try:
+        load_object(data_source(dataset).build)(dataset)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def known_digest(dataset: str, form: ImageForm, labelled: bool) -> str | None:
     """The digest of image files at a path, as Dataset.digest, with their labels or without, if the cache has them
     decoded; None where it does not, or they cannot be read."""

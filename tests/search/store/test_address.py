@@ -18,6 +18,11 @@ from search.store.address import describe_error, redacted, strip_login, with_tim
         ("https://ada:can/ary@mlflow.lab.org", "https://mlflow.lab.org"),
         ("postgresql+psycopg2://ada:c@n?a#ry@db/mlflow", "postgresql+psycopg2://db/mlflow"),
         ("postgresql://db/mlflow?user=ada&password=canary", "postgresql://db/mlflow"),
+        ("postgresql://db/mlflow?user=ada&password=can@ary", "postgresql://***"),
+        ("postgresql://ada:c?x=can@ary@db/mlflow", "postgresql://***"),
+        ("mssql+pyodbc://db/mlflow;pwd=canary", "mssql+pyodbc://db/mlflow"),
+        ("postgresql:ada:canary@db/mlflow", "postgresql:db/mlflow"),
+        ("sqlite:///me@work/a.db?key=canary", "sqlite:///me@work/a.db"),
         ("nonsense://ada:canary@[h", "nonsense://[h"),
     ],
 )
@@ -36,7 +41,9 @@ def test_the_login_of_a_server_moves_into_the_environment(monkeypatch):
     assert strip_login("postgresql://ada:canary@db/mlflow") == "postgresql://ada:canary@db/mlflow"
 
 
-@pytest.mark.parametrize("uri", ["http://", "http://a:canary@h:port", "http://a:c@[anary@h", "https://a:can/ary@h"])
+@pytest.mark.parametrize(
+    "uri", ["http://", "http://a:canary@h:port", "http://a:c@[anary@h", "https://a:can/ary@h", "HTTP://h/?token=canary"]
+)
 def test_an_address_that_cannot_be_read(uri):
     with pytest.raises(ValueError, match="is no address that can be read") as refused:
         strip_login(uri)
@@ -54,9 +61,22 @@ def test_in_time():
     never.set()
 
 
-def test_a_complaint_holds_no_password():
-    class DriverError(Exception):
-        orig = 'connection as "ada" with canary\nrefused'
+@pytest.mark.parametrize(
+    ("uri", "text", "said"),
+    [
+        ("ada:canary@db/mlflow", 'as "ada" with canary', 'as "ada" with ***'),
+        ("ada:can%40ary@db/mlflow", "can@ary, can%40ary", "***, ***"),
+        ("ada:x@canary@db/mlflow", 'no host "canary@db"', 'no host "***@db"'),
+        ("db/mlflow?sslmode=require&password=canary", "SSL is required of canary", "SSL is required of ***"),
+        ("db/mlflow?sslpassword=can+ary", "key with can ary", "key with ***"),
+        ("/?odbc_connect=PWD%3Dcanary", "cannot read PWD=canary", "cannot read ***"),
+        ("ada@db/mlflow", "no table of ada", "no table of ada"),
+    ],
+)
+def test_a_complaint_holds_no_password(uri, text, said):
+    """Nor a part of one, which a driver may take for a host."""
 
-    said = describe_error(DriverError(), "postgresql+psycopg2://ada:canary@db/mlflow")
-    assert said == 'does not answer: connection as "ada" with ***'
+    class DriverError(Exception):
+        orig = f"{text}\nand more"
+
+    assert describe_error(DriverError(), f"postgresql+psycopg2://{uri}") == f"does not answer: {said}"

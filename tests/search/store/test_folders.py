@@ -143,6 +143,18 @@ def test_a_store_delivers_what_lies_there(bucket, stores, tiny_study, tmp_path, 
     ("uri", "told"),
     [
         ("s3://key:word@gans/sweeps", "should hold no password"),
+        ("s3://key:wo/word@gans/sweeps", "should hold no password"),
+        ("s3://key:wo?word@gans/sweeps", "should hold no password"),
+        ("S3://word@gans/sweeps", "should hold no password"),
+        ("s3://gans/sweeps?access_key=a&secret_key=word@", "should hold no password"),
+        ("s3://gans/sweeps?endpoint_override=key:word@host", "should hold no password"),
+        ("abfs://container:word@account.dfs.core.windows.net/sweeps", "should hold no password"),
+        ("abfs://:word@account.blob.core.windows.net/sweeps", "should hold no password"),
+        ("abfss://account%3Aword@container/sweeps", "should hold no password"),
+        ("abfs://container@account/sweeps?sv=1&sig=word@", "should hold no password"),
+        ("abfs://container@account/sweeps?tenant_id=1&client_id=2&client%5Fsecret=word@", "should hold no password"),
+        ("hdfs://ada:word@host:8020/sweeps", "should hold no password"),
+        ("ftp://gans/sweeps?unknown=word", "--storage ftp://gans/sweeps cannot be opened"),
         ("ftp://gans/sweeps", "cannot be opened"),
         ("s3:///sweeps", "names no bucket"),
     ],
@@ -150,7 +162,22 @@ def test_a_store_delivers_what_lies_there(bucket, stores, tiny_study, tmp_path, 
 def test_uris_that_cannot_be_used(uri, told, tmp_path):
     with pytest.raises(ValueError, match=told) as error:
         ObjectStore(uri, tmp_path)
-    assert "word@" not in str(error.value)
+    assert not any(secret in str(error.value) for secret in ("word@", "word%", ":word", "key:", "=word"))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "abfs://container@account",
+        "abfss://container@account.dfs.core.windows.net/sweeps",
+        "abfs://account@127.0.0.1:10000/container/sweeps?enable_tls=false&credential_kind=anonymous",
+        "gs://anonymous@gans/sweeps",
+        "s3://gans/me@work/sweeps?region=eu-central-1&endpoint_override=127.0.0.1:9000&scheme=http",
+    ],
+)
+def test_uris_without_a_password_are_taken(uri, tmp_path):
+    """A part before @ may be a container or an account."""
+    assert ObjectStore(uri, tmp_path).location(RUN).startswith(uri.partition("?")[0])
 
 
 def test_a_name_that_leads_elsewhere_is_left_there(bucket, stores, tmp_path):

@@ -1,0 +1,102 @@
+"""What can be told of a Config before anything is imported or built: its modules' source is read, and not run."""
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from typing import Any
+
+from trainers.messages import did_you_mean
+from trainers.names import BACKBONES
+from trainers.user_code import describe, user_modules
+
+GIVEN = 3  # arguments of a backbone's `build` that are no options: config, shape, n_classes
+DEEP = 8  # imports that a name is followed through
+DYNAMIC = {"globals", "vars", "locals", "exec", "setattr"}  # what may bind names that no line shows
+
+
+def check_sources(config: Any) -> None:
+    """Raise ValueError, as training would, for a `module:object` that is not there, and for unknown or missing options
+    of the backbone. What the source does not tell is left to `run`."""
+    for name in user_modules(config):
+        bound = _bound(name)
+        if isinstance(bound, ast.ClassDef) and name != config.loss:
+            raise ValueError(f"{name!r} should be a function, not a type")
+    built = BACKBONES[config.backbone].build if config.backbone in BACKBONES else config.backbone
+    build = _bound(built)
+    if not isinstance(build, ast.FunctionDef) or build.decorator_list or build.args.kwarg:
+        return
+    options = [each.arg for each in build.args.kwonlyargs]
+    later = [each.arg for each in (*build.args.posonlyargs, *build.args.args)][GIVEN:]
+    for option in config.backbone_options:
+        if option not in (*options, *later):
+            hint = f"unknown field {option!r}; {did_you_mean(option, options)}"
+            raise ValueError(f"backbone_options of {config.backbone!r}: {hint}")
+    for option, default in zip(options, build.args.kw_defaults, strict=True):
+        if default is None and option not in config.backbone_options:
+            raise ValueError(f"backbone_options of {config.backbone!r}: {option} is missing")
+
+
+def _bound(path: str, depth: int = DEEP) -> ast.stmt | None:
+    """What binds the object of `module:object` in its source; None where that cannot be told. Raises ValueError if
+    there is no such module, or nothing in it binds such a name."""
+    module, _, name = path.partition(":")
+    spec = _spec(path, module)
+    file = Path(spec.origin or "")
+    if file.suffix != ".py" or not file.is_file():
+        return None
+    try:
+        tree = ast.parse(file.read_bytes(), str(file))
+    except (SyntaxError, ValueError, OSError, RecursionError) as error:
+        raise ValueError(f"cannot load {path!r}: {describe(error)}") from None
+    found = [(each, original) for each, bound, original in _bindings(tree.body) if bound == name]
+    if len(found) == 1 and isinstance(found[0][0], ast.ImportFrom):
+        statement, original = found[0]
+        return _bound(f"{statement.module}:{original}", depth - 1) if depth and not statement.level else None
+    if found:
+        return found[0][0] if len(found) == 1 else None
+    hidden = any(isinstance(n, ast.Name) and n.id in DYNAMIC for n in ast.walk(tree))
+    hidden |= any(isinstance(n, ast.Global) and name in n.names for n in ast.walk(tree))
+    opens = {bound for _, bound, _ in _bindings(tree.body)} & {"*", "__getattr__"}
+    inner = PathFinder.find_spec(f"{module}.{name}", spec.submodule_search_locations or [])
+    if hidden or opens or inner or name.startswith("__"):
+        return None
+    raise ValueError(f"cannot load {path!r}: AttributeError: module {module!r} has no attribute {name!r}")
+
+
+def _spec(path: str, module: str) -> ModuleSpec:
+    """Where a module lies, found without importing the packages around it. Raises ValueError if there is none."""
+    first, *rest = module.split(".")
+    whole = first
+    try:
+        spec = importlib.util.find_spec(first)
+        for part in rest:
+            whole = f"{whole}.{part}"
+            spec = PathFinder.find_spec(whole, spec.submodule_search_locations or []) if spec else None
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        raise ValueError(f"cannot load {path!r}: ModuleNotFoundError: No module named {whole!r}")
+    return spec
+
+
+def _bindings(body: list[Any]) -> Iterator[tuple[Any, str, str]]:
+    """What a module's statements bind, blocks included and bodies of functions and classes not: statement, name, and
+    the name where it comes from."""
+    for statement in body:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield statement, statement.name, statement.name
+            continue
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            for alias in statement.names:
+                yield statement, alias.asname or alias.name.partition(".")[0], alias.name
+            continue
+        for node in ast.iter_child_nodes(statement):
+            if not isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+                names = (n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+                yield from ((statement, n.id, n.id) for n in names)
+        parts = [statement, *getattr(statement, "handlers", []), *getattr(statement, "cases", [])]
+        for part in parts:
+            for block in ("body", "orelse", "finalbody"):
+                yield from _bindings(getattr(part, block, []))
