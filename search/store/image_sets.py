@@ -1,6 +1,7 @@
 """What the image files of a study hold: asked of the cache, of the files, or of the runs in the store."""
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -68,7 +69,7 @@ def _digest(config: Config, runs: list[StoredRun], read: bool, required: bool | 
     """The digest of one set of image files; "" if nobody knows it."""
     if digest := known_digest(config.dataset, config.resolution, config.center_crop):
         return digest
-    path = Path(config.dataset.partition(":")[2]).expanduser()
+    path = Path(os.path.expanduser(config.dataset.partition(":")[2]))  # noqa: PTH111 - a home of nobody is no error yet
     if read and (required or path.exists()):
         from trainers.data.load import load_dataset
 
