@@ -36,8 +36,8 @@ def run_study(
     """
     console, cluster = Console(markup=False), cluster or Cluster()
     check_title(study)
-    rekey(store)
     study = checked_images(study, store, new_data)
+    rekey(store)
     configs = [cell.config for cell in study.cells()]
     stored = seed_runs(store, configs)
     for cell in study.cells():

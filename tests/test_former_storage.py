@@ -89,9 +89,9 @@ def lines(text):
 
 
 def known(found, expected):
-    """Lines or rows without the columns that are new, and with the keys of then, which differ."""
+    """Lines or rows without the columns that are new, and with the keys and digests of then, which differ."""
     return [
-        {name: before[name] if name == "cell_key" else line[name] for name in before}
+        {name: before[name] if name in ("cell_key", "data_digest") else line[name] for name in before}
         for line, before in zip(found, expected, strict=True)
     ]
 

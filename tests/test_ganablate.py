@@ -128,6 +128,7 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
         (["run", "quick", "--address", "127.0.0.1:9"], ["'127.0.0.1:9' does not answer"]),
         # images
         ([*IMAGES, "dataset=folder:nowhere"], ["folder:nowhere", "No such file"]),
+        (["plan", *IMAGES[1:], "dataset=folder:~nobody-of-this-name/x"], ["folder:~nobody", "home"]),
         ([*IMAGES, "dataset=folder:empty"], ["folder:empty", "no image"]),
         ([*IMAGES, "dataset=folder:file"], ["folder:file"]),
         ([*IMAGES, "dataset=zip:file"], ["zip:file"]),
@@ -144,7 +145,6 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
         (["run", "quick", "--set", "backbone=absent_net:build"], ["absent_net:build", "No module named"]),
         (["run", "quick", "--set", "backbone=bad_net:build"], ["ZeroDivisionError", "bad_net.py, line 2"]),
         (["plan", "quick", "--set", "backbone=bad_net:bild"], ["bad_net", "has no attribute 'bild'"]),
-        (["plan", "images", "--set", "dataset=folder:nowhere"], ["folder:nowhere", "No such file"]),
         (["run", "quick", "--set", "loss=os:sep"], ["os:sep", "Loss"]),
         # places
         (["report", "quick"], ["there is no store at sqlite:////", "runs/mlflow.db", "--storage"]),

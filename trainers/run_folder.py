@@ -19,6 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainers.config import Config
+from trainers.data.sources import without_labels
 from trainers.files import read_json, waiting_lock, write_atomically, write_json
 from trainers.messages import first_error
 from trainers.run_state import ENDED, IN_TABLE, RunState
@@ -74,7 +75,10 @@ def read_run(run_dir: Path, kind: type[Config] = Config) -> tuple[Config, list[d
         config, evaluations = kind(**read_json(run_dir / "config.json")), read_evaluations(run_dir)
         if not all(config.metric in evaluation for evaluation in evaluations):
             raise ValueError(f"rows.jsonl has a row that lacks its {config.metric}")
-        config = config.with_data(read_provenance(run_dir).get("data_digest"))
+        digest = read_provenance(run_dir).get("data_digest")
+        if digest and config.is_at_path and not config.conditional:
+            digest = without_labels(digest) or digest
+        config = config.with_data(digest)
     except ValueError as error:
         raise ValueError(f"{run_dir} is no run folder that can be read: {error}") from None
     return config, evaluations
@@ -144,6 +148,8 @@ def record_provenance(run_dir: Path, digests: dict[str, str], made_with: dict[st
     """Write what the run is made with; code versions and machines that go on with it are added. Raises ValueError if
     the digest of data or feature weights changed since the run began."""
     held = read_provenance(run_dir)
+    if "data_digest" in held and without_labels(held["data_digest"]) == digests["data_digest"]:
+        held["data_digest"] = digests["data_digest"]  # of a version that told them by their labels too
     for name, digest in digests.items():
         if held.setdefault(name, digest) != digest:
             raise ValueError(

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from search.store.address import holds_password
+from search.store.passwords import holds_password
 from trainers.checkpoint import CHECKPOINTS, drop_checkpoints
 from trainers.files import write_atomically
 from trainers.run_folder import STOP

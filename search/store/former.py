@@ -15,6 +15,7 @@ from search.store.database import StoredRun
 from spaces import SPACES
 from spaces.search import search_key
 from trainers.config import Config
+from trainers.data.sources import without_labels
 from trainers.run_state import RunState
 
 IDENTITY = "ganablate.identity"  # tag of the experiments whose runs have today's keys
@@ -34,6 +35,8 @@ def translated(runs: list[StoredRun]) -> Iterator[tuple[StoredRun, dict[str, str
         changes: dict[str, str] = {}
         if config is not None:
             digest = run.tags.get("data_digest") or digests.get(former) or digests.get(run.run_id, "")
+            if config.is_at_path and not config.conditional:
+                digest = without_labels(digest) or digest
             known = config.with_data(digest)
             keys[run.run_id] = known.cell_key
             if known.is_at_path and digest:
@@ -46,6 +49,21 @@ def translated(runs: list[StoredRun]) -> Iterator[tuple[StoredRun, dict[str, str
         if "cell_key" in changes and FORMER_KEY not in run.tags:
             changes[FORMER_KEY] = run.cell_key
         yield run, changes
+
+
+def is_told(run: StoredRun) -> bool:
+    """Whether all that a run's key hangs on is known here: of images in class folders, the cache tells what the digest
+    is without labels."""
+    config = config_of(run)
+    digest = run.tags.get("data_digest")
+    return not (
+        config
+        and digest
+        and config.is_at_path
+        and not config.conditional
+        and "data_spelling" not in run.tags
+        and without_labels(digest) is None
+    )
 
 
 def untold(run: StoredRun) -> bool:

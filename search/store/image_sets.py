@@ -1,6 +1,7 @@
 """What the image files of a study hold: asked of the cache, of the files, or of the runs in the store."""
 
 import logging
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -29,13 +30,18 @@ def resolved(study: Study, store: Store, *, reads: bool | None = False) -> Study
     asked = {cell.config.data_spelling: cell.config for cell in study.cells() if cell.config.is_at_path}
     if not asked.keys() - study.data.keys():
         return study
-    runs = [run for run in find_runs(store, "data", None) if "seed" in run.tags and run.tags.get("data_digest")]
+    runs = _image_runs(store)
     digests = {
         spelling: study.data.get(spelling) or _digest(config, runs, bool(runs) if reads is None else reads, reads)
         for spelling, config in asked.items()
     }
+    runs = _image_runs(store)  # what was decoded now may tell more of those of earlier versions
     shared = {spelling for spelling, config in asked.items() if _others(runs, config, digests[spelling])}
     return replace(study, data=digests, told=frozenset(shared))
+
+
+def _image_runs(store: Store) -> list[StoredRun]:
+    return [run for run in find_runs(store, "data", None) if "seed" in run.tags and run.tags.get("data_digest")]
 
 
 def checked_images(study: Study, store: Store, new_data: bool) -> Study:
@@ -69,7 +75,7 @@ def _digest(config: Config, runs: list[StoredRun], read: bool, required: bool | 
     """The digest of one set of image files; "" if nobody knows it."""
     if digest := known_digest(config.dataset, config.image_form, config.conditional):
         return digest
-    path = Path(config.dataset.partition(":")[2]).expanduser()
+    path = Path(os.path.expanduser(config.dataset.partition(":")[2]))  # noqa: PTH111 - a home of nobody is no error yet
     if read and (required or path.exists()):
         from trainers.data.load import load_dataset
 

@@ -9,7 +9,7 @@ import logging
 from search.locks import is_locked
 from search.store.address import sqlite_file
 from search.store.connection import Store
-from search.store.former import IDENTITY_TAG, translated, untold
+from search.store.former import IDENTITY_TAG, is_told, translated, untold
 from search.store.queries import runs_with_params, unmarked_experiments
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ def rekey(store: Store) -> int:
                 guard = (
                     (run.tags["search"], 0) if "search" in run.tags else (run.cell_key, int(run.tags.get("seed", -1)))
                 )
+                is_whole = is_whole and is_told(run)
                 if is_locked(store.storage, *guard):
                     is_whole = False
                     continue

@@ -119,3 +119,14 @@ def known_digest(dataset: str, form: ImageForm, labelled: bool) -> str | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return digest_of(digests)
+
+
+def without_labels(digest: str) -> str | None:
+    """The digest without labels of the images whose digest with labels this is, if the cache has them decoded. Versions
+    before 0.3 told images of class folders by their labels too, where no network saw these."""
+    for path in (cache_folder() / "images").glob("*/meta.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            meta = json.loads(path.read_bytes())
+            if meta["digest"] == digest:
+                return str(meta["plain"])
+    return None

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from search.store.address import describe_error, redacted, strip_login, with_timeout
+from search.store.address import describe_error, strip_login, with_timeout
+from search.store.passwords import redacted
 
 
 @pytest.mark.parametrize(

@@ -15,17 +15,29 @@ from search.store.queries import find_runs, former_runs, runs_with_params, unmar
 from search.store.rekeying import rekey
 from spaces.search import search_key
 from trainers.config import Config
+from trainers.data import load_dataset
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "storage-0.1.0.tar.xz"
 
 
+PHOTOS = {"resolution": 16, "features": "digits"}
+
+
 @pytest.fixture
-def former(tmp_path):
-    """The store that 0.1.0 left."""
+def undecoded(tmp_path, monkeypatch):
+    """The store that 0.1.0 left; one of its studies is on images in class folders."""
+    monkeypatch.setenv("GANABLATE_CACHE", str(tmp_path / "cache"))
     shutil.unpack_archive(FIXTURE, tmp_path, filter="data")
     store = Store(storage=tmp_path / "runs")
     assert store.client  # from here on it knows where it lies
     return store
+
+
+@pytest.fixture
+def former(undecoded, tmp_path):
+    """The same, where its images are known."""
+    load_dataset(Config(dataset=f"folder:{tmp_path / 'photos'}", **PHOTOS))
+    return undecoded
 
 
 def everything(store):
@@ -45,6 +57,18 @@ def test_readers_see_todays_keys_and_write_nothing(former):
     assert former_runs(former) == {}
     assert everything(former) == seen
     assert rekey(former) == 0
+
+
+def test_images_in_class_folders_wait_until_they_are_known(undecoded, tmp_path):
+    """Their digest of then holds the labels, which no network saw: what it is without them, only the images tell."""
+    rekey(undecoded)
+    (left,) = unmarked_experiments(undecoded)
+    known = load_dataset(Config(dataset=f"folder:{tmp_path / 'photos'}", **PHOTOS)).digest
+    runs = [run for run in find_runs(undecoded, "data", ["photos"]) if "seed" in run.tags]
+    assert {(run.experiment_id, run.tags["data_digest"]) for run in runs} == {(left, known)}
+    rekey(undecoded)
+    assert unmarked_experiments(undecoded) == []
+    assert {run.tags["data_digest"] for run in find_runs(undecoded, "data", ["photos"])} == {known}
 
 
 def test_each_run_has_the_key_of_its_config(former):
