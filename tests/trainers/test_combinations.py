@@ -115,7 +115,15 @@ def test_every_pair_trains(combination, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("method", [{}, {"coop": "init"}, {"aw": "normalized"}, {"coop": "init", "aw": "normalized"}])
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({"coop": "init"}, marks=pytest.mark.slow),
+        pytest.param({"aw": "normalized"}, marks=pytest.mark.slow),
+        {"coop": "init", "aw": "normalized"},  # in which both stages and the loss have their part
+    ],
+)
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_resumes_bit_identically(backbone, method, tmp_path):
     """With each of the papers' methods, from its second row on."""

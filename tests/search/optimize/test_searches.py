@@ -101,7 +101,13 @@ def told(outcome):
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("by", "scheduler"), [("tpe", "asha"), ("random", "median"), ("gp", "hyperband"), ("cmaes", "none")]
+    ("by", "scheduler"),
+    [
+        ("tpe", "asha"),
+        ("cmaes", "none"),
+        pytest.param("random", "median", marks=pytest.mark.slow),
+        pytest.param("gp", "hyperband", marks=pytest.mark.slow),
+    ],
 )
 def test_a_search_that_was_killed_is_the_search_that_was_not(tmp_path, empty_database, by, scheduler):
     """One slot: the same proposals, rows, decisions and winner, wherever the driver died; more samples extend it."""

@@ -22,7 +22,9 @@ def files_below(folder):
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("how", ["renamed", "copied", "old place taken"])
+@pytest.mark.parametrize(
+    "how", ["old place taken", *(pytest.param(n, marks=pytest.mark.slow) for n in ("renamed", "copied"))]
+)
 def test_runs_and_pictures_go_on_in_the_new_place(made, tiny_study, tmp_path, how):
     old, new = made.storage, tmp_path / "elsewhere" / "moved here"
     new.parent.mkdir()
