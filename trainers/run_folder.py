@@ -148,7 +148,8 @@ def record_provenance(run_dir: Path, digests: dict[str, str], made_with: dict[st
     """Write what the run is made with; code versions and machines that go on with it are added. Raises ValueError if
     the digest of data or feature weights changed since the run began."""
     held = read_provenance(run_dir)
-    if "data_digest" in held and without_labels(held["data_digest"]) == digests["data_digest"]:
+    began = held.get("data_digest", digests["data_digest"])
+    if began != digests["data_digest"] == without_labels(began):
         held["data_digest"] = digests["data_digest"]  # of a version that told them by their labels too
     for name, digest in digests.items():
         if held.setdefault(name, digest) != digest:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -78,8 +79,11 @@ class Store:
         logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # what it logs it also raises
         self._make_database()
         if (database := sqlite_file(self.uri)) == self.storage / "mlflow.db":
-            with self.exclusive():
-                follow(database, self.storage)
+            try:
+                with self.exclusive():
+                    follow(database, self.storage)
+            except sqlite3.Error as error:  # locked, or not to be written
+                raise self.unusable(error) from None
         self.probe()
         retries = os.environ[RETRIES]
         try:
@@ -130,7 +134,8 @@ class Store:
 
     def require(self) -> None:
         """Raise ValueError where there is no store to read: its file was never made."""
-        if self.uri.startswith("sqlite:///") and not Path(self.uri.removeprefix("sqlite:///")).exists():
+        file = sqlite_file(self.uri)
+        if file is not None and not file.exists():
             raise ValueError(
                 f"there is no store at {self.address}: no run was made here; --storage or --tracking-uri name another"
             )

@@ -144,13 +144,13 @@ def _stored_runs(uri: str, chosen: str, values: Iterable[str], more: dict[str, s
     }
     queries = [f"SELECT {columns[table]} FROM {table} WHERE run_uuid IN ({chosen})" for table in columns]
     runs, tags, metrics, *params = _ask(uri, queries, values, **asked)
+    params_of: dict[str, dict[str, str]] = {}
+    for run_id, key, value in (row for rows in params for row in rows):
+        params_of.setdefault(run_id, {})[key] = value
     stored = {
-        run_id: StoredRun(run_id, str(experiment), start, end, {}, {}, params={})
+        run_id: StoredRun(run_id, str(experiment), start, end, {}, {}, params=params_of.get(run_id, {}))
         for run_id, experiment, start, end in sorted(runs, key=lambda run: (run.start_time, run.run_uuid))
     }
-    for run_id, key, value in (each for rows in params for each in rows):
-        if run_id in stored:
-            stored[run_id].params[key] = value  # type: ignore[index]
     for run_id, key, value in tags:
         if run_id in stored:  # else it was made between the two questions
             stored[run_id].tags[key] = value

@@ -116,7 +116,7 @@ def _search_of(title: str, base_key: str) -> str:
     """Today's key of a search whose title tells recipe, space, sampler and scheduler, but for the defaults."""
     match = re.fullmatch(r"search (.+?)(?: \((.*)\))?", title)
     recipe, label = (match[1], match[2] or "") if match else (title, "")
-    space, sampler, scheduler, *_ = "all", "tpe", "asha"
+    space, sampler, scheduler = "all", "tpe", "asha"
     parts = [part for part in label.split(", ") if part]
     if parts and (parts[0] in SPACES or re.fullmatch(r".+\.py:\w+", parts[0])):
         space = parts.pop(0)

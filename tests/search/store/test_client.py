@@ -95,7 +95,11 @@ def test_a_storage_of_any_name(tmp_path, make_runs, tiny_study, empty_database, 
         assert [job.state for job in make_plan(tiny_study, again).jobs].count("done") == 1
         (line,) = import_runs([tmp_path / "made"], again)
         assert "the store has this run" in line
+        again.require()
     assert {path.name for path in tmp_path.iterdir()} == {"made", name, "runs"}
+    (folder / "none").mkdir()
+    with pytest.raises(ValueError, match="there is no store at"):
+        Store(storage=folder / "none").require()
 
 
 def half_made(path, *, runs=0):

@@ -58,6 +58,19 @@ def test_other_places_stay(made, tmp_path):
     assert store.client.get_experiment_by_name("mine").artifact_location == "file:///data/artifacts"
 
 
+def test_a_moved_database_that_is_locked_is_a_sentence(made, tmp_path, monkeypatch):
+    shutil.move(made.storage, tmp_path / "moved")
+    with sqlite3.connect(tmp_path / "moved" / "mlflow.db", isolation_level=None) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connect = sqlite3.connect
+        monkeypatch.setattr(
+            "search.store.moving.sqlite3.connect", lambda path, **options: connect(path, timeout=0.1, **options)
+        )
+        with pytest.raises(ValueError, match="is locked by another process"):
+            _ = Store(storage=tmp_path / "moved").client
+        connection.execute("ROLLBACK")
+
+
 def test_not_while_another_process_makes_runs_in_it(made, tmp_path):
     """One storage under two mount points."""
     (tmp_path / "mount").symlink_to(made.storage)
