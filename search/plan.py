@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from statistics import fmean
 from typing import Any
@@ -24,13 +24,15 @@ MOST_LETTERS = 500  # of an experiment's name in MLflow
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a study and its state; `run_id` is None while the store holds nothing of it."""
+    """One run of a study, or a trial of a search, and its state; `run_id` is None while the store holds nothing of it.
+    `origin` are the tags of a trial by which its search can be rebuilt."""
 
     cell: Cell
     seed: int
     state: RunState
     run_id: str | None
     images: int = 0  # shown to D so far, as the store has it
+    origin: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shown(self) -> str:

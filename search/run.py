@@ -1,8 +1,10 @@
 """Makes a study's missing (cell, seed) runs, without early stopping."""
 
 import signal
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 
 from rich.console import Console
 
@@ -16,12 +18,14 @@ from search.store.image_sets import checked_images
 from search.store.queries import find_runs, seed_runs, stored_cells
 from search.store.rekeying import rekey
 from search.tune.cluster import Cluster
-from search.tune.driver import DONE, RunQueue, tune_runs
+from search.tune.driver import DONE, WAIT, RunQueue, tune_runs
 from spaces import Cell, Study
-from trainers.loop import digests, dry_run
+from trainers.apart import unpatched
 from trainers.run_folder import end_of
 from trainers.run_state import RunState
 from trainers.user_code import user_modules
+
+AT_ONCE = 8  # MLflow runs that are created before whatever else waits for the store has its turn
 
 
 def run_study(
@@ -40,19 +44,22 @@ def run_study(
     rekey(store)
     configs = [cell.config for cell in study.cells()]
     stored = seed_runs(store, configs)
+    digests: dict[str, dict[str, str]] = unpatched("trainers.loop:dry_runs", configs)
     for cell in study.cells():
         of_cell = [run for (key, _), run in stored.items() if key == cell.config.cell_key]
-        check_digests(cell, dry_run(cell.config), of_cell)
+        check_digests(cell, digests[cell.config.cell_key], of_cell)
     if make_plan(study, store, retry_failed=retry_failed, stored=stored).missing:
         cluster.start(store.shared, configs)
-    jobs = _reserve(study, Delivery(store), retry_failed)
+    delivery = Delivery(store)
+    jobs = _missing(study, delivery, retry_failed)
     if not jobs:
         console.print(f"{study.title}: nothing to run.", highlight=False)
         return {}
     console.print(f"{study.title}: {len(jobs)} runs to make.", highlight=False)
     images = sum(job.cell.config.n_images for job in jobs)
     with RunLocks(store.storage) as locks:
-        queue = StudyQueue(study, store, jobs, locks)
+        queue = StudyQueue(study, store, jobs, locks, digests)
+        queue.reserve(delivery)  # where a store refuses, nothing starts
         try:
             with SweepProgress(len(jobs), images, console) as progress:
                 waiting = tune_runs(queue, store, progress, cluster)
@@ -66,24 +73,24 @@ def run_study(
             f"the MLflow store {store.address} has not taken all: {len(waiting)} parts wait in {store.folders.root}; "
             f"the same command, or `ganablate import` of that folder, brings them there"
         )
+    if more := len(jobs) - queue.elsewhere - progress.done:
+        raise ConnectionError(
+            f"the MLflow store {store.address} is away: {more} runs are left, and the same command goes on with them"
+        )
     return progress.states
 
 
-def _reserve(study: Study, delivery: Delivery, retry_failed: bool) -> list[Job]:
-    """The missing runs, each with its MLflow run, so that they can be made while the store is away.
-
-    What drivers that died, or whose store was away, left in run folders is stored first.
-    """
+def _missing(study: Study, delivery: Delivery, retry_failed: bool) -> list[Job]:
+    """The missing runs. What drivers that died, or whose store was away, left in run folders is stored first."""
     store, cells = delivery.store, study.cells()
-    with store.exclusive():  # two drivers must not make two
+    with store.exclusive():  # of two drivers one recovers
         stored = stored_cells(store, (cell.config for cell in cells))
         idle = (run for key, run in stored.seeds.items() if not is_locked(store.storage, *key))
         if delivery.recover(idle):
             stored = stored_cells(store, (cell.config for cell in cells))
         delivery.mark_duplicates(stored.duplicates)
         delivery.parents.update(study, cells, stored)  # of runs that other studies, or a driver that died, made
-        missing = make_plan(study, store, retry_failed=retry_failed, stored=stored.seeds).missing
-        return [replace(job, run_id=job.run_id or delivery.create(study, job.cell, job.seed)) for job in missing]
+        return make_plan(study, store, retry_failed=retry_failed, stored=stored.seeds).missing
 
 
 def check_digests(cell: Cell, digests: Mapping[str, str], runs: Iterable[StoredRun]) -> None:
@@ -101,17 +108,34 @@ def check_digests(cell: Cell, digests: Mapping[str, str], runs: Iterable[StoredR
 class StudyQueue(RunQueue):
     """The missing runs of a study, in its order, but for those that another process makes meanwhile."""
 
-    def __init__(self, study: Study, store: Store, jobs: list[Job], locks: RunLocks) -> None:
-        self.study, self.store, self.left, self.locks = study, store, list(jobs), locks
+    def __init__(
+        self, study: Study, store: Store, jobs: list[Job], locks: RunLocks, digests: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        self.study, self.store, self.locks = study, store, locks
+        self._digests = digests  # by cell_key
+        self._reserved: deque[Job] = deque()  # those that have their MLflow run
+        self._unreserved = deque(jobs)
         self.elsewhere = 0
         self.has_own_code = any(user_modules(job.config.acting()) for job in jobs)
 
+    def reserve(self, delivery: Delivery) -> bool:
+        some = list(islice(self._unreserved, AT_ONCE))
+        with self.store.exclusive():  # two drivers must not make two
+            lacking = [job.cell.config for job in some if job.run_id is None]
+            stored = seed_runs(self.store, lacking) if lacking else {}
+            for job in some:
+                there = job.run_id or (stored[job.key].run_id if job.key in stored else None)
+                run_id = there or delivery.create(self.study, job.cell, job.seed)
+                self._reserved.append(replace(job, run_id=run_id))
+                self._unreserved.popleft()
+        return bool(self._unreserved)
+
     def next(self) -> Job | str:
-        while self.left:
-            job = self.left.pop(0)
+        while self._unreserved or self._reserved:
+            if not self._reserved:
+                return WAIT
+            job = self._reserved.popleft()
             if self.locks.acquire(*job.key) and not self._is_made(job):
-                if user_modules(job.config.acting()):  # another process may have made a run of it with other code
-                    self._check(job)
                 return job
             self.elsewhere += 1
         return DONE
@@ -122,13 +146,17 @@ class StudyQueue(RunQueue):
         was_missing = job.state in (RunState.MISSING, RunState.INTERRUPTED)
         return was_missing and end_of(self.store.folder(job.run_id))[0].has_ended
 
-    def _check(self, job: Job) -> None:
-        """Raise ValueError as check_digests, if the store answers."""
-        try:
+    def digests(self, job: Job) -> Mapping[str, str]:
+        return self._digests[job.key[0]]
+
+    def begin(self, job: Job, delivery: Delivery) -> None:
+        if user_modules(job.config.acting()):  # another process may have made a run of it with other code
             runs = [run for run in find_runs(self.store, "cell_key", [job.key[0]]) if "seed" in run.tags]
-        except ValueError:
-            return
-        check_digests(job.cell, digests(job.config), runs)
+            try:
+                check_digests(job.cell, self.digests(job), runs)
+            except ValueError as error:
+                self.refused = str(error)
+        super().begin(job, delivery)
 
     def update_parent(self, job: Job, delivery: Delivery) -> None:
         delivery.parents.update(self.study, [job.cell])

@@ -1,15 +1,14 @@
 """What can be told of a Config before anything is imported or built: its modules' source is read, and not run."""
 
 import ast
-import importlib.util
 from collections.abc import Iterator
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 from trainers.messages import did_you_mean
 from trainers.names import BACKBONES
-from trainers.user_code import describe, user_modules
+from trainers.user_code import describe, module_spec, user_modules
 
 GIVEN = 3  # arguments of a backbone's `build` that are no options: config, shape, n_classes
 DEEP = 8  # imports that a name is followed through
@@ -42,7 +41,7 @@ def _bound(path: str, depth: int = DEEP) -> ast.stmt | None:
     """What binds the object of `module:object` in its source; None where that cannot be told. Raises ValueError if
     there is no such module, or nothing in it binds such a name."""
     module, _, name = path.partition(":")
-    spec = _spec(path, module)
+    spec = module_spec(path)
     file = Path(spec.origin or "")
     if file.suffix != ".py" or not file.is_file():
         return None
@@ -63,22 +62,6 @@ def _bound(path: str, depth: int = DEEP) -> ast.stmt | None:
     if hidden or opens or inner or name.startswith("__"):
         return None
     raise ValueError(f"cannot load {path!r}: AttributeError: module {module!r} has no attribute {name!r}")
-
-
-def _spec(path: str, module: str) -> ModuleSpec:
-    """Where a module lies, found without importing the packages around it. Raises ValueError if there is none."""
-    first, *rest = module.split(".")
-    whole = first
-    try:
-        spec = importlib.util.find_spec(first)
-        for part in rest:
-            whole = f"{whole}.{part}"
-            spec = PathFinder.find_spec(whole, spec.submodule_search_locations or []) if spec else None
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None:
-        raise ValueError(f"cannot load {path!r}: ModuleNotFoundError: No module named {whole!r}")
-    return spec
 
 
 def _bindings(body: list[Any]) -> Iterator[tuple[Any, str, str]]:

@@ -4,7 +4,7 @@ import logging
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,11 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
                 return
             evaluations.append(_evaluate(state, folder, evaluations))
             yield evaluations[-1]
+
+
+def dry_runs(configs: Iterable[Config]) -> dict[str, dict[str, str]]:
+    """The digests of each Config by its cell_key. Raises ValueError as dry_run."""
+    return {config.cell_key: dry_run(config) for config in configs}
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -19,6 +20,7 @@ from trainers.names import PATHS
 
 HOME = Path(__file__).parents[1]  # what holds our packages
 PACKAGES = ("trainers", "spaces", "search", "reports")
+_FILES: set[Path] = set()  # of the user's that this process ran
 
 
 def user_modules(config: Any) -> list[str]:
@@ -103,15 +105,33 @@ def own_code_digest(config: Any) -> str:
         return ""
     content = hashlib.sha256()
     for name in user_modules(config):
-        file = importlib.import_module(name.partition(":")[0]).__file__
-        content.update(Path(file).read_bytes() if file else b"")
+        file = Path(module_spec(name).origin or "")
+        content.update(file.read_bytes() if file.is_file() else b"")
     return content.hexdigest()[:16]
 
 
 def module_file(name: str) -> str:
     """The file, or the folder of the package, that a `module:object` comes from: what another machine needs of it."""
-    module = importlib.import_module(name.partition(":")[0].partition(".")[0])
-    return str(Path(module.__path__[0] if hasattr(module, "__path__") else str(module.__file__)).resolve())
+    spec = module_spec(name.partition(":")[0].partition(".")[0])
+    places = list(spec.submodule_search_locations or [])
+    return str(Path(places[0] if places else str(spec.origin)).resolve())
+
+
+def module_spec(path: str) -> ModuleSpec:
+    """Where the module of `module:object` lies, found without importing it or the packages around it. Raises ValueError
+    if there is none."""
+    first, *rest = path.partition(":")[0].split(".")
+    whole = first
+    try:
+        spec = importlib.util.find_spec(first)
+        for part in rest:
+            whole = f"{whole}.{part}"
+            spec = PathFinder.find_spec(whole, spec.submodule_search_locations or []) if spec else None
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        raise ValueError(f"cannot load {path!r}: ModuleNotFoundError: No module named {whole!r}")
+    return spec
 
 
 def refuse_namesakes() -> None:
@@ -120,6 +140,11 @@ def refuse_namesakes() -> None:
         for path in (Path(f"{name}.py"), Path(name) / "__init__.py"):
             if path.exists() and not path.resolve().is_relative_to(HOME.resolve()):
                 raise ValueError(f"{path} in this folder hides a part of ganablate from its workers; rename or move it")
+
+
+def has_run_files() -> bool:
+    """Whether this process ran a file of the user's, which may have changed anything that our code uses."""
+    return bool(_FILES)
 
 
 def load_file(path: Path) -> ModuleType:
@@ -135,6 +160,7 @@ def load_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses and the like look for it
+    _FILES.add(path)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:

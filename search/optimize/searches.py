@@ -10,7 +10,8 @@ import signal
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Set
+from collections import deque
+from collections.abc import Callable, Mapping, Set
 from functools import partial
 
 import optuna
@@ -27,36 +28,43 @@ from search.run import check_digests
 from search.store import Store
 from search.store.database import StoredRun
 from search.store.delivery import Delivery
-from search.store.queries import histories, seed_runs, trials_of
+from search.store.queries import RESERVED, histories, reserved_for, seed_runs, trials_of
 from search.store.rekeying import rekey
 from search.tune.cluster import Cluster
 from search.tune.driver import DONE, WAIT, RunQueue, tune_runs
-from spaces import Cell, Search
+from spaces import SPACES, Cell, Search
 from spaces.search_spaces import COOP_SHARE
+from trainers.apart import unpatched
 from trainers.config import Config
-from trainers.loop import dry_run
 from trainers.messages import did_you_mean
 from trainers.run_state import RunState
-from trainers.user_code import describe, user_modules
+from trainers.user_code import describe, own_code_digest, user_modules
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 DRAWS = 16  # of a space before a search starts, at the least
-SILENCE = 300.0  # seconds for which a search that has nothing to do waits for a store that is away
+ORIGIN = ("search", "trial", "params", "ranges", "proposed_at")  # tags of a trial by which its search can be rebuilt
 SAMPLERS = ("tpe", "random", "gp", "cmaes")
 
 
 def run_search(
-    search: Search, store: Store, cluster: Cluster | None = None, *, samples: int, retry_failed: bool = False
+    search: Search,
+    store: Store,
+    cluster: Cluster | None = None,
+    *,
+    samples: int,
+    retry_failed: bool = False,
+    digests: Mapping[str, str] | None = None,
 ) -> Outcome:
-    """Bring a search to `samples` trials; those that the store holds count, and interrupted ones go on.
+    """Bring a search to `samples` trials; those that the store holds count, and interrupted ones go on. `digests` are
+    what check_search gave, if it was just asked.
 
     Raises ValueError as check_search does, before anything starts, for resources that do not exist, or while another
     process makes the same search; KeyboardInterrupt if Ctrl-C ended it.
     """
     console, cluster = Console(markup=False), cluster or Cluster()
     rekey(store)
-    check_search(search, samples, store)
+    digests = check_search(search, samples, store) if digests is None else digests
     left = _left(search, store, samples, retry_failed)
     if left == 0:
         console.print(f"{search.title}: nothing to run.", highlight=False)
@@ -66,9 +74,11 @@ def run_search(
     if not locks.acquire(search.key, 0):
         raise ValueError(f"{search.title} is being made by another process; wait for it, or end it")
     try:
-        if Delivery(store).recover(trials_of(store, search)):  # what an earlier driver could not store
+        delivery = Delivery(store)
+        if delivery.recover(trials_of(store, search)):  # what an earlier driver could not store
             left = _left(search, store, samples, retry_failed)
-        queue = TrialQueue(search, store, samples, retry_failed, slots)
+        queue = TrialQueue(search, store, samples, retry_failed, slots, digests)
+        queue.reserve(delivery)  # where a store refuses, nothing starts
         console.print(f"{search.title}: {left} trials to make.", highlight=False)
         progress = SweepProgress(left, left * search.base.n_images, console)
         with progress:
@@ -92,9 +102,9 @@ def _left(search: Search, store: Store, samples: int, retry_failed: bool) -> int
     return max(samples, len(states)) - sum(state in ended_states(retry_failed) for state in states)
 
 
-def check_search(search: Search, samples: int, store: Store) -> None:
-    """Raise ValueError for a search that cannot be made: names, a space that varies nothing or leaves the Config, a
-    base that cannot be trained, trials that were made with other data, weights or code."""
+def check_search(search: Search, samples: int, store: Store) -> dict[str, str]:
+    """The digests of the base. Raises ValueError for a search that cannot be made: names, a space that varies nothing
+    or leaves the Config, a base that cannot be trained, trials that were made with other data, weights or code."""
     for kind, name, names in (("sampler", search.sampler, SAMPLERS), ("scheduler", search.scheduler, SCHEDULERS)):
         if name not in names:
             raise ValueError(f"{kind} {name!r} is unknown; {did_you_mean(name, names)}")
@@ -105,8 +115,9 @@ def check_search(search: Search, samples: int, store: Store) -> None:
     drawn = optuna.create_study(sampler=RandomSampler(seed=0))
     for _ in range(max(DRAWS, samples)):
         propose(search, drawn.ask())
-    digests = dry_run(search.base)
+    digests: dict[str, str] = unpatched("trainers.loop:dry_run", search.base)
     check_digests(search.cell, digests, [*seed_runs(store, [search.base]).values(), *trials_of(store, search)])
+    return digests
 
 
 def ended_states(retry_failed: bool) -> Set[RunState]:
@@ -163,16 +174,24 @@ def _ranges(trial: optuna.Trial) -> str:
 class TrialQueue(RunQueue):
     """The trials of a search: those that were interrupted, then new ones, never more at a time than there are slots.
 
-    A proposal is made when a slot is free and not before, so that it knows all trials that ended.
+    A proposal is made when a slot is free and not before, so that it knows all trials that ended. Its MLflow run is
+    there by then: as many are created ahead as there are slots.
     """
 
-    def __init__(self, search: Search, store: Store, samples: int, retry_failed: bool = False, slots: int = 1) -> None:
-        self.search, self.store, self.samples, self.slots = search, store, samples, slots
-        self.delivery = Delivery(store)
+    def __init__(
+        self,
+        search: Search,
+        store: Store,
+        samples: int,
+        retry_failed: bool = False,
+        slots: int = 1,
+        digests: Mapping[str, str] | None = None,
+    ) -> None:
+        self.search, self.store, self.slots = search, store, slots
+        self._digests = digests or {}  # of the base
         self.running = 0
-        self.has_own_code = bool(user_modules(search.base.acting()))
-        self.proposed: int | None = None  # a trial that the store does not know yet
-        self.silent_since = math.inf
+        # a space of the user's own may propose code of his own
+        self.has_own_code = bool(user_modules(search.base.acting())) or search.space_name not in SPACES
         self.stopper = EarlyStopper(search)
         self.study = optuna.create_study(direction="minimize" if search.lower_is_better else "maximize")
         self.asked: dict[int, optuna.Trial] = {}
@@ -181,6 +200,10 @@ class TrialQueue(RunQueue):
         runs, ended = read_trials(search, store), ended_states(retry_failed)
         self.interrupted = [run for run in runs if run.state not in ended]
         self._rebuild(runs, ended)
+        ahead = {n: run_id for n, run_id in reserved_for(store, search).items() if n not in self.asked and n < samples}
+        self._created = deque(ahead.items())  # number and MLflow run of trials to be proposed
+        self._uncreated = deque(n for n in range(samples) if n not in self.asked and n not in ahead)
+        self._is_unsure = False  # whether a run may have been created although the answer was lost
 
     def _rebuild(self, runs: list[StoredRun], ended: Set[RunState]) -> None:
         """Go through what happened, proposals, rows and ends, in the order of its times.
@@ -191,7 +214,7 @@ class TrialQueue(RunQueue):
         events: list[tuple[float, int, int, Callable[[], object]]] = []
         points_of = histories(self.store, (run.run_id for run in runs), self.search.base.metric)
         for run in runs:
-            number, now = int(run.tags["trial"]), float(run.start)
+            number, now = int(run.tags["trial"]), float(run.tags.get("proposed_at", run.start))
             events.append((now, 2, number, partial(self._ask, number, run)))
             points = points_of[run.run_id]
             for stamp, images, value in points:
@@ -235,49 +258,61 @@ class TrialQueue(RunQueue):
     def _tell(self, number: int, state: RunState) -> None:
         self.study.tell(self.asked[number], self.values[number] if state == RunState.DONE else None, STATES[state])
 
+    def reserve(self, delivery: Delivery) -> bool:
+        if self._wants_more():
+            number = self._uncreated[0]
+            there = reserved_for(self.store, self.search).get(number) if self._is_unsure else None
+            self._is_unsure = True
+            run_id = there or self._create(number, delivery)
+            self._is_unsure = False
+            self._created.append((number, run_id))
+            self._uncreated.popleft()
+        return self._wants_more()
+
+    def _wants_more(self) -> bool:
+        return len(self._created) < self.slots and bool(self._uncreated)
+
+    def _create(self, number: int, delivery: Delivery) -> str:
+        tags = {RESERVED: self.search.key, "cell_key": RESERVED, "trial": str(number)}
+        cell = Cell(f"trial {number}", "", self.search.base)
+        return delivery.create(self.search, cell, self.search.seed(number), parent=self.search.cell, **tags)
+
     def next(self) -> Job | str:
         if self.running >= self.slots:
             return WAIT
         if self.interrupted:
             run = self.interrupted.pop(0)
-            job = self._job(int(run.tags["trial"]), run.run_id)
-        elif self.proposed is not None or len(self.asked) < self.samples:
-            if self.proposed is None:
-                self.proposed = next(n for n in range(self.samples) if n not in self.asked)
-                self._ask(self.proposed)
-            try:
-                job = self._job(self.proposed, self._created(self.proposed) or self._create(self.proposed))
-            except Exception:  # the store is away: the proposal stands until it is back
-                self.silent_since = min(self.silent_since, time.monotonic())
-                waits = self.running > 0 or time.monotonic() - self.silent_since < SILENCE
-                return WAIT if waits else DONE
-            self.proposed, self.silent_since = None, math.inf
+            origin = {name: run.tags[name] for name in ORIGIN if name in run.tags}
+            job = self._job(int(run.tags["trial"]), run.run_id, RunState.INTERRUPTED, origin)
+        elif self._created:
+            number, run_id = self._created.popleft()
+            self._ask(number)
+            origin = {
+                "search": self.search.key,
+                "trial": str(number),
+                "params": json.dumps(self.asked[number].params),
+                "ranges": _ranges(self.asked[number]),
+                "proposed_at": str(time.time_ns() // 1_000_000),
+            }
+            job = self._job(number, run_id, RunState.MISSING, origin)
         else:
-            return DONE
+            return WAIT if self._uncreated else DONE
         self.running += 1
         return job
 
-    def _created(self, number: int) -> str | None:
-        """The run of a proposal whose creation failed, and that is there all the same: its answer was lost."""
-        if self.silent_since == math.inf:
-            return None
-        return next((r.run_id for r in trials_of(self.store, self.search) if int(r.tags["trial"]) == number), None)
-
-    def _create(self, number: int) -> str:
-        """The run of a proposal, which lives in the store alone until it has begun."""
-        tags = {
-            "search": self.search.key,
-            "trial": str(number),
-            "params": json.dumps(self.asked[number].params),
-            "ranges": _ranges(self.asked[number]),
-            "config": json.dumps(self.configs[number].non_defaults()),
-        }
-        job = self._job(number, None)
-        return self.delivery.create(self.search, job.cell, job.seed, parent=self.search.cell, **tags)
-
-    def _job(self, number: int, run_id: str | None) -> Job:
+    def _job(self, number: int, run_id: str, state: RunState, origin: Mapping[str, str]) -> Job:
         cell = Cell(f"trial {number}", "", self.configs[number])
-        return Job(cell, self.search.seed(number), RunState.RUNNING, run_id)
+        return Job(cell, self.search.seed(number), state, run_id, origin=origin)
+
+    def digests(self, job: Job) -> Mapping[str, str]:
+        own = own_code_digest(job.config.acting())
+        return {**self._digests, **({"own_code_digest": own} if own else {})}
+
+    def begin(self, job: Job, delivery: Delivery) -> None:
+        assert job.run_id is not None
+        config = json.dumps(job.cell.config.non_defaults())
+        delivery.propose(job.run_id, self.search, job.cell, {**job.origin, "config": config})
+        super().begin(job, delivery)
 
     def stops(self, job: Job, images: int, value: float) -> bool:
         return self._row(job.seed - self.search.seed(0), images, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ class SpokenClient:
 
     def __init__(self, client: MlflowClient, unusable: Callable[[Exception], ValueError]) -> None:
         self._client, self._unusable = client, unusable
+        self.answered = time.monotonic()  # when the store last did, and did what it was asked
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
@@ -27,8 +29,10 @@ class SpokenClient:
         @wraps(method)
         def spoken(*arguments: Any, **options: Any) -> Any:
             try:
-                return method(*arguments, **options)
+                answer = method(*arguments, **options)
             except (MlflowException, SQLAlchemyError) as error:
                 raise self._unusable(error) from error
+            self.answered = time.monotonic()
+            return answer
 
         return spoken

@@ -10,6 +10,7 @@ import os
 import re
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cached_property, partial
@@ -61,7 +62,7 @@ class Store:
         self.address = redacted(self.uri)  # to be shown
         self.server = self.uri.rstrip("/") if self.uri.startswith("http") else None  # the address of a tracking server
         self.shared = None if is_uri else self.storage  # what all nodes of a cluster should see
-        self._locked = False
+        self._held = threading.local()  # what this thread has: another waits as another process does
         self.is_marked = False  # whether no experiment in it has runs with an earlier version's keys
 
     @cached_property
@@ -152,10 +153,11 @@ class Store:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Hold the store's own lock, which this process may have already; whoever else asks for it waits."""
-        with nullcontext() if self._locked else waiting_lock(self.storage / "locks" / "store"):
-            before, self._locked = self._locked, True
+        """Hold the store's own lock, which this thread may have already; whoever else asks for it waits."""
+        before = getattr(self._held, "lock", False)
+        with nullcontext() if before else waiting_lock(self.storage / "locks" / "store"):
+            self._held.lock = True
             try:
                 yield
             finally:
-                self._locked = before
+                self._held.lock = before

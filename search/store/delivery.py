@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 logger = logging.getLogger(__name__)
+
+MOST_METRICS = 1_000  # that MLflow takes at a time
 
 
 class Delivery:
@@ -49,6 +51,13 @@ class Delivery:
         with contextlib.suppress(ValueError):  # it is made: whoever asked must not make another
             client.update_run(run_id, status=RunState.MISSING.mlflow_status)
         return run_id
+
+    def propose(self, run_id: str, search: Search, cell: Cell, tags: Mapping[str, str]) -> None:
+        """Write into a trial's run, which may have been created before it was proposed, what it trains."""
+        from mlflow.entities import RunTag
+
+        found = {**cell_tags(search, cell), **tags}
+        self.store.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in found.items()])
 
     def mark_duplicates(self, duplicates: Iterable[tuple[StoredRun, StoredRun]]) -> None:
         """Say of runs that another one counts in their place; nothing is deleted."""
@@ -102,16 +111,21 @@ class Delivery:
             self._opened.add(run_id)
         if run_id not in self._steps:
             self._steps[run_id] = {point.step for point in client.get_metric_history(run_id, "images")}
+        self._deliver_rows(run_id, [row for row in rows if row["images"] not in self._steps[run_id]])
         for row in rows:
-            if row["images"] not in self._steps[run_id]:
-                client.log_batch(run_id, metrics=mlflow_metrics(row))
-                self._steps[run_id].add(row["images"])
             self._deliver_grid(run_id, row["images"])
         state, error = end or end_of(folder)
         if state in IN_TABLE and end_of(folder)[0] != state:
             raise OSError(f"{folder} does not show its last row yet")  # a file system over a network takes its time
         if state.has_ended:
             self._close(run_id, rows, state, error)
+
+    def _deliver_rows(self, run_id: str, rows: list[dict[str, Any]]) -> None:
+        """Store evaluations, each whole, and as many at a time as MLflow takes: a slow server has many to catch up."""
+        size = max(1, MOST_METRICS // max(map(len, rows), default=1))
+        for some in (rows[at : at + size] for at in range(0, len(rows), size)):
+            self.store.client.log_batch(run_id, metrics=[metric for row in some for metric in mlflow_metrics(row)])
+            self._steps[run_id] |= {row["images"] for row in some}
 
     def _deliver_grid(self, run_id: str, images: int) -> None:
         """Store an evaluation's grid as the image of its step, unless it is there: MLflow would keep both."""

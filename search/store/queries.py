@@ -34,6 +34,7 @@ T = TypeVar("T")
 K = TypeVar("K")
 QUESTIONS_AT_ONCE = 8  # to a tracking server
 OURS = "tags.cell_key LIKE '%'"  # filter of a server
+RESERVED = "reserved_for"  # tag of a run that was created before its trial was proposed: the search's key
 VIEW = "table"  # key of the experiments' shared view in the MLflow UI
 
 
@@ -127,6 +128,13 @@ def trials_of(store: Store, search: Search) -> list[StoredRun]:
     """The trials of a search in the order of their numbers, each once."""
     trials, _ = first_of_each(find_runs(store, "search", [search.key]), lambda run: int(run.tags["trial"]))
     return [trials[number] for number in sorted(trials)]
+
+
+def reserved_for(store: Store, search: Search) -> dict[int, str]:
+    """The runs, by number, that were created for trials of a search before these were proposed, and that wait."""
+    runs = [run for run in find_runs(store, RESERVED, [search.key]) if "search" not in run.tags]
+    firsts, _ = first_of_each(runs, lambda run: int(run.tags["trial"]))
+    return {number: run.run_id for number, run in sorted(firsts.items())}
 
 
 def all_runs(store: Store) -> dict[str, StoredRun]:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,6 @@ from search.store.outbox import Outbox
 from search.tune.cluster import Cluster, is_alive
 from search.tune.worker import HALTED, train_trial
 from trainers.files import cache_folder, storage_lost, storage_mark
-from trainers.loop import digests
 from trainers.run_folder import code_version, mark_end
 from trainers.run_state import ENDED, IN_TABLE, RunState
 from trainers.signals import stopping_signals
@@ -44,24 +43,41 @@ logger = logging.getLogger(__name__)
 
 WAIT, DONE = "wait", "done"  # answers of a queue that has no job now, or no more
 LOOK_EVERY = 5.0  # seconds between two looks at whether Ray lives
+SILENCE = 300.0  # seconds for which a sweep that has nothing to do waits for a store that is away
+LAST_WORDS = 5.0  # seconds that the store has for what is to be said before an interrupted sweep leaves
 DEATHS = 3  # of a trial's worker or its machine, behind which the trial goes on from its checkpoint
 
 
 class RunQueue(ABC):
-    """What is to be run: hands out jobs, which the store holds, and learns how they went."""
+    """What is to be run: hands out jobs, which the store holds, and learns how they went. What takes a Delivery is
+    called in the thread that has the store; it may raise anything, and is then called again."""
 
     has_own_code = False  # whether a job's Config names code of the user's own
+    refused = ""  # why a job cannot be made beside what others made meanwhile
+
+    @abstractmethod
+    def reserve(self, delivery: Delivery) -> bool:
+        """Create the MLflow runs of a few jobs that come next; whether more are wanted already."""
 
     @abstractmethod
     def next(self) -> Job | str:
         """The next job; WAIT while there may be one later, DONE when there are no more."""
+
+    @abstractmethod
+    def digests(self, job: Job) -> Mapping[str, str]:
+        """Those of a job's data, feature weights and own code, as they are here."""
+
+    def begin(self, job: Job, delivery: Delivery) -> None:
+        """Write that a job has begun."""
+        assert job.run_id is not None
+        delivery.begin(job.run_id, job.config)
 
     def ended(self, job: Job, state: RunState) -> None:  # noqa: B027 - most queues need not know
         """A run ended."""
 
     @abstractmethod
     def update_parent(self, job: Job, delivery: Delivery) -> None:
-        """Bring the parent of an ended run up to date. May raise anything; is then called again."""
+        """Bring the parent of an ended run up to date."""
 
     def stops(self, job: Job, images: int, value: float) -> bool:
         """Whether a run that is not yet at its budget is to be stopped at this evaluation."""
@@ -71,9 +87,9 @@ class RunQueue(ABC):
 def tune_runs(queue: RunQueue, store: Store, progress: SweepProgress, cluster: Cluster) -> list[str]:
     """Make all jobs of the queue; what Tune writes for itself is removed.
 
-    A store that goes away costs nothing but delay; the names of what it has not taken in the end are returned. Raises
-    KeyboardInterrupt after a signal, at whose second the running trials' checkpoints are not waited for, and ValueError
-    if no trial can be made any more: the disk is full, or a node lacks the data.
+    A store that goes away costs nothing but delay, and no trial waits for it; the names of what it has not taken in the
+    end are returned. Raises KeyboardInterrupt after a signal, at whose second the running trials' checkpoints are not
+    waited for, and ValueError if no trial can be made any more: the disk is full, or a node lacks the data.
     """
     callback, failures = StoreCallback(queue, store, progress), tune.FailureConfig(max_failures=DEATHS)
     searcher, scheduler = QueueSearcher(callback), QueueScheduler(callback)
@@ -94,9 +110,12 @@ def tune_runs(queue: RunQueue, store: Store, progress: SweepProgress, cluster: C
                 storage_path=scratch, verbose=2 if cluster.verbose else 0, callbacks=[callback], failure_config=failures
             ),
         )
-        with _signals(callback):
-            tuner.fit()
-    waiting = callback.outbox.close()
+        callback.reserve()
+        try:
+            with _signals(callback):
+                tuner.fit()
+        finally:
+            waiting = callback.outbox.close(LAST_WORDS if callback.stopping or sys.exc_info()[0] else math.inf)
     if callback.halted:
         raise ValueError(callback.halted)
     if callback.signal:
@@ -139,6 +158,7 @@ class QueueSearcher(_Unsaved, Searcher):
     def __init__(self, callback: StoreCallback) -> None:
         super().__init__(metric="images", mode="max")
         self.callback = callback
+        self.idle_since = math.inf  # when nothing ran any more, since the store took nothing
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save."""
@@ -148,12 +168,16 @@ class QueueSearcher(_Unsaved, Searcher):
             return Searcher.FINISHED
         try:
             job = self.callback.queue.next()
-        except ValueError as error:  # it cannot be made beside what others made
+        except ValueError as error:  # a space gives what cannot be compared
             self.callback.halt(str(error))
             return Searcher.FINISHED
         if isinstance(job, Job):
+            self.idle_since = math.inf
             return self.callback.begin(job)
-        return Searcher.FINISHED if job == DONE else None
+        if job == WAIT and not self.callback.running:
+            self.idle_since = min(self.idle_since, time.monotonic())
+        is_over = job == DONE or time.monotonic() - self.idle_since > SILENCE
+        return Searcher.FINISHED if is_over else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The queue learns it when the store has it."""
@@ -201,6 +225,15 @@ class StoreCallback(_Unsaved, tune.Callback):
             with _disk(self, run_id):
                 self.store.folders.ask_to_stop(run_id)
 
+    def reserve(self) -> None:
+        """Have the runs of what comes next created, a few at a time, among what else goes to the store."""
+
+        def create() -> None:
+            if self.queue.reserve(self.delivery):
+                self.reserve()
+
+        self.outbox.submit("runs of what comes next", create)
+
     def begin(self, job: Job) -> dict[str, Any]:
         """What the job's worker needs: besides the run, where the driver looks for a user's own files and modules."""
         assert job.run_id is not None
@@ -209,7 +242,8 @@ class StoreCallback(_Unsaved, tune.Callback):
         self.running.add(run_id)
         with _disk(self, run_id):
             folders.clear_stop(run_id)
-        self.outbox.submit(f"begin of {run_id}", partial(self.delivery.begin, run_id, job.config))
+        self.outbox.submit(f"begin of {run_id}", partial(self.queue.begin, job, self.delivery))
+        self.reserve()
         return {
             "run_id": run_id,
             "folders": str(folders.root),
@@ -217,7 +251,7 @@ class StoreCallback(_Unsaved, tune.Callback):
             "storage_mark": self.mark,
             "config": job.config.model_dump(mode="json"),
             "data": job.config.data_digest if job.config.is_at_path else None,
-            "digests": digests(job.config),
+            "digests": dict(self.queue.digests(job)),
             "code_version": code_version(),
             "folder": str(Path.cwd()),
             "path": sys.path,
@@ -229,9 +263,10 @@ class StoreCallback(_Unsaved, tune.Callback):
         return (result or {}).get(job.config.metric, math.nan)
 
     def on_step_end(self, **_: Any) -> None:
-        self.outbox.flush()
         if self.signals > 1:
             raise KeyboardInterrupt(self.signal)
+        if self.queue.refused:
+            self.halt(self.queue.refused)
         if time.monotonic() > self._next_look:
             self._next_look = time.monotonic() + LOOK_EVERY
             if lost := storage_lost(self.store.storage, self.mark):

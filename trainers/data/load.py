@@ -18,6 +18,11 @@ def load_dataset(config: Config) -> Dataset:
     return _load(config.dataset, config.image_form, config.conditional, Path.cwd())
 
 
+def content_digest(config: Config) -> str:
+    """The digest of the data set of a Config. Raises ValueError as load_dataset."""
+    return load_dataset(config).digest
+
+
 @cache
 def _load(name: str, form: ImageForm, labelled: bool, folder: Path) -> Dataset:
     """`labelled` says whether labels of image files at a path count; `folder` is what relative paths mean."""

@@ -1,5 +1,6 @@
 """Searches: what Optuna is told, what stops, and that a search which was killed goes on as if it had not been."""
 
+import json
 import math
 import random
 import time
@@ -17,7 +18,7 @@ from search.plan import Job
 from search.store import Store
 from search.store.delivery import Delivery
 from search.store.parents import Parents
-from search.store.queries import histories, trials_of
+from search.store.queries import histories, reserved_for, trials_of
 from search.tune.cluster import Cluster
 from search.tune.driver import DONE
 from spaces import RECIPES, SPACES, Search, find_study
@@ -73,10 +74,12 @@ def simulate(wanted, store, samples, *, slots=1, events=10**9):
             raise Killed
 
     while True:
+        while work.reserve(delivery):
+            pass
         found = work.next()
         if isinstance(found, Job):
             happens()
-            delivery.begin(found.run_id, found.config)
+            work.begin(found, delivery)
             live.append((found, train(found.config, store.folder(found.run_id))))
             continue
         if found == DONE and not live:
@@ -264,21 +267,42 @@ def test_a_trial_that_was_created_twice_counts_once(store):
 def test_a_lost_answer_makes_no_second_trial(store, monkeypatch):
     """The run is there, though its creation failed: the proposal takes it."""
     wanted = search()
-    queue = TrialQueue(wanted, store, 2, slots=2)
-    create = queue.delivery.create
+    queue, delivery = TrialQueue(wanted, store, 2, slots=2), Delivery(store)
+    create = delivery.create
 
     def lost(*arguments, **options):
         create(*arguments, **options)
-        monkeypatch.setattr(queue.delivery, "create", create)
+        monkeypatch.setattr(delivery, "create", create)
         raise ValueError("the answer is lost")
 
-    monkeypatch.setattr(queue.delivery, "create", lost)
-    queue.running = 1
+    monkeypatch.setattr(delivery, "create", lost)
+    with pytest.raises(ValueError, match="lost"):
+        queue.reserve(delivery)
     assert queue.next() == "wait"
-    queue.running = 0
+    queue.reserve(delivery)
     job = queue.next()
+    queue.begin(job, delivery)
     assert [run.run_id for run in trials_of(store, wanted)] == [job.run_id]
     assert len(store.client.search_runs(["1"], "tags.trial = '0'")) == 1
+
+
+def test_runs_are_created_ahead_of_their_proposals(store):
+    """As many as there are slots; a driver that comes later takes those that wait, and no more than it needs."""
+    wanted = search()
+    queue, delivery = TrialQueue(wanted, store, 5, slots=2), Delivery(store)
+    assert queue.next() == "wait"
+    while queue.reserve(delivery):
+        pass
+    ahead = reserved_for(store, wanted)
+    assert list(ahead) == [0, 1]
+    assert trials_of(store, wanted) == []
+    first = queue.next()
+    queue.begin(first, delivery)
+    assert first.run_id == ahead[0]
+    outcome = simulate(wanted, store, 2)
+    assert [trial.run_id for trial in outcome.trials] == list(ahead.values())
+    assert reserved_for(store, wanted) == {}
+    assert outcome.trials[0].params == json.loads(first.origin["params"])
 
 
 def test_a_failed_trial_is_told_and_made_again_on_demand(store):
