@@ -8,6 +8,7 @@ from pathlib import Path
 from search.locks import RunLocks
 from search.store import Store
 from search.store.delivery import Delivery
+from search.store.folders import HEARTBEAT
 from search.store.queries import seed_runs
 from search.store.rekeying import rekey
 from spaces import Cell, Study
@@ -90,4 +91,6 @@ def _left_out(folder: str, names: list[str]) -> list[str]:
     def is_kept(path: Path) -> bool:
         return not path.is_symlink() and (path.is_dir() or path.is_file())
 
-    return [n for n in names if n in ("lock", STOP, END) or n.endswith(".tmp") or not is_kept(Path(folder, n))]
+    return [
+        n for n in names if n in ("lock", STOP, END, HEARTBEAT) or n.endswith(".tmp") or not is_kept(Path(folder, n))
+    ]

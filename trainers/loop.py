@@ -21,6 +21,7 @@ from trainers.data.dataset import Dataset
 from trainers.data.load import load_dataset
 from trainers.features import load_features
 from trainers.files import save_tensors
+from trainers.heartbeat import heartbeat
 from trainers.metrics.evaluate import compute, evaluate, generate
 from trainers.names import BACKBONES, FEATURES
 from trainers.run_folder import locked, open_run, read_evaluations, record_provenance, write_evaluations
@@ -173,6 +174,7 @@ def _train_until(state: State, images: int, stop: Callable[[], bool]) -> bool:
     while state.images < images:
         if stop():
             return False
+        heartbeat()
         shown = state.images
         state.set_learning_rates()
         stage = config.stage_at(shown)

@@ -7,9 +7,11 @@ all, and rows.jsonl comes last, so that what a dying node leaves is a run folder
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import socket
 import tempfile
 import time
 from pathlib import Path
@@ -20,9 +22,10 @@ from trainers.files import write_atomically
 from trainers.run_folder import STOP
 
 LOOK_EVERY = 5.0  # seconds between two looks at whether a run in an object store is asked to stop
+HEARTBEAT = "heartbeat"  # file in a run folder by which the process that trains there shows that it lives
 TRIES, PAUSE = 6, 10.0  # at uploading the end of a run, and seconds between
 LARGE = ("checkpoint", "generator")  # how the names begin of what only training goes on from, or only users want
-LOCAL = ("lock", STOP, "checkpoint_before.pt", "checkpoint_next.pt")  # what stays on a node
+LOCAL = ("lock", STOP, HEARTBEAT, "checkpoint_before.pt", "checkpoint_next.pt")  # what stays on a node
 
 
 class RunFolders:
@@ -50,6 +53,19 @@ class RunFolders:
     def is_asked_to_stop(self, run_id: str) -> bool:
         """Whether the process that trains in a folder is to end; asked at every step."""
         return (self[run_id] / STOP).exists()
+
+    def show_sign_of_life(self, run_id: str) -> None:
+        """Say that the process that trains in a folder lives, and which it is."""
+        with contextlib.suppress(OSError):  # whatever trains there will meet that error, and say so
+            self[run_id].mkdir(exist_ok=True)  # not what is around it: that may be lost
+            (self[run_id] / HEARTBEAT).write_text(_sign())
+
+    def sign_of_life(self, run_id: str) -> str:
+        """The latest of these, as `HOST, process PID at TIME`; "" if there is none."""
+        try:
+            return (self[run_id] / HEARTBEAT).read_text()
+        except (OSError, ValueError):
+            return ""
 
     def drop_checkpoints(self, run_id: str) -> None:
         """Remove what an ended run does not go on from."""
@@ -127,6 +143,16 @@ class ObjectStore(RunFolders):
                 return False
         return self._asked
 
+    def show_sign_of_life(self, run_id: str) -> None:  # through Ray, since each request to the object store costs
+        from ray.experimental.internal_kv import _internal_kv_put
+
+        _internal_kv_put(f"{HEARTBEAT} {run_id}", _sign())
+
+    def sign_of_life(self, run_id: str) -> str:
+        from ray.experimental.internal_kv import _internal_kv_get
+
+        return (_internal_kv_get(f"{HEARTBEAT} {run_id}") or b"").decode()
+
     def drop_checkpoints(self, run_id: str) -> None:
         super().drop_checkpoints(run_id)
         self._delete(run_id, set(CHECKPOINTS))
@@ -176,6 +202,10 @@ class ObjectStore(RunFolders):
     def _delete(self, run_id: str, names: set[str]) -> None:
         for name in names.intersection(self._there(run_id)):
             self.files.delete_file(self._path(run_id, name))
+
+
+def _sign() -> str:
+    return f"{socket.gethostname()}, process {os.getpid()} at {time.time():.0f}"
 
 
 def scratch() -> Path:

@@ -44,7 +44,7 @@ class Outbox:
             if errors:
                 with self._changed:
                     self._changed.wait_for(lambda: self._closing, self._pause)
-                time.sleep(0.5 if self._closing else 0.0)
+                time.sleep(min(PAUSE[0] / 2, 0.5) if self._closing else 0.0)
 
     def _all(self) -> list[tuple[str, Callable[[], object]]]:
         """What waits, as soon as something does; nothing once this is closed."""

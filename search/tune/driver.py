@@ -33,8 +33,10 @@ from search.store.delivery import Delivery
 from search.store.folders import ObjectStore
 from search.store.outbox import Outbox
 from search.tune.cluster import Cluster, is_alive
+from search.tune.watch import Watch
 from search.tune.worker import HALTED, train_trial
 from trainers.files import cache_folder, storage_lost, storage_mark
+from trainers.messages import clock
 from trainers.run_folder import code_version, mark_end
 from trainers.run_state import ENDED, IN_TABLE, RunState
 from trainers.signals import stopping_signals
@@ -45,6 +47,9 @@ WAIT, DONE = "wait", "done"  # answers of a queue that has no job now, or no mor
 LOOK_EVERY = 5.0  # seconds between two looks at whether Ray lives
 SILENCE = 300.0  # seconds for which a sweep that has nothing to do waits for a store that is away
 LAST_WORDS = 5.0  # seconds that the store has for what is to be said before an interrupted sweep leaves
+SILENT = 600.0  # seconds without a sign of life after which a trial is named
+DOUBTFUL = 60.0  # seconds after which the checkpoint of a silent trial is not waited for
+SHOWN = 4  # names of trials
 DEATHS = 3  # of a trial's worker or its machine, behind which the trial goes on from its checkpoint
 
 
@@ -133,9 +138,7 @@ def _signals(callback: StoreCallback) -> Iterator[None]:
             raise KeyboardInterrupt(number)
         if callback.signals > 1:
             return
-        callback.signal = number
-        callback.progress.console.print("finishing the checkpoints of what is running; once more to leave at once")
-        callback.stop()
+        callback.interrupt(number)
 
     former = {number: signal.signal(number, handle) for number in stopping_signals()}
     try:
@@ -213,6 +216,9 @@ class StoreCallback(_Unsaved, tune.Callback):
         self._next_look = 0.0  # at whether Ray lives
         self.halted = ""  # why no more trials can be made
         self.mark = storage_mark(store.storage)
+        self.watch = Watch(store.folders)
+        store.folders.root.mkdir(parents=True, exist_ok=True)  # where a worker's signs of life go
+        self.named: set[str] = set()  # trials of which was said that they are silent
 
     @property
     def stopping(self) -> bool:
@@ -233,6 +239,34 @@ class StoreCallback(_Unsaved, tune.Callback):
                 self.reserve()
 
         self.outbox.submit("runs of what comes next", create)
+
+    def interrupt(self, number: int) -> None:
+        """At the first signal: have the trials write their checkpoints, and say whose are waited for."""
+        self.signal, self._next_look = number, 0.0
+        alive = [id_ for id_, (seconds, _) in self.watch.silences().items() if seconds < DOUBTFUL]
+        names = [label(self.jobs[run_id]) for run_id in alive[:SHOWN]]
+        more = f" and {len(alive) - SHOWN} more" if len(alive) > SHOWN else ""
+        said = f"finishing the checkpoints of {', '.join(names)}{more}" if names else "no trial shows a sign of life"
+        self.progress.console.print(
+            f"{said}; once more to leave at once", highlight=False, soft_wrap=True, markup=False
+        )
+        self.stop()
+
+    def _look_after_trials(self) -> None:
+        """Name what shows no sign of life, once; leave if nothing shows one whose checkpoint could be waited for."""
+        silences = self.watch.silences()
+        for run_id, (seconds, worker) in silences.items():
+            if seconds > SILENT and run_id not in self.named:
+                self.named.add(run_id)
+                name = label(self.jobs[run_id])
+                self.progress.console.print(
+                    f"{name}: no sign of life for {clock(SILENT)} ({worker})",
+                    highlight=False,
+                    soft_wrap=True,
+                    markup=False,
+                )
+        if self.signal and silences and all(seconds > DOUBTFUL for seconds, _ in silences.values()):
+            raise KeyboardInterrupt(self.signal)
 
     def begin(self, job: Job) -> dict[str, Any]:
         """What the job's worker needs: besides the run, where the driver looks for a user's own files and modules."""
@@ -269,6 +303,7 @@ class StoreCallback(_Unsaved, tune.Callback):
             self.halt(self.queue.refused)
         if time.monotonic() > self._next_look:
             self._next_look = time.monotonic() + LOOK_EVERY
+            self._look_after_trials()
             if lost := storage_lost(self.store.storage, self.mark):
                 self.halt(lost)
             if not is_alive():  # Tune would wait for ever
@@ -281,8 +316,12 @@ class StoreCallback(_Unsaved, tune.Callback):
         self.outbox.submit(f"evaluations of {run_id}", partial(self.delivery.deliver, run_id))
         self.progress.update(self.jobs[run_id], result["images"], self.value(self.jobs[run_id], result))
 
+    def on_trial_start(self, trial: Trial, **_: Any) -> None:
+        self.watch.begin(trial.config["run_id"])
+
     def on_trial_complete(self, trial: Trial, **_: Any) -> None:
         last = trial.last_result or {}
+        self.watch.end(trial.config["run_id"])
         if trial.config["run_id"] in self.stopped:
             self._end(trial, RunState.STOPPED)
         elif last.get("state") == HALTED:
@@ -298,6 +337,7 @@ class StoreCallback(_Unsaved, tune.Callback):
         self.progress.console.print(f"{name}: its worker or its machine died; it goes on from its checkpoint")
 
     def on_trial_error(self, trial: Trial, **_: Any) -> None:
+        self.watch.end(trial.config["run_id"])
         self._end(trial, RunState.FAILED, f"its worker died {DEATHS + 1} times (out of memory?)")
 
     def halt(self, error: str) -> None:

@@ -27,6 +27,7 @@ def train_trial(trial: dict[str, Any]) -> None:
 
     _settle(trial, scratch())
     from trainers.config import Config
+    from trainers.heartbeat import heartbeats
     from trainers.loop import digests, train
 
     config, run_id = Config(**trial["config"]).with_data(trial["data"]), trial["run_id"]
@@ -39,14 +40,15 @@ def train_trial(trial: dict[str, Any]) -> None:
         if folders.is_asked_to_stop(run_id):  # it waited for a worker when the driver was told to stop
             tune.report({**last, "state": UNBEGUN})  # Tune wants to hear something
             return
-        _require_equal(digests(config), trial["digests"])
-        folders.download(run_id, all_of_it=True)
-        expects = ""
-        for row in train(config, folders[run_id], stop=lambda: folders.is_asked_to_stop(run_id)):
-            last = {"images": row["images"], "state": row["state"], config.metric: row[config.metric]}
-            folders.upload(run_id, retry=row["state"] != RunState.RUNNING)
-            tune.report(last)
-        folders.upload(run_id, retry=True)
+        with heartbeats(lambda: folders.show_sign_of_life(run_id)):
+            _require_equal(digests(config), trial["digests"])
+            folders.download(run_id, all_of_it=True)
+            expects = ""
+            for row in train(config, folders[run_id], stop=lambda: folders.is_asked_to_stop(run_id)):
+                last = {"images": row["images"], "state": row["state"], config.metric: row[config.metric]}
+                folders.upload(run_id, retry=row["state"] != RunState.RUNNING)
+                tune.report(last)
+            folders.upload(run_id, retry=True)
         folders.discard_local(run_id)
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # the last two of a user's code
         # reported as a result: what Tune sees raised is a worker's or a machine's death

@@ -21,6 +21,7 @@ from torch import Tensor
 from trainers.data.pixels import Pixels, is_grey, pixels_of
 from trainers.data.sources import Images, ImageSource, decoded_folder, told
 from trainers.files import made_once, reading, write_json
+from trainers.heartbeat import heartbeat
 from trainers.messages import printable
 from trainers.names import ImageForm
 
@@ -123,6 +124,7 @@ def _write(path: Path, block: Callable[[range], np.ndarray], shape: tuple[int, .
     with ThreadPoolExecutor(threads) as pool, path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for pixels in told(_ahead(pool, block, blocks, 2 * threads), len(blocks), f"decoding {printable(name)}"):
+            heartbeat()
             file.write(pixels.data)
             content.update(pixels.data)
         file.flush()

@@ -10,6 +10,7 @@ from torch import Tensor
 from trainers.config import Config
 from trainers.data.dataset import Dataset
 from trainers.features import load_features
+from trainers.heartbeat import heartbeat
 from trainers.metrics import BATCH
 from trainers.metrics.frechet import Moments
 from trainers.metrics.reference import reference
@@ -51,6 +52,7 @@ def compute(scores: Iterable[Score], taken: Any) -> dict[str, float]:
     """The numbers that the functions of the scores make of what they take, each called once."""
     values: dict[str, float] = {}
     for function in dict.fromkeys(score.compute for score in scores):
+        heartbeat()
         values |= load_object(function)(taken)
     return values
 
@@ -65,6 +67,7 @@ def generate(
     generator.eval()
     part = max(1, min(BATCH, PIXELS // math.prod(data.shape[-2:])))
     for index, indices in enumerate(torch.arange(n).split(BATCH)):
+        heartbeat()
         if data.pair is None:
             source = generator.sample_source(len(indices), stream(config.seed, "evaluation", index, device))
         else:

@@ -13,6 +13,7 @@ from torch import Tensor
 from trainers.data.dataset import Dataset
 from trainers.features import load_features
 from trainers.files import cache_folder, key_of, made_once, reading
+from trainers.heartbeat import heartbeat
 from trainers.metrics import BATCH
 from trainers.metrics.frechet import Moments, symmetric_root
 from trainers.names import KID_REAL, scores_of
@@ -59,6 +60,7 @@ def _real_statistics(data: Dataset, features: str, device: torch.device) -> dict
     is_kept = torch.zeros(len(data.examples), dtype=torch.bool).index_fill(0, drawn, True)
     kept = []
     for indices in torch.arange(len(data.examples)).split(BATCH):
+        heartbeat()
         batch = net.extract(data.scaled(indices).to(device))
         moments.update(batch)
         if keeps_features:

@@ -251,12 +251,18 @@ def test_an_empty_store_gives_an_empty_frame(store, tiny_study):
 
 
 def test_run_asks_the_store_twice_before_it_starts(store, tiny_study, monkeypatch):
-    """Once for the checks and what is left, once under the lock where it reserves."""
+    """Once for the checks and what is left, once under the lock where it recovers; and for eight runs that it lacks."""
     happened, ask = [], queries.runs_from_database
+
+    def tune_runs(queue, store, progress, cluster):
+        happened.append("started")
+        progress.states |= dict.fromkeys(map(str, range(progress.runs)), "done")
+        return []
+
     monkeypatch.setattr(queries, "runs_from_database", lambda *question: happened.append("asked") or ask(*question))
     monkeypatch.setattr(Cluster, "start", lambda *_: 2)
-    monkeypatch.setattr("search.run.tune_runs", lambda *_: happened.append("started") or [])
-    for _ in range(2):  # of a study that is new, and of one that has its runs
+    monkeypatch.setattr("search.run.tune_runs", tune_runs)
+    for lacking in (1, 0):  # of a study that is new, and of one that has its runs
         happened.clear()
         run_study(tiny_study, store)
-        assert happened == ["asked", "asked", "started"]
+        assert happened == ["asked"] * (2 + lacking) + ["started"]
