@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -81,6 +82,7 @@ def tune_runs(queue: RunQueue, store: Store, progress: SweepProgress, cluster: C
     level = logging.INFO if cluster.verbose else logging.CRITICAL  # a worker's death is no page of traceback
     logging.getLogger("ray.tune.execution").setLevel(level)
     with tempfile.TemporaryDirectory(dir=store.storage, prefix="tune-", ignore_cleanup_errors=True) as scratch:
+        shutil.copymode(store.storage, scratch)  # so that who cleans up after a killed one can be another of a team
         tuner = tune.Tuner(
             tune.with_resources(train_trial, {"cpu": cluster.cpus_per_trial, "gpu": share}),
             tune_config=tune.TuneConfig(

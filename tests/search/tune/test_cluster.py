@@ -109,14 +109,15 @@ def unknown(_):
     raise KeyError
 
 pwd.getpwuid = unknown
-import trainers, getpass
+import trainers, getpass, pathlib
 assert getpass.getuser() == f"user-{os.getuid()}"
+assert pathlib.Path.home() == pathlib.Path("/")
 """
 
 
 @pytest.mark.process
-def test_a_user_without_a_name_has_one(monkeypatch):
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+def test_a_user_without_a_name_or_a_home_has_one(monkeypatch):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     done = Forked(NAMELESS)
     assert done.returncode == 0, done.stderr
