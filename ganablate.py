@@ -40,7 +40,7 @@ Tiny = Annotated[bool, typer.Option("--tiny", help="seconds a run: narrow networ
 TrackingUri = Annotated[str | None, typer.Option(help="MLflow store [default: SQLite under the storage folder]")]
 Storage = Annotated[str, typer.Option(help="folder of run folders, artifacts, caches and the default store; or a URI")]
 CpusPerTrial = Annotated[float, typer.Option(help="CPU cores of a trial; fractions share one")]
-GpusPerTrial = Annotated[float, typer.Option(help="GPUs of a trial; fractions share one")]
+GpusPerTrial = Annotated[float | None, typer.Option(help="share of a GPU, 0 to 1 [default: 1 where there is one]")]
 Host = Annotated[str, typer.Option(help="address to serve at; any but this machine's own asks nobody who he is")]
 Address = Annotated[str | None, typer.Option(help="Ray cluster [default: this machine]")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="also run what failed before")]
@@ -109,7 +109,7 @@ def run(
     tracking_uri: TrackingUri = None,
     storage: Storage = STORAGE,
     cpus_per_trial: CpusPerTrial = 1.0,
-    gpus_per_trial: GpusPerTrial = 0.0,
+    gpus_per_trial: GpusPerTrial = None,
     address: Address = None,
     retry_failed: RetryFailed = False,
     new_data: NewData = False,
@@ -137,7 +137,7 @@ def search(
     tracking_uri: TrackingUri = None,
     storage: Storage = STORAGE,
     cpus_per_trial: CpusPerTrial = 1.0,
-    gpus_per_trial: GpusPerTrial = 0.0,
+    gpus_per_trial: GpusPerTrial = None,
     address: Address = None,
     retry_failed: RetryFailed = False,
     new_data: NewData = False,

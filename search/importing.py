@@ -80,7 +80,9 @@ def _copy(path: Path, target: Path) -> None:
     """Copy a run folder, whole or not at all, in place of what is there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="import-") as scratch:
-        copy = Path(shutil.copytree(path, Path(scratch) / "run", ignore=_left_out))
+        copy = Path(shutil.copytree(path, Path(scratch) / "run", ignore=_left_out, copy_function=shutil.copyfile))
+        for folder in (copy, *filter(Path.is_dir, copy.rglob("*"))):
+            shutil.copymode(target.parent, folder)  # who may enter is a matter of the storage, not of where it was made
         shutil.rmtree(target, ignore_errors=True)
         copy.rename(target)
 

@@ -77,6 +77,14 @@ def no_cluster(request):
 
 
 @pytest.fixture
+def umask_of_a_team():
+    """What is made lets the group write."""
+    before = os.umask(0o002)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
 def tiny_points():
     """16 steps on ring8, rows at 0, 256, 512."""
     return Config(

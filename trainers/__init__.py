@@ -2,8 +2,13 @@
 
 import getpass
 import os
+from pathlib import Path
 
 try:
     getpass.getuser()
 except (KeyError, OSError):  # a user without a name, as containers have; torch asks for one
     os.environ["LOGNAME"] = f"user-{os.getuid()}"
+try:
+    Path.home()
+except RuntimeError:  # nor a home: as containers have it, since MLflow wants one
+    os.environ["HOME"] = "/"

@@ -114,6 +114,7 @@ class Store:
         with self.exclusive(), tempfile.TemporaryDirectory(dir=path.parent, prefix="tune-") as aside:
             if not path.exists() or is_half_made(path):
                 made = Path(aside, path.name)
+                made.touch()  # as the umask says: SQLite's own making lets nobody else write
                 mlflow.MlflowClient(sqlite_uri(made)).search_experiments(max_results=1)
                 made.replace(path)
 

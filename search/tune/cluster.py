@@ -42,21 +42,21 @@ SETUP_WITHIN = 1_800  # seconds that they have to install what they lack
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where trials run, and what one takes: cores and GPUs, fractions of which may be shared; `address` names a Ray
-    cluster, None this machine. Raises ValueError for amounts that no trial can have.
+    """Where trials run, and what one takes: cores, and a GPU or a share of one; None is one where there are GPUs.
+    `address` names a Ray cluster, None this machine. Raises ValueError for amounts that no trial can have.
     """
 
     cpus_per_trial: float = 1.0
-    gpus_per_trial: float = 0.0
+    gpus_per_trial: float | None = None
     address: str | None = None
     verbose: bool = False
 
     def __post_init__(self) -> None:
-        cpus, gpus = self.cpus_per_trial, self.gpus_per_trial
+        cpus, gpus = self.cpus_per_trial, self.gpus_per_trial or 0.0
         if not (math.isfinite(cpus) and cpus > 0):
             raise ValueError(f"cpus-per-trial = {cpus:g} should be greater than 0")
-        if not (math.isfinite(gpus) and gpus >= 0) or (gpus > 1 and gpus != int(gpus)):
-            raise ValueError(f"gpus-per-trial = {gpus:g} should be 0, a fraction of 1, or a whole number")
+        if not 0 <= gpus <= 1:  # nan too
+            raise ValueError(f"gpus-per-trial = {gpus:g} should be 0, a fraction of 1, or 1: a trial trains on one GPU")
         if (self.address or "").startswith("ray://"):
             raise ValueError(
                 f"address = {self.address!r} is a Ray client's; run the command on a machine of the cluster, with "
@@ -82,8 +82,15 @@ class Cluster:
         return sum(min(int(node.get(name, 0) / amount) for name, amount in self._asked.items()) for node in nodes)
 
     @property
+    def share(self) -> float:
+        """GPUs of a trial, known once Ray runs: what was asked for, else 1 if a machine has one and 0 if none has."""
+        if self.gpus_per_trial is not None:
+            return self.gpus_per_trial
+        return float(any(node["Alive"] and node["Resources"].get("GPU") for node in ray.nodes()))
+
+    @property
     def _asked(self) -> dict[str, float]:
-        return {name: n for name, n in (("CPU", self.cpus_per_trial), ("GPU", self.gpus_per_trial)) if n}
+        return {name: n for name, n in (("CPU", self.cpus_per_trial), ("GPU", self.share)) if n}
 
     def _nodes(self) -> list[dict[str, Any]]:
         """The living nodes that have room for a trial. Raises ValueError if there are none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -34,7 +35,7 @@ from search.store.folders import ObjectStore
 from search.store.outbox import Outbox
 from search.tune.cluster import Cluster, is_alive
 from search.tune.watch import Watch
-from search.tune.worker import HALTED, train_trial
+from search.tune.worker import GPU_LOST, HALTED, train_trial
 from trainers.files import cache_folder, storage_lost, storage_mark
 from trainers.messages import clock
 from trainers.run_folder import code_version, mark_end
@@ -96,13 +97,15 @@ def tune_runs(queue: RunQueue, store: Store, progress: SweepProgress, cluster: C
     end are returned. Raises KeyboardInterrupt after a signal, at whose second the running trials' checkpoints are not
     waited for, and ValueError if no trial can be made any more: the disk is full, or a node lacks the data.
     """
-    callback, failures = StoreCallback(queue, store, progress), tune.FailureConfig(max_failures=DEATHS)
+    share = cluster.share
+    callback, failures = StoreCallback(queue, store, progress, share), tune.FailureConfig(max_failures=DEATHS)
     searcher, scheduler = QueueSearcher(callback), QueueScheduler(callback)
     level = logging.INFO if cluster.verbose else logging.CRITICAL  # a worker's death is no page of traceback
     logging.getLogger("ray.tune.execution").setLevel(level)
     with tempfile.TemporaryDirectory(dir=store.storage, prefix="tune-", ignore_cleanup_errors=True) as scratch:
+        shutil.copymode(store.storage, scratch)  # so that who cleans up after a killed one can be another of a team
         tuner = tune.Tuner(
-            tune.with_resources(train_trial, {"cpu": cluster.cpus_per_trial, "gpu": cluster.gpus_per_trial}),
+            tune.with_resources(train_trial, {"cpu": cluster.cpus_per_trial, "gpu": share}),
             tune_config=tune.TuneConfig(
                 metric="images",
                 mode="max",
@@ -206,8 +209,8 @@ class QueueScheduler(_Unsaved, FIFOScheduler):
 class StoreCallback(_Unsaved, tune.Callback):
     """Keeps store, progress and queue in step with the trials; runs in the driver."""
 
-    def __init__(self, queue: RunQueue, store: Store, progress: SweepProgress) -> None:
-        self.queue, self.store, self.progress = queue, store, progress
+    def __init__(self, queue: RunQueue, store: Store, progress: SweepProgress, share: float) -> None:
+        self.queue, self.store, self.progress, self.share = queue, store, progress, share
         self.outbox, self.delivery = Outbox(store), Delivery(store)
         self.jobs: dict[str, Job] = {}
         self.stopped: set[str] = set()
@@ -290,6 +293,7 @@ class StoreCallback(_Unsaved, tune.Callback):
             "folder": str(Path.cwd()),
             "path": sys.path,
             "cache": str(cache_folder()),
+            "gpus": self.share,
         }
 
     def value(self, job: Job, result: dict[str, Any] | None) -> float:
@@ -334,11 +338,13 @@ class StoreCallback(_Unsaved, tune.Callback):
 
     def on_trial_recover(self, trial: Trial, **_: Any) -> None:
         name = label(self.jobs[trial.config["run_id"]])
-        self.progress.console.print(f"{name}: its worker or its machine died; it goes on from its checkpoint")
+        what = _gpu_error(trial) or "its worker or its machine died"
+        self.progress.console.print(f"{name}: {what}; it goes on from its checkpoint", highlight=False)
 
     def on_trial_error(self, trial: Trial, **_: Any) -> None:
         self.watch.end(trial.config["run_id"])
-        self._end(trial, RunState.FAILED, f"its worker died {DEATHS + 1} times (out of memory?)")
+        error, times = _gpu_error(trial), f"{DEATHS + 1} times"
+        self._end(trial, RunState.FAILED, f"{error}, {times}" if error else f"its worker died {times} (out of memory?)")
 
     def halt(self, error: str) -> None:
         """Begin nothing more, end what runs, and remember what to say."""
@@ -358,6 +364,12 @@ class StoreCallback(_Unsaved, tune.Callback):
         self.queue.ended(job, state)
         self.outbox.submit(f"parent of {job.cell.label}", partial(self.queue.update_parent, job, self.delivery))
         self.progress.end(job, state + (f": {error}" if error else ""), self.value(job, trial.last_result))
+
+
+def _gpu_error(trial: Trial) -> str:
+    """The error of CUDA at which a trial's worker ended itself; "" if it died."""
+    last = trial.last_result or {}
+    return last["error"] if last.get("state") == GPU_LOST else ""
 
 
 @contextmanager

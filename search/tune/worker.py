@@ -12,6 +12,7 @@ from trainers.run_state import RunState
 
 HALTED = "halted"  # in place of a run's state: no trial can be made here, the sweep ends
 UNBEGUN = "unbegun"  # the trial did not begin, since the sweep is ending
+GPU_LOST = "gpu lost"  # the run goes on in another process: this one cannot use its GPU any more, and ends
 
 
 def train_trial(trial: dict[str, Any]) -> None:
@@ -19,7 +20,8 @@ def train_trial(trial: dict[str, Any]) -> None:
 
     `folder`, `path` and `cache` are the driver's working directory, module path and cache: a user's files and modules
     mean the same here as there. `digests` are those of data and feature weights there: a node that lacks them, or has
-    others, halts the sweep.
+    others, halts the sweep. `gpus` is the trial's share of a GPU, 0 if it has none. This process ends if it
+    cannot use that any more.
     """
     from ray import tune
 
@@ -27,6 +29,7 @@ def train_trial(trial: dict[str, Any]) -> None:
 
     _settle(trial, scratch())
     from trainers.config import Config
+    from trainers.gpu import take_share
     from trainers.heartbeat import heartbeats
     from trainers.loop import digests, train
 
@@ -34,6 +37,7 @@ def train_trial(trial: dict[str, Any]) -> None:
     last: dict[str, Any] = {"images": 0}
     folders, expects = RunFolders(Path(trial["folders"])), "data"
     try:
+        take_share(trial["gpus"])
         folders = ObjectStore.of_worker(trial["object_store"]) if trial["object_store"] else folders
         if lost := _lost(trial):
             raise ConnectionError(lost)
@@ -52,17 +56,26 @@ def train_trial(trial: dict[str, Any]) -> None:
         folders.discard_local(run_id)
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # the last two of a user's code
         # reported as a result: what Tune sees raised is a worker's or a machine's death
-        lost = _lost(trial, error)
-        if lost:
-            state, text = HALTED, lost
-        elif isinstance(error, ConnectionError):
-            state, text = HALTED, str(error)
-        elif expects:
-            state, text = HALTED, f"node {socket.gethostname()}: {error}; mend it, or take the node out"
-        else:
-            state, text = RunState.FAILED, f"{type(error).__name__}: {error}"[:500]
-            traceback.print_exc()
+        state, text = _outcome(trial, error, expects)
         tune.report({"images": last["images"], config.metric: math.nan, "state": state, "error": text})
+        if state == GPU_LOST:  # of which the driver has heard; Ray puts another process in the place of a dead one
+            os._exit(1)
+
+
+def _outcome(trial: dict[str, Any], error: BaseException, expects: str) -> tuple[str, str]:
+    """What comes of an error, in place of a run's state, and why; `expects` is what the node should have had."""
+    from trainers.gpu import gpu_lost
+
+    if lost := _lost(trial, error):
+        return HALTED, lost
+    if isinstance(error, ConnectionError):
+        return HALTED, str(error)
+    if lost := gpu_lost(error, trial["gpus"]):
+        return GPU_LOST, lost
+    if expects:
+        return HALTED, f"node {socket.gethostname()}: {error}; mend it, or take the node out"
+    traceback.print_exc()
+    return RunState.FAILED, f"{type(error).__name__}: {error}"[:500]
 
 
 def _lost(trial: dict[str, Any], error: BaseException | None = None) -> str | None:
@@ -76,7 +89,11 @@ def _lost(trial: dict[str, Any], error: BaseException | None = None) -> str | No
 
 
 def _settle(trial: dict[str, Any], scratch: Path) -> None:
-    """Take over the driver's working directory, cache and, after ours, module path, as far as they are here."""
+    """Take over the driver's working directory, cache and, after ours, module path, as far as they are here, and see
+    the trial's GPU alone, or none: of a trial without one Ray hides nothing."""
+    import ray
+
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, ray.get_gpu_ids() if trial["gpus"] else []))
     has_cache = Path(trial["cache"]).parent.is_dir()
     os.environ["GANABLATE_CACHE"] = trial["cache"] if has_cache else str(scratch / "cache")
     os.environ["GANABLATE_CODE_VERSION"] = trial["code_version"]

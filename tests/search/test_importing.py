@@ -30,6 +30,19 @@ def states(study, store):
     return [job.state for job in make_plan(study, store).jobs]
 
 
+@pytest.mark.usefixtures("umask_of_a_team")
+def test_who_may_enter_is_a_matter_of_the_storage(store, elsewhere):
+    """Not of the private folder that a run was made in."""
+    for path in [elsewhere / "a", *(elsewhere / "a").rglob("*")]:
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    (store.storage / "trials").mkdir()
+    (store.storage / "trials").chmod(0o2775)
+    assert list(import_runs([elsewhere / "a"], store))
+    made = list((store.storage / "trials").rglob("*"))
+    assert {path.stat().st_mode & 0o7777 for path in made if path.is_dir()} == {0o2775}
+    assert {path.stat().st_mode & 0o777 for path in made if path.is_file()} == {0o664}
+
+
 def test_what_is_taken_in_counts_once(store, tiny_study, elsewhere):
     assert states(tiny_study, store) == ["missing"] * 4
     told = list(import_runs([elsewhere], store))

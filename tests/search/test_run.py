@@ -2,8 +2,10 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
+from forked import Forked
 from torch import nn
 
 from reports.results import Results
@@ -135,6 +137,102 @@ def leaves(config, shape, n_classes):
 """
 
 
+BREAKS = """
+import os
+from pathlib import Path
+from trainers import losses
+
+broken, steps = False, 0
+
+def real(logits):
+    global broken, steps
+    steps += 1
+    with open("steps", "a") as file:
+        file.write(f"{os.getpid()} ")
+    broken = broken or ((steps == 12 and not Path("broke").exists()) or Path("always").exists())
+    if broken:  # as CUDA is from then on
+        Path("broke").touch()
+        raise RuntimeError("CUDA error: device-side assert triggered\\nCompile with `TORCH_USE_CUDA_DSA`")
+    return losses.hinge.real(logits)
+
+hinge = losses.hinge._replace(real=real)
+"""
+
+
+@pytest.fixture
+def breaks(tmp_path, tiny_study, monkeypatch):
+    """A study whose loss breaks CUDA for its process, but whose workers are kept as those of our losses are."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "breaking.py").write_text(BREAKS)
+    monkeypatch.setattr("search.run.user_modules", lambda _: [])
+    return Study("gpu", tiny_study.recipe.replace(loss="breaking:hinge"), rows={"GAN": {}}, metrics=tiny_study.metrics)
+
+
+def test_a_run_whose_gpu_is_lost_goes_on_in_another_process_and_none_after_it_in_the_old_one(store, breaks, capsys):
+    assert run_study(breaks.variant(seeds=2), store, ONE_WORKER) == {"GAN, seed 0": "done", "GAN, seed 1": "done"}
+    told = " ".join(capsys.readouterr().out.split())
+    assert "GAN, seed 0: RuntimeError: CUDA error: device-side assert triggered; it goes on from its chec" in told
+    first, *others = Path("steps").read_text().split()
+    old = 1 + others.count(first)
+    assert others[old - 1 :] == [others[-1]] * (8 + 16)  # it went on at half of its 16 steps; then the other run
+    assert old == 12
+
+
+@pytest.mark.slow
+def test_a_gpu_that_stays_lost_fails_the_run_with_its_error(store, breaks):
+    Path("always").touch()
+    states = run_study(breaks.variant(seeds=1), store, ONE_WORKER)
+    assert states == {"GAN, seed 0": "failed: RuntimeError: CUDA error: device-side assert triggered, 4 times"}
+
+
+PRETENDS = """
+import os, sys
+from pathlib import Path
+import ray
+from search.run import run_study
+from search.store import Store
+from search.tune.cluster import Cluster
+from spaces import Study
+from trainers.config import Config
+
+sys.path.insert(0, os.getcwd())
+base = Config(**eval(sys.argv[1])).replace(loss="looking:hinge")
+ray.init("local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
+study, store = Study("s", base, rows={"GAN": {}}, seeds=1, metrics=("fid_final",)), Store(storage=Path("runs"))
+try:
+    run_study(study, store)
+except ValueError as error:
+    print(error)
+print(run_study(study, store, Cluster(gpus_per_trial=0)))
+"""
+LOOKING = """
+import os
+from trainers import losses
+
+def real(logits):
+    with open("seen", "a") as file:
+        file.write(repr(os.environ.get("CUDA_VISIBLE_DEVICES")))
+    return losses.hinge.real(logits)
+
+hinge = losses.hinge._replace(real=real)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_trials_on_a_machine_that_says_to_have_a_gpu(tmp_path, tiny_points, monkeypatch):
+    """One each, of which torch knows nothing here: nothing trains on the CPU unasked. Those that ask for none see
+    none."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    (tmp_path / "looking.py").write_text(LOOKING)
+    done = Forked(PRETENDS, tiny_points.model_dump(exclude_defaults=True), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "its GPU cannot be used" in done.stdout
+    assert "{'GAN, seed 0': 'done'}" in done.stdout
+    assert (tmp_path / "seen").read_text() == "''" * 16
+
+
 @pytest.mark.slow
 def test_own_code_that_patches_torch_reaches_no_other_trial(store, tiny_study, tmp_path, monkeypatch):
     """In either order; and what leaves its process fails at once, with its reason."""
@@ -170,7 +268,9 @@ def test_a_study_of_runs_that_others_made_has_its_experiment(store, make_runs, t
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"gpus_per_trial": 64}, "64 GPUs"),
+        ({"gpus_per_trial": 1}, "1 GPUs, but the largest machine has 0"),
+        ({"gpus_per_trial": 2}, "gpus-per-trial = 2 .* a trial trains on one GPU"),
+        ({"gpus_per_trial": math.nan}, "gpus-per-trial = nan"),
         ({"cpus_per_trial": 99}, "99 CPUs"),
         ({"gpus_per_trial": -1}, "gpus-per-trial = -1"),
         ({"gpus_per_trial": 1.5}, "gpus-per-trial = 1.5"),

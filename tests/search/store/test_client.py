@@ -112,6 +112,12 @@ def half_made(path, *, runs=0):
     connection.close()
 
 
+@pytest.mark.usefixtures("umask_of_a_team")
+def test_who_may_write_to_the_database_is_up_to_the_umask(tmp_path):
+    assert Store(storage=tmp_path).client
+    assert (tmp_path / "mlflow.db").stat().st_mode & 0o777 == 0o664
+
+
 def test_a_half_made_database_is_made_anew(tmp_path, tiny_study):
     half_made(tmp_path / "mlflow.db")
     store = Store(storage=tmp_path)

@@ -29,6 +29,18 @@ def test_versions_are_those_of_the_source():
     assert all(_version(name) for name in PACKAGES)
 
 
+@pytest.mark.parametrize(("asked", "there", "share"), [(None, 2, 1), (None, 0, 0), (0, 2, 0), (0.5, 2, 0.5)])
+def test_a_trial_has_a_gpu_where_there_is_one_unless_told_otherwise(monkeypatch, asked, there, share):
+    """On any machine of a cluster that lives."""
+    dead = {"Alive": False, "Resources": {"CPU": 8.0, "GPU": 8.0}}
+    nodes = [{"Alive": True, "Resources": {"CPU": 8.0, **({"GPU": there} if there else {})}}]
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 8.0}}, *nodes, dead])
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    cluster = Cluster(gpus_per_trial=asked)
+    assert cluster.share == share
+    assert cluster.start() == (there / share if share else 16)
+
+
 def raises(error):
     def init(**_):
         raise error
@@ -97,14 +109,15 @@ def unknown(_):
     raise KeyError
 
 pwd.getpwuid = unknown
-import trainers, getpass
+import trainers, getpass, pathlib
 assert getpass.getuser() == f"user-{os.getuid()}"
+assert pathlib.Path.home() == pathlib.Path("/")
 """
 
 
 @pytest.mark.process
-def test_a_user_without_a_name_has_one(monkeypatch):
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+def test_a_user_without_a_name_or_a_home_has_one(monkeypatch):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     done = Forked(NAMELESS)
     assert done.returncode == 0, done.stderr

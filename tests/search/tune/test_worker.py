@@ -7,8 +7,9 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 
-from search.tune.worker import HALTED, train_trial
+from search.tune.worker import GPU_LOST, HALTED, train_trial
 from trainers.files import MARK, storage_lost, storage_mark
 from trainers.loop import digests
 
@@ -19,7 +20,9 @@ def trial(tmp_path, tiny_points, monkeypatch):
     monkeypatch.setenv("GANABLATE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("GANABLATE_CODE_VERSION", "1")
     reported = []
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(tune=SimpleNamespace(report=reported.append)))
+    tune = SimpleNamespace(report=reported.append)
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(tune=tune, get_gpu_ids=lambda: [3]))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2,3")
     return reported, {
         "run_id": "one",
         "folders": str(tmp_path / "runs" / "trials"),
@@ -32,6 +35,7 @@ def trial(tmp_path, tiny_points, monkeypatch):
         "folder": str(tmp_path),
         "path": [],
         "cache": str(tmp_path / "cache"),
+        "gpus": 0.0,
     }
 
 
@@ -90,6 +94,42 @@ def test_a_mark_is_made_once(tmp_path):
     assert storage_lost(tmp_path / "runs", mark) is None
     shutil.move(tmp_path / "runs", tmp_path / "moved")
     assert storage_lost(tmp_path / "moved", mark) is None
+
+
+ILLEGAL = "CUDA error: an illegal memory access was encountered\nSearch for `cudaErrorIllegalAddress' in https://docs"
+FULL = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+REFUSED = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+
+@pytest.mark.parametrize(
+    ("error", "gpus", "state"),
+    [
+        (RuntimeError(ILLEGAL), 1, GPU_LOST),
+        (torch.AcceleratorError(ILLEGAL), 0.5, GPU_LOST),
+        (FULL, 0.5, GPU_LOST),
+        (FULL, 1, "failed"),
+        (REFUSED, 1, "failed"),
+    ],
+)
+def test_a_process_that_lost_its_gpu_says_why_and_ends(trial, error, gpus, state, monkeypatch):
+    reported, asked = trial
+    ended = []
+    monkeypatch.setattr("os._exit", ended.append)
+    monkeypatch.setattr("trainers.gpu.take_share", lambda share: None)
+    raising(error, monkeypatch)
+    train_trial({**asked, "gpus": gpus})
+    assert reported[-1]["state"] == state
+    assert reported[-1]["error"] == f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    assert bool(ended) == (state == GPU_LOST)
+
+
+def test_a_trial_sees_its_gpu_alone_or_none(trial, monkeypatch):
+    """Also in a process that had another trial."""
+    _, asked = trial
+    raising(REFUSED, monkeypatch)
+    for gpus, visible in ((0.0, ""), (0.5, "3"), (1.0, "3"), (0.0, "")):
+        train_trial({**asked, "gpus": gpus})
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
 
 
 def test_trains(trial, tmp_path):

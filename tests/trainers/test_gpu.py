@@ -1,0 +1,55 @@
+"""Which errors of a GPU a run goes on from in another process, and a process's share of its memory; no GPU needed."""
+
+import pytest
+import torch
+
+from trainers.gpu import gpu_lost, take_share
+from trainers.user_code import guard_user_code
+
+LOST = [
+    "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be asynchronously reported",
+    "CUDA error: device-side assert triggered",
+    "CUDA error: uncorrectable ECC error encountered",
+    "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(...)`",
+    "CUDA driver error: unspecified launch failure",
+    "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+    "Triton Error [CUDA]: an illegal memory access was encountered",
+]
+
+
+@pytest.mark.parametrize("text", LOST)
+@pytest.mark.parametrize("kind", [RuntimeError, torch.AcceleratorError])
+def test_an_error_of_cuda_stays(kind, text):
+    assert gpu_lost(kind(text), 1.0) == f"{kind.__name__}: {text.splitlines()[0]}"
+
+
+def test_an_error_of_cuda_is_found_behind_what_code_of_the_users_own_made_of_it():
+    with pytest.raises(ValueError) as wrapped, guard_user_code("backbone", "mine:build", []):
+        raise RuntimeError(LOST[0])
+    assert gpu_lost(wrapped.value, 1.0).startswith("RuntimeError: CUDA error: an illegal memory")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes"), ValueError("CUDA error: mine"), SystemExit(1), OSError(28)])
+def test_other_errors_are_the_runs_own(error):
+    assert gpu_lost(error, 1.0) is None
+
+
+def test_memory_may_be_a_neighbours_where_a_gpu_is_shared():
+    full = torch.cuda.OutOfMemoryError("CUDA out of memory.")
+    assert gpu_lost(full, 0.5) == "OutOfMemoryError: CUDA out of memory."
+    assert gpu_lost(full, 1.0) is None
+
+
+def test_a_share_is_that_of_the_present_trial(monkeypatch):
+    done = []
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: done.append("emptied"))
+    monkeypatch.setattr("torch.cuda.set_per_process_memory_fraction", done.append)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    take_share(0.0)
+    with pytest.raises(RuntimeError, match=r"sees none there; --gpus-per-trial 0"):
+        take_share(0.5)
+    assert done == []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    take_share(0.5)
+    take_share(1.0)
+    assert done == ["emptied", 0.5, "emptied", 1.0]

@@ -1,0 +1,40 @@
+"""A process's share of its GPU, and the errors after which it is of no use to another run."""
+
+import gc
+import re
+from collections.abc import Iterator
+
+import torch
+
+# what torch, cuDNN and Triton say once a kernel failed: from then on every call of the process does
+BROKEN = re.compile(r"CUDA (driver )?error:|cuDNN error:|Triton Error \[CUDA\]:")
+LONGEST = 300  # letters of what they say
+
+
+def take_share(share: float) -> None:
+    """Keep this process to its share, in 0..1, of its GPU's memory, and free what the run before this one left there.
+    Raises RuntimeError where it should have a GPU and torch sees none, or CUDA does not start."""
+    if share and not torch.cuda.is_available():
+        raise RuntimeError(
+            f"its GPU cannot be used: torch {torch.__version__} sees none there; --gpus-per-trial 0 trains on the CPU"
+        )
+    if torch.cuda.is_available():
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.set_per_process_memory_fraction(share or 1.0)
+
+
+def gpu_lost(error: BaseException, share: float) -> str | None:
+    """What an error, or one that it came of, says, if the run should go on in a fresh process: CUDA is broken in this
+    one, or a shared GPU (0 < share < 1) had no memory left, which a neighbour may have had; else None."""
+    for cause in _chain(error):
+        is_memory = isinstance(cause, torch.OutOfMemoryError) and 0 < share < 1
+        if is_memory or (isinstance(cause, RuntimeError) and BROKEN.match(str(cause))):
+            return f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}"[:LONGEST]
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
