@@ -53,6 +53,7 @@ def run_study(
     delivery = Delivery(store)
     jobs = _missing(study, delivery, retry_failed)
     if not jobs:
+        delivery.parents.update(study, study.cells())  # of runs that other studies, or a driver that died, made
         console.print(f"{study.title}: nothing to run.", highlight=False)
         return {}
     console.print(f"{study.title}: {len(jobs)} runs to make.", highlight=False)
@@ -89,7 +90,7 @@ def _missing(study: Study, delivery: Delivery, retry_failed: bool) -> list[Job]:
         if delivery.recover(idle):
             stored = stored_cells(store, (cell.config for cell in cells))
         delivery.mark_duplicates(stored.duplicates)
-        delivery.parents.update(study, cells, stored)  # of runs that other studies, or a driver that died, made
+        delivery.parents.remember(cells, stored)
         return make_plan(study, store, retry_failed=retry_failed, stored=stored.seeds).missing
 
 
@@ -128,6 +129,8 @@ class StudyQueue(RunQueue):
                 run_id = there or delivery.create(self.study, job.cell, job.seed)
                 self._reserved.append(replace(job, run_id=run_id))
                 self._unreserved.popleft()
+        if not self._unreserved:  # of runs that other studies, or a driver that died, made
+            delivery.parents.update(self.study, self.study.cells())
         return bool(self._unreserved)
 
     def next(self) -> Job | str:

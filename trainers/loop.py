@@ -1,5 +1,6 @@
 """The training loop: steps until the budget is spent, evaluations on the way, a checkpoint before each."""
 
+import json
 import logging
 import math
 import platform
@@ -27,7 +28,7 @@ from trainers.names import BACKBONES, FEATURES
 from trainers.run_folder import locked, open_run, read_evaluations, record_provenance, write_evaluations
 from trainers.run_state import RunState
 from trainers.state import State
-from trainers.user_code import describe, guard_user_code, own_code_digest
+from trainers.user_code import describe, guard_user_code, own_code_digest, user_modules
 
 logger = logging.getLogger(__name__)
 
@@ -76,8 +77,16 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
 
 
 def dry_runs(configs: Iterable[Config]) -> dict[str, dict[str, str]]:
-    """The digests of each Config by its cell_key. Raises ValueError as dry_run."""
-    return {config.cell_key: dry_run(config) for config in configs}
+    """The digests of each Config by its cell_key. Raises ValueError as dry_run, which is made once of Configs that
+    differ only in rates, weights and the like, unless code of the user's own may look at these."""
+    found: dict[str, dict[str, str]] = {}
+    made: dict[str, dict[str, str]] = {}
+    for config in configs:
+        fields = config.acting().model_dump(mode="json", exclude={"seed"})
+        alike = {name: value != 0 if isinstance(value, float) else value for name, value in fields.items()}
+        shape = json.dumps(fields if user_modules(config) else alike)
+        made[shape] = found[config.cell_key] = made.get(shape) or dry_run(config)
+    return found
 
 
 @torch.no_grad()

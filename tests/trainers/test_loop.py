@@ -10,9 +10,10 @@ import torch
 from forked import Forked
 from PIL import Image
 
+from trainers import loop
 from trainers.config import Config
 from trainers.data.load import load_dataset
-from trainers.loop import dry_run, train
+from trainers.loop import dry_run, dry_runs, train
 from trainers.names import BACKBONES
 
 TIMES = {"seconds", "eval_seconds", "logged_at"}
@@ -274,6 +275,18 @@ def test_check_finds_what_config_cannot_see(tiny_images):
         dry_run(tiny_images.replace(n_train=10**6))
     with pytest.raises(ValueError, match="widht"):
         dry_run(tiny_images.replace(backbone_options={"widht": 3}))
+
+
+def test_the_check_is_made_once_of_what_differs_in_rates_alone(tiny_points, monkeypatch):
+    """A rate of 0 is another matter: it switches something off."""
+    checked = []
+    monkeypatch.setattr(loop, "dry_run", lambda config: checked.append(config) or {"of": str(len(checked))})
+    base = tiny_points.replace(loss="hinge")
+    same = [base, base.replace(lr=1e-3), base.replace(lr=2e-3, beta1=0.4)]
+    others = [base.replace(r1_gamma=1.0), base.replace(n_critic=2), base.replace(backbone_options={"width": 4})]
+    found = dry_runs([*same, *others])
+    assert [config.cell_key for config in checked] == [config.cell_key for config in (base, *others)]
+    assert [found[config.cell_key]["of"] for config in (*same, *others)] == ["1", "1", "1", "2", "3", "4"]
 
 
 NETWORKS = """
