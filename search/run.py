@@ -120,6 +120,9 @@ class StudyQueue(RunQueue):
         self.has_own_code = any(user_modules(job.config.acting()) for job in jobs)
 
     def reserve(self, delivery: Delivery) -> bool:
+        if not self._unreserved:  # then parents, of runs that other studies, or a driver that died, made
+            delivery.parents.update(self.study, self.study.cells())
+            return False
         some = list(islice(self._unreserved, AT_ONCE))
         with self.store.exclusive():  # two drivers must not make two
             lacking = [job.cell.config for job in some if job.run_id is None]
@@ -129,9 +132,7 @@ class StudyQueue(RunQueue):
                 run_id = there or delivery.create(self.study, job.cell, job.seed)
                 self._reserved.append(replace(job, run_id=run_id))
                 self._unreserved.popleft()
-        if not self._unreserved:  # of runs that other studies, or a driver that died, made
-            delivery.parents.update(self.study, self.study.cells())
-        return bool(self._unreserved)
+        return True
 
     def next(self) -> Job | str:
         while self._unreserved or self._reserved:

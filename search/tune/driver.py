@@ -63,7 +63,7 @@ class RunQueue(ABC):
 
     @abstractmethod
     def reserve(self, delivery: Delivery) -> bool:
-        """Create the MLflow runs of a few jobs that come next; whether more are wanted already."""
+        """Create the MLflow runs of a few jobs that come next; whether this is to be called again soon."""
 
     @abstractmethod
     def next(self) -> Job | str:
