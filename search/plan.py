@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from statistics import fmean
 from typing import Any
@@ -31,6 +31,7 @@ class Job:
     state: RunState
     run_id: str | None
     images: int = 0  # shown to D so far, as the store has it
+    origin: Mapping[str, str] = field(default_factory=dict, hash=False)  # of a trial: the tags that hold its proposal
 
     @property
     def shown(self) -> str:

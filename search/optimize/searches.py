@@ -23,11 +23,12 @@ from search.optimize.outcome import STATES, Outcome, load_outcome, read_trials
 from search.optimize.stopping import SCHEDULERS, EarlyStopper
 from search.plan import Job, check_title
 from search.progress import SweepProgress
-from search.run import check_digests
+from search.run import check_digests, taken_in
 from search.store import Store
 from search.store.database import StoredRun
 from search.store.delivery import Delivery
 from search.store.queries import histories, seed_runs, trials_of
+from search.store.recovery import TAKEN_FROM, recover_search
 from search.store.rekeying import rekey
 from search.tune.cluster import Cluster
 from search.tune.driver import DONE, WAIT, RunQueue, tune_runs
@@ -56,6 +57,8 @@ def run_search(
     """
     console, cluster = Console(markup=False), cluster or Cluster()
     rekey(store)
+    if count := recover_search(search, Delivery(store)):
+        console.print(taken_in(search.title, count), highlight=False)
     check_search(search, samples, store)
     left = _left(search, store, samples, retry_failed)
     if left == 0:
@@ -160,6 +163,11 @@ def _ranges(trial: optuna.Trial) -> str:
     return json.dumps({name: distribution_to_json(drawn) for name, drawn in sorted(trial.distributions.items())})
 
 
+def _proposed_at(run: StoredRun) -> int:
+    """When a trial was proposed, in milliseconds since 1970."""
+    return int(run.tags.get("proposed_at", run.start))
+
+
 class TrialQueue(RunQueue):
     """The trials of a search: those that were interrupted, then new ones, never more at a time than there are slots.
 
@@ -177,6 +185,7 @@ class TrialQueue(RunQueue):
         self.study = optuna.create_study(direction="minimize" if search.lower_is_better else "maximize")
         self.asked: dict[int, optuna.Trial] = {}
         self.configs: dict[int, Config] = {}
+        self.proposed_at: dict[int, int] = {}  # milliseconds since 1970
         self.values: dict[int, float] = {}  # of the latest row
         runs, ended = read_trials(search, store), ended_states(retry_failed)
         self.interrupted = [run for run in runs if run.state not in ended]
@@ -191,7 +200,7 @@ class TrialQueue(RunQueue):
         events: list[tuple[float, int, int, Callable[[], object]]] = []
         points_of = histories(self.store, (run.run_id for run in runs), self.search.base.metric)
         for run in runs:
-            number, now = int(run.tags["trial"]), float(run.start)
+            number, now = int(run.tags["trial"]), float(_proposed_at(run))
             events.append((now, 2, number, partial(self._ask, number, run)))
             points = points_of[run.run_id]
             for stamp, images, value in points:
@@ -199,7 +208,8 @@ class TrialQueue(RunQueue):
                 went_on = images < points[-1][1] or run.state == RunState.DONE
                 events.append((now, 1, number, partial(self._row, number, images, value, went_on)))
             if run.state in ended:
-                events.append((max(run.end or 0, now + 1e-3), 0, number, partial(self._tell, number, run.state)))
+                end = 0 if TAKEN_FROM in run.tags else run.end or 0  # else it would be when it was taken in
+                events.append((max(end, now + 1e-3), 0, number, partial(self._tell, number, run.state)))
         for *_, happen in sorted(events, key=lambda event: event[:3]):
             happen()
 
@@ -221,6 +231,7 @@ class TrialQueue(RunQueue):
                 f"changed; undo that, or give the new space another name"
             )
         self.asked[number], self.configs[number] = trial, config
+        self.proposed_at[number] = _proposed_at(run) if run else int(time.time() * 1000)
         return config
 
     def _row(self, number: int, images: int, value: float, went_on: bool = False) -> bool:
@@ -265,19 +276,20 @@ class TrialQueue(RunQueue):
 
     def _create(self, number: int) -> str:
         """The run of a proposal, which lives in the store alone until it has begun."""
-        tags = {
+        job = self._job(number, None)
+        return self.delivery.create(self.search, job.cell, job.seed, parent=self.search.cell, **job.origin)
+
+    def _job(self, number: int, run_id: str | None) -> Job:
+        cell = Cell(f"trial {number}", "", self.configs[number])
+        proposal = {
             "search": self.search.key,
             "trial": str(number),
             "params": json.dumps(self.asked[number].params),
             "ranges": _ranges(self.asked[number]),
             "config": json.dumps(self.configs[number].non_defaults()),
+            "proposed_at": str(self.proposed_at[number]),
         }
-        job = self._job(number, None)
-        return self.delivery.create(self.search, job.cell, job.seed, parent=self.search.cell, **tags)
-
-    def _job(self, number: int, run_id: str | None) -> Job:
-        cell = Cell(f"trial {number}", "", self.configs[number])
-        return Job(cell, self.search.seed(number), RunState.RUNNING, run_id)
+        return Job(cell, self.search.seed(number), RunState.RUNNING, run_id, origin=proposal)
 
     def stops(self, job: Job, images: int, value: float) -> bool:
         return self._row(job.seed - self.search.seed(0), images, value)

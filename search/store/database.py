@@ -160,6 +160,12 @@ def _stored_runs(uri: str, chosen: str, values: Iterable[str], more: dict[str, s
     return list(stored.values())
 
 
+def run_ids_from_database(uri: str, ids: Iterable[str]) -> set[str]:
+    """Those of the ids that runs have, deleted ones too. Raises as above."""
+    (rows,) = _ask(uri, ["SELECT run_uuid FROM runs WHERE run_uuid IN :wanted"], ids)
+    return {run_id for (run_id,) in rows}
+
+
 def points_from_database(uri: str, run_ids: Iterable[str], metric: str) -> list[tuple[str, int, int, float]]:
     """All values of one metric of these runs, as (run id, milliseconds since 1970, step, value). Raises as above."""
     query = "SELECT run_uuid, timestamp, step, value, is_nan FROM metrics WHERE key = :metric AND run_uuid IN :wanted"

@@ -19,6 +19,7 @@ from search.store.database import (
     StoredRun,
     is_database,
     points_from_database,
+    run_ids_from_database,
     runs_from_database,
     runs_of_experiment_in_database,
     unmarked_experiments_in_database,
@@ -140,6 +141,22 @@ def all_runs(store: Store) -> dict[str, StoredRun]:
         stages = {run.info.lifecycle_stage, experiments[run.info.experiment_id].lifecycle_stage}
         runs[run.info.run_id] = _stored(run, is_deleted=stages != {"active"})
     return runs
+
+
+def known_ids(store: Store, ids: Iterable[str]) -> set[str]:
+    """Those of the ids that the store has a run of, deleted or not; a server is asked for one after the other."""
+    if is_database(store.uri):
+        return _from_database(store, run_ids_from_database, ids)
+    return {run_id for run_id in ids if _is_known(store, run_id)}
+
+
+def _is_known(store: Store, run_id: str) -> bool:
+    """False only if the server says so: who may not see a run is told otherwise."""
+    try:
+        store.client.get_run(run_id)
+    except ValueError as error:
+        return getattr(error.__cause__, "error_code", "") != "RESOURCE_DOES_NOT_EXIST"
+    return True
 
 
 def histories(store: Store, run_ids: Iterable[str], metric: str) -> dict[str, list[tuple[int, int, float]]]:

@@ -31,6 +31,7 @@ from search.progress import SweepProgress, label
 from search.store import Store
 from search.store.delivery import Delivery
 from search.store.folders import ObjectStore
+from search.store.identity import database_lost, database_stamp, origin
 from search.store.outbox import Outbox
 from search.tune.cluster import Cluster, is_alive
 from search.tune.worker import HALTED, train_trial
@@ -96,6 +97,7 @@ def tune_runs(queue: RunQueue, store: Store, progress: SweepProgress, cluster: C
         )
         with _signals(callback):
             tuner.fit()
+    callback.look()
     waiting = callback.outbox.close()
     if callback.halted:
         raise ValueError(callback.halted)
@@ -189,6 +191,7 @@ class StoreCallback(_Unsaved, tune.Callback):
         self._next_look = 0.0  # at whether Ray lives
         self.halted = ""  # why no more trials can be made
         self.mark = storage_mark(store.storage)
+        self.origin, self.database = origin(store), database_stamp(store)
 
     @property
     def stopping(self) -> bool:
@@ -215,6 +218,7 @@ class StoreCallback(_Unsaved, tune.Callback):
             "folders": str(folders.root),
             "object_store": folders.uri if isinstance(folders, ObjectStore) else None,
             "storage_mark": self.mark,
+            "origin": {**self.origin, "cell_key": job.key[0], **job.origin},
             "config": job.config.model_dump(mode="json"),
             "data": job.config.data_digest if job.config.is_at_path else None,
             "digests": digests(job.config),
@@ -234,8 +238,7 @@ class StoreCallback(_Unsaved, tune.Callback):
             raise KeyboardInterrupt(self.signal)
         if time.monotonic() > self._next_look:
             self._next_look = time.monotonic() + LOOK_EVERY
-            if lost := storage_lost(self.store.storage, self.mark):
-                self.halt(lost)
+            self.look()
             if not is_alive():  # Tune would wait for ever
                 raise ConnectionError("Ray died on this machine (out of memory?); the same command goes on")
 
@@ -264,6 +267,12 @@ class StoreCallback(_Unsaved, tune.Callback):
 
     def on_trial_error(self, trial: Trial, **_: Any) -> None:
         self._end(trial, RunState.FAILED, f"its worker died {DEATHS + 1} times (out of memory?)")
+
+    def look(self) -> None:
+        """End in order if the storage folder, or the database of the store, is gone or another one."""
+        lost = storage_lost(self.store.storage, self.mark) or database_lost(self.store, self.database)
+        if lost:
+            self.halt(lost)
 
     def halt(self, error: str) -> None:
         """Begin nothing more, end what runs, and remember what to say."""

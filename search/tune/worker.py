@@ -19,7 +19,7 @@ def train_trial(trial: dict[str, Any]) -> None:
 
     `folder`, `path` and `cache` are the driver's working directory, module path and cache: a user's files and modules
     mean the same here as there. `digests` are those of data and feature weights there: a node that lacks them, or has
-    others, halts the sweep.
+    others, halts the sweep. `origin` is what the run folder keeps of the store.
     """
     from ray import tune
 
@@ -28,6 +28,7 @@ def train_trial(trial: dict[str, Any]) -> None:
     _settle(trial, scratch())
     from trainers.config import Config
     from trainers.loop import digests, train
+    from trainers.run_folder import write_origin
 
     config, run_id = Config(**trial["config"]).with_data(trial["data"]), trial["run_id"]
     last: dict[str, Any] = {"images": 0}
@@ -41,6 +42,7 @@ def train_trial(trial: dict[str, Any]) -> None:
             return
         _require_equal(digests(config), trial["digests"])
         folders.download(run_id, all_of_it=True)
+        write_origin(folders[run_id], trial["origin"])
         expects = ""
         for row in train(config, folders[run_id], stop=lambda: folders.is_asked_to_stop(run_id)):
             last = {"images": row["images"], "state": row["state"], config.metric: row[config.metric]}

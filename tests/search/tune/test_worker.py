@@ -25,6 +25,7 @@ def trial(tmp_path, tiny_points, monkeypatch):
         "folders": str(tmp_path / "runs" / "trials"),
         "object_store": None,
         "storage_mark": storage_mark(tmp_path / "runs"),
+        "origin": {"store": "1", "address": "mlflow.db"},
         "config": tiny_points.model_dump(mode="json"),
         "data": None,
         "digests": digests(tiny_points),
