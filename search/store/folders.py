@@ -205,7 +205,9 @@ class ObjectStore(RunFolders):
         for name in names:
             self._put(self._path(new, name), self._get(run_id, name))
         self._delete(run_id, set(names) - {ORIGIN})
-        self._delete(run_id, {ORIGIN})
+        self.files.delete_dir(
+            self._path(run_id, "").rstrip("/")
+        )  # ORIGIN, and the empty objects that stand for folders
         if self[run_id].is_dir():
             super().rename(run_id, new)
 
