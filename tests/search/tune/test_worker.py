@@ -11,6 +11,7 @@ import pytest
 from search.tune.worker import HALTED, train_trial
 from trainers.files import MARK, storage_lost, storage_mark
 from trainers.loop import digests
+from trainers.run_folder import read_origin
 
 
 @pytest.fixture
@@ -97,3 +98,4 @@ def test_trains(trial, tmp_path):
     reported, asked = trial
     train_trial(asked)
     assert [report["state"] for report in reported] == ["running", "running", "done"]
+    assert read_origin(tmp_path / "runs" / "trials" / "one") == asked["origin"]
