@@ -42,8 +42,8 @@ def train_trial(trial: dict[str, Any]) -> None:
             return
         _require_equal(digests(config), trial["digests"])
         folders.download(run_id, all_of_it=True)
-        write_origin(folders[run_id], trial["origin"])
         expects = ""
+        write_origin(folders[run_id], trial["origin"])
         for row in train(config, folders[run_id], stop=lambda: folders.is_asked_to_stop(run_id)):
             last = {"images": row["images"], "state": row["state"], config.metric: row[config.metric]}
             folders.upload(run_id, retry=row["state"] != RunState.RUNNING)
