@@ -64,6 +64,8 @@ def recover_study(study: Study, delivery: Delivery) -> int:
     def create(lost: LostRun) -> str:
         return delivery.create(study, cells[lost.config.cell_key], lost.config.seed, taken_from=lost.run_id)
 
+    if not delivery.store.folders.ids():  # where nothing was made yet, nothing is: a command may still be refused
+        return 0
     with delivery.store.exclusive():  # two drivers must not make two
         found = _lost(delivery.store, lambda held: "search" not in held and held.get("cell_key") in cells)
         stored = seed_runs(delivery.store, (cell.config for cell in cells.values())) if found else {}
@@ -78,6 +80,8 @@ def recover_search(search: Search, delivery: Delivery) -> int:
         tags = {name: value for name, value in lost.origin.items() if name not in ("store", "address", "cell_key")}
         return delivery.create(search, cell, lost.config.seed, search.cell, **tags, taken_from=lost.run_id)
 
+    if not delivery.store.folders.ids():
+        return 0
     with delivery.store.exclusive():
         found = _lost(delivery.store, lambda held: held.get("search") == search.key)
         trials = trials_of(delivery.store, search) if found else []
