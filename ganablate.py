@@ -195,8 +195,8 @@ def report(
 
 @app.command()
 def why(
-    study: StudyName,
-    row: Annotated[str, typer.Argument(help="label of a row")],
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="a study as elsewhere, or the id of a run alone")],
+    row: Annotated[str | None, typer.Argument(help="label of a row")] = None,
     column: Annotated[str | None, typer.Argument(help="label of a column [default: all]")] = None,
     seeds: Seeds = None,
     budget: Budget = None,
@@ -205,12 +205,15 @@ def why(
     tracking_uri: TrackingUri = None,
     storage: Storage = STORAGE,
 ) -> None:
-    """Print the runs behind a cell: seed, state, values, run id, code version, machine, folder."""
-    from reports.why import explain
+    """Print the runs behind a cell, or one run: seed, state, values, run id, code version, machine, folder."""
+    from reports.why import explain, explain_run
     from trainers.messages import printable
 
-    chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
-    print("\n".join(map(printable, explain(chosen, store, row, column))))
+    if row is None:
+        lines = explain_run(study, _store(tracking_uri, storage))
+    else:
+        lines = explain(_select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage), row, column)
+    print("\n".join(map(printable, lines)))
 
 
 @app.command()

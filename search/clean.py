@@ -56,7 +56,7 @@ def find_leftovers(store: Store, locks: RunLocks | None = None) -> Leftovers:
     items: list[Leftover] = []
     for folder in folders:
         run = runs.get(folder.name)
-        if run and _guard(run) not in busy and not is_file_locked(folder / "lock"):
+        if run and run.guard not in busy and not is_file_locked(folder / "lock"):
             items += _of_run(folder, run)
     lock_files = {key: store.storage / "locks" / f"{key[0]}-{key[1]}" for key in keys if key not in busy}
     items += [Leftover("locks", path, 0, key) for key, path in lock_files.items()]
@@ -109,16 +109,10 @@ def remove(items: Iterable[Leftover], store: Store) -> Iterator[Leftover]:
             yield item
 
 
-def _guard(run: StoredRun) -> tuple[str, int]:
-    """What a driver locks that makes the run: the run, or the search that it is a trial of."""
-    return (run.tags["search"], 0) if "search" in run.tags else (run.cell_key, run.seed)
-
-
 def _of_run(folder: Path, run: StoredRun) -> Iterator[Leftover]:
     """What can go of the folder of a run that no process has locked."""
-    guard = _guard(run)
     if run.is_deleted:
-        yield Leftover("deleted", folder, _size(folder), guard)
+        yield Leftover("deleted", folder, _size(folder), run.guard)
         return
     try:
         state = end_of(folder)[0]
@@ -128,9 +122,9 @@ def _of_run(folder: Path, run: StoredRun) -> Iterator[Leftover]:
         return  # a failed run may be resumed, and one whose end the store lacks waits to be uploaded
     for path in _inside(folder):
         if path.name.startswith("checkpoint") or path.suffix == ".tmp":
-            yield Leftover("checkpoints", path, _size(path), guard)
+            yield Leftover("checkpoints", path, _size(path), run.guard)
         elif path.name.startswith("generator_") and state != RunState.DONE:
-            yield Leftover("generators", path, _size(path), guard)
+            yield Leftover("generators", path, _size(path), run.guard)
 
 
 def _lock_keys(storage: Path) -> list[tuple[str, int]]:

@@ -9,12 +9,13 @@ from search.locks import RunLocks
 from search.store import Store
 from search.store.delivery import Delivery
 from search.store.folders import HEARTBEAT
+from search.store.identity import origin
 from search.store.queries import seed_runs
 from search.store.rekeying import rekey
 from spaces import Cell, Study
 from spaces.study import FIRST_SEARCH_SEED
 from trainers.config import Config
-from trainers.run_folder import END, STOP, end_of, read_evaluations, read_run
+from trainers.run_folder import END, ORIGIN, STOP, end_of, read_evaluations, read_run, write_origin
 from trainers.run_state import IN_TABLE, RunState
 
 
@@ -67,6 +68,7 @@ def _import_one(path: Path, config: Config, delivery: Delivery, locks: RunLocks)
     cell = Cell(label, "", config.replace(seed=0))
     run_id = stored.run_id if stored else delivery.create(study, cell, config.seed)
     _copy(path, store.folder(run_id))
+    write_origin(store.folder(run_id), {**origin(store), "cell_key": config.cell_key})
     store.folders.upload(run_id, retry=True)
     delivery.complete(run_id)
     state = rows[-1]["state"]
@@ -93,6 +95,5 @@ def _left_out(folder: str, names: list[str]) -> list[str]:
     def is_kept(path: Path) -> bool:
         return not path.is_symlink() and (path.is_dir() or path.is_file())
 
-    return [
-        n for n in names if n in ("lock", STOP, END, HEARTBEAT) or n.endswith(".tmp") or not is_kept(Path(folder, n))
-    ]
+    left = ("lock", STOP, END, HEARTBEAT, ORIGIN)
+    return [n for n in names if n in left or n.endswith(".tmp") or not is_kept(Path(folder, n))]

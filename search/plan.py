@@ -32,7 +32,7 @@ class Job:
     state: RunState
     run_id: str | None
     images: int = 0  # shown to D so far, as the store has it
-    origin: Mapping[str, str] = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict, hash=False)  # of a trial: the tags that hold its proposal
 
     @property
     def shown(self) -> str:
@@ -112,7 +112,8 @@ def make_plan(
         for seed in range(study.seeds):
             run = stored.get((cell.config.cell_key, seed))
             images = int(run.metrics.get("images", 0)) if run else 0
-            jobs.append(Job(cell, seed, _state(store, cell, seed, run), run.run_id if run else None, images))
+            state = state_of(store, (cell.config.cell_key, seed), run)
+            jobs.append(Job(cell, seed, state, run.run_id if run else None, images))
     wanted = {RunState.MISSING, RunState.INTERRUPTED, RunState.STOPPED} | ({RunState.FAILED} if retry_failed else set())
     missing = list({job.key: job for job in reversed(jobs) if job.state in wanted}.values())[::-1]
     missing.sort(key=lambda job: job.seed)  # so that a table fills evenly, and the load of the machine meets all rows
@@ -137,11 +138,11 @@ def check_title(study: Study | Search) -> None:
         )
 
 
-def _state(store: Store, cell: Cell, seed: int, run: StoredRun | None) -> RunState:
-    """What the store says of a run that has ended; of others the locks tell whether a process makes them now."""
+def state_of(store: Store, guard: tuple[str, int], run: StoredRun | None) -> RunState:
+    """What the store says of a run that has ended; of others the lock tells whether a process makes them now."""
     if run and run.state.has_ended:
         return run.state
-    if is_locked(store.storage, cell.config.cell_key, seed):
+    if is_locked(store.storage, *guard):
         return RunState.RUNNING
     return RunState.INTERRUPTED if run and run.state == RunState.RUNNING else RunState.MISSING
 

@@ -16,6 +16,7 @@ from search.store.database import StoredRun
 from search.store.delivery import Delivery
 from search.store.image_sets import checked_images
 from search.store.queries import find_runs, seed_runs, stored_cells
+from search.store.recovery import recover_study
 from search.store.rekeying import rekey
 from search.tune.cluster import Cluster
 from search.tune.driver import DONE, WAIT, RunQueue, tune_runs
@@ -42,6 +43,8 @@ def run_study(
     check_title(study)
     study = checked_images(study, store, new_data)
     rekey(store)
+    if count := recover_study(study, Delivery(store)):
+        console.print(taken_in(study.title, count), highlight=False)
     configs = [cell.config for cell in study.cells()]
     stored = seed_runs(store, configs)
     digests: dict[str, dict[str, str]] = unpatched("trainers.loop:dry_runs", configs)
@@ -92,6 +95,11 @@ def _missing(study: Study, delivery: Delivery, retry_failed: bool) -> list[Job]:
         delivery.mark_duplicates(stored.duplicates)
         delivery.parents.remember(cells, stored)
         return make_plan(study, store, retry_failed=retry_failed, stored=stored.seeds).missing
+
+
+def taken_in(title: str, count: int) -> str:
+    """What to say of runs that the store had lost."""
+    return f"{title}: the store had lost {count} runs, which were taken in again from their folders."
 
 
 def check_digests(cell: Cell, digests: Mapping[str, str], runs: Iterable[StoredRun]) -> None:

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -26,6 +26,9 @@ from trainers.run_state import ENDED, IN_TABLE, RunState
 
 PROVENANCE = ("data_digest", "features_digest", "own_code_digest", "torch", "device", "code_version")
 LONGEST = 5_000  # characters of a text there: MLflow cuts longer tags
+ORIGIN = "origin.json"  # which store the folder belongs to, and of a trial of a search its proposal
+PROPOSAL = ("search", "trial", "params", "ranges", "config", "proposed_at")
+ORIGINS = ("store", "address", "cell_key", *PROPOSAL)
 STOP = "stop"  # a file of this name asks the process that trains in the folder for a checkpoint, and to end
 END = "end.json"  # how the run ended, where its evaluations do not say so: stopped by a scheduler, or failed
 LOCK_WAIT = 30  # seconds that a run waits for a process that still trains in its folder, one being killed, say
@@ -91,6 +94,27 @@ def read_provenance(run_dir: Path) -> dict[str, str]:
     for name, value in held.items():
         if name not in PROVENANCE or not isinstance(value, str) or len(value) > LONGEST:
             raise ValueError(f"{path} should hold texts by the names {', '.join(PROVENANCE)}, not {name!r}")
+    return held
+
+
+def write_origin(run_dir: Path, origin: Mapping[str, str]) -> None:
+    """Write which store a run folder belongs to, and what of its run the store alone would know. Raises OSError."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_json(run_dir / ORIGIN, dict(origin))
+
+
+def read_origin(run_dir: Path) -> dict[str, str]:
+    """Which store a run folder belongs to, by the names of ORIGINS; nothing of a folder without the file, which
+    `ganablate train` or an earlier version made. Raises ValueError."""
+    path = run_dir / ORIGIN
+    held = read_json(path) if path.exists() else {}
+    for name, value in held.items():
+        if name not in ORIGINS or not isinstance(value, str) or len(value) > LONGEST:
+            raise ValueError(f"{path} should hold texts by the names {', '.join(ORIGINS)}, not {name!r}")
+        if name in ("trial", "proposed_at") and not re.fullmatch("[0-9]{1,18}", value):
+            raise ValueError(f"{path}: {name} should be a number, not {value[:40]!r}")
+    if "search" in held and not held.keys() >= set(PROPOSAL):
+        raise ValueError(f"{path} of a trial should hold {', '.join(PROPOSAL)}")
     return held
 
 

@@ -49,6 +49,7 @@ def read_trials(search: Search, store: Store) -> list[StoredRun]:
         try:
             as_trial(search, run)
             json.loads(run.tags["ranges"])
+            int(run.tags.get("proposed_at", "0"))
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             name = f"run {run.run_id} of {search.title}"
             raise ValueError(f"the tags of {name} cannot be read ({describe(error)}); delete it in MLflow") from None

@@ -24,11 +24,12 @@ from search.optimize.outcome import STATES, Outcome, load_outcome, read_trials
 from search.optimize.stopping import SCHEDULERS, EarlyStopper
 from search.plan import Job, check_title
 from search.progress import SweepProgress
-from search.run import check_digests
+from search.run import check_digests, taken_in
 from search.store import Store
 from search.store.database import StoredRun
 from search.store.delivery import Delivery
 from search.store.queries import RESERVED, histories, reserved_for, seed_runs, trials_of
+from search.store.recovery import recover_search
 from search.store.rekeying import rekey
 from search.tune.cluster import Cluster
 from search.tune.driver import DONE, WAIT, RunQueue, tune_runs
@@ -43,7 +44,6 @@ from trainers.user_code import describe, own_code_digest, user_modules
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 DRAWS = 16  # of a space before a search starts, at the least
-ORIGIN = ("search", "trial", "params", "ranges", "proposed_at")  # tags of a trial by which its search can be rebuilt
 SAMPLERS = ("tpe", "random", "gp", "cmaes")
 
 
@@ -64,6 +64,8 @@ def run_search(
     """
     console, cluster = Console(markup=False), cluster or Cluster()
     rekey(store)
+    if count := recover_search(search, Delivery(store)):
+        console.print(taken_in(search.title, count), highlight=False)
     digests = check_search(search, samples, store) if digests is None else digests
     left = _left(search, store, samples, retry_failed)
     if left == 0:
@@ -171,6 +173,11 @@ def _ranges(trial: optuna.Trial) -> str:
     return json.dumps({name: distribution_to_json(drawn) for name, drawn in sorted(trial.distributions.items())})
 
 
+def _proposed_at(run: StoredRun) -> int:
+    """When a trial was proposed, in milliseconds since 1970."""
+    return int(run.tags.get("proposed_at", run.start))
+
+
 class TrialQueue(RunQueue):
     """The trials of a search: those that were interrupted, then new ones, never more at a time than there are slots.
 
@@ -196,6 +203,7 @@ class TrialQueue(RunQueue):
         self.study = optuna.create_study(direction="minimize" if search.lower_is_better else "maximize")
         self.asked: dict[int, optuna.Trial] = {}
         self.configs: dict[int, Config] = {}
+        self.proposed_at: dict[int, int] = {}  # milliseconds since 1970
         self.values: dict[int, float] = {}  # of the latest row
         runs, ended = read_trials(search, store), ended_states(retry_failed)
         self.interrupted = [run for run in runs if run.state not in ended]
@@ -214,7 +222,7 @@ class TrialQueue(RunQueue):
         events: list[tuple[float, int, int, Callable[[], object]]] = []
         points_of = histories(self.store, (run.run_id for run in runs), self.search.base.metric)
         for run in runs:
-            number, now = int(run.tags["trial"]), float(run.tags.get("proposed_at", run.start))
+            number, now = int(run.tags["trial"]), float(_proposed_at(run))
             events.append((now, 2, number, partial(self._ask, number, run)))
             points = points_of[run.run_id]
             for stamp, images, value in points:
@@ -222,7 +230,8 @@ class TrialQueue(RunQueue):
                 went_on = images < points[-1][1] or run.state == RunState.DONE
                 events.append((now, 1, number, partial(self._row, number, images, value, went_on)))
             if run.state in ended:
-                events.append((max(run.end or 0, now + 1e-3), 0, number, partial(self._tell, number, run.state)))
+                end = 0 if points else run.end or 0  # MLflow's end is when it was told
+                events.append((max(end, now + 1e-3), 0, number, partial(self._tell, number, run.state)))
         for *_, happen in sorted(events, key=lambda event: event[:3]):
             happen()
 
@@ -244,6 +253,7 @@ class TrialQueue(RunQueue):
                 f"changed; undo that, or give the new space another name"
             )
         self.asked[number], self.configs[number] = trial, config
+        self.proposed_at[number] = _proposed_at(run) if run else int(time.time() * 1000)
         return config
 
     def _row(self, number: int, images: int, value: float, went_on: bool = False) -> bool:
@@ -282,27 +292,27 @@ class TrialQueue(RunQueue):
             return WAIT
         if self.interrupted:
             run = self.interrupted.pop(0)
-            origin = {name: run.tags[name] for name in ORIGIN if name in run.tags}
-            job = self._job(int(run.tags["trial"]), run.run_id, RunState.INTERRUPTED, origin)
+            job = self._job(int(run.tags["trial"]), run.run_id, RunState.INTERRUPTED)
         elif self._created:
             number, run_id = self._created.popleft()
             self._ask(number)
-            origin = {
-                "search": self.search.key,
-                "trial": str(number),
-                "params": json.dumps(self.asked[number].params),
-                "ranges": _ranges(self.asked[number]),
-                "proposed_at": str(time.time_ns() // 1_000_000),
-            }
-            job = self._job(number, run_id, RunState.MISSING, origin)
+            job = self._job(number, run_id, RunState.MISSING)
         else:
             return WAIT if self._uncreated else DONE
         self.running += 1
         return job
 
-    def _job(self, number: int, run_id: str, state: RunState, origin: Mapping[str, str]) -> Job:
+    def _job(self, number: int, run_id: str, state: RunState) -> Job:
         cell = Cell(f"trial {number}", "", self.configs[number])
-        return Job(cell, self.search.seed(number), state, run_id, origin=origin)
+        proposal = {
+            "search": self.search.key,
+            "trial": str(number),
+            "params": json.dumps(self.asked[number].params),
+            "ranges": _ranges(self.asked[number]),
+            "config": json.dumps(self.configs[number].non_defaults()),
+            "proposed_at": str(self.proposed_at[number]),
+        }
+        return Job(cell, self.search.seed(number), state, run_id, origin=proposal)
 
     def digests(self, job: Job) -> Mapping[str, str]:
         own = own_code_digest(job.config.acting())
@@ -310,8 +320,8 @@ class TrialQueue(RunQueue):
 
     def begin(self, job: Job, delivery: Delivery) -> None:
         assert job.run_id is not None
-        config = json.dumps(job.cell.config.non_defaults())
-        delivery.propose(job.run_id, self.search, job.cell, {**job.origin, "config": config})
+        if job.state == RunState.MISSING:
+            delivery.propose(job.run_id, self.search, job.cell, job.origin)
         super().begin(job, delivery)
 
     def stops(self, job: Job, images: int, value: float) -> bool:

@@ -60,6 +60,11 @@ class StoredRun(NamedTuple):
         return state != RunState.DONE, not ended, -self.metrics.get("images", -1.0), self.start, self.run_id
 
     @property
+    def guard(self) -> tuple[str, int]:
+        """What a driver locks that makes the run: the run, or the search that it is a trial of."""
+        return (self.tags["search"], 0) if "search" in self.tags else (self.cell_key, self.seed)
+
+    @property
     def cell_key(self) -> str:
         return self.tags["cell_key"]
 
@@ -158,6 +163,21 @@ def _stored_runs(uri: str, chosen: str, values: Iterable[str], more: dict[str, s
         if run_id in stored:
             stored[run_id].metrics[key] = math.nan if is_nan else value
     return list(stored.values())
+
+
+def run_ids_from_database(uri: str, ids: Iterable[str]) -> set[str]:
+    """Those of the ids that runs have, deleted ones too. Raises as above."""
+    (rows,) = _ask(uri, ["SELECT run_uuid FROM runs WHERE run_uuid IN :wanted"], ids)
+    return {run_id for (run_id,) in rows}
+
+
+def run_from_database(uri: str, run_id: str) -> StoredRun | None:
+    """The run of this id, with whether it, or its experiment, was deleted; None if there is none. Raises as above."""
+    found = _stored_runs(uri, "SELECT run_uuid FROM runs WHERE run_uuid IN :wanted", [run_id], {})
+    active = "SELECT run_uuid FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id WHERE run_uuid IN "
+    active += ":wanted AND r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active'"
+    (rows,) = _ask(uri, [active], [run_id])
+    return found[0]._replace(is_deleted=not rows) if found else None
 
 
 def points_from_database(uri: str, run_ids: Iterable[str], metric: str) -> list[tuple[str, int, int, float]]:

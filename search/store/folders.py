@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -19,12 +20,13 @@ from pathlib import Path
 from search.store.passwords import holds_password
 from trainers.checkpoint import CHECKPOINTS, drop_checkpoints
 from trainers.files import write_atomically
-from trainers.run_folder import STOP
+from trainers.run_folder import ORIGIN, STOP
 
 LOOK_EVERY = 5.0  # seconds between two looks at whether a run in an object store is asked to stop
 HEARTBEAT = "heartbeat"  # file in a run folder by which the process that trains there shows that it lives
 TRIES, PAUSE = 6, 10.0  # at uploading the end of a run, and seconds between
 LARGE = ("checkpoint", "generator")  # how the names begin of what only training goes on from, or only users want
+RUN_ID = re.compile("[0-9a-f]{32}")  # of MLflow's runs, by which their folders are named
 LOCAL = ("lock", STOP, HEARTBEAT, "checkpoint_before.pt", "checkpoint_next.pt")  # what stays on a node
 
 
@@ -79,6 +81,24 @@ class RunFolders:
 
     def discard_local(self, run_id: str) -> None:
         """Remove the local folder, where it is a worker's scratch."""
+
+    def ids(self) -> set[str]:
+        """The runs that have a folder."""
+        if not self.root.is_dir():
+            return set()
+        with os.scandir(self.root) as entries:
+            return {e.name for e in entries if RUN_ID.fullmatch(e.name) and e.is_dir(follow_symlinks=False)}
+
+    def fetch(self, run_id: str, name: str) -> None:
+        """Download one file of the run folder, if it is there."""
+
+    def send(self, run_id: str, name: str) -> None:
+        """Upload one file of the run folder."""
+
+    def rename(self, run_id: str, new: str) -> None:
+        """Make the folder of a run that of another one, which has not begun (its folder has no config.json)."""
+        shutil.rmtree(self[new], ignore_errors=True)
+        self[run_id].rename(self[new])
 
 
 class ObjectStore(RunFolders):
@@ -165,10 +185,7 @@ class ObjectStore(RunFolders):
             is_known = name.startswith("samples/") and path.exists()
             if name in LOCAL or is_known or (name.startswith(LARGE) and not all_of_it) or ".." in Path(name).parts:
                 continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with self.files.open_input_stream(self._path(run_id, name)) as stream:
-                content = stream.read()
-            write_atomically(path, lambda file, content=content: file.write(content))
+            self._take(run_id, name)
 
     def upload(self, run_id: str, *, retry: bool = False) -> None:
         for tries_left in reversed(range(TRIES if retry else 1)):
@@ -194,6 +211,42 @@ class ObjectStore(RunFolders):
 
     def discard_local(self, run_id: str) -> None:
         shutil.rmtree(self[run_id], ignore_errors=True)
+
+    def ids(self) -> set[str]:
+        from pyarrow import fs
+
+        infos = self.files.get_file_info(fs.FileSelector(self._path("", "").rstrip("/"), allow_not_found=True))
+        names = {info.base_name for info in infos if info.type == fs.FileType.Directory}
+        return {name for name in names if RUN_ID.fullmatch(name)}
+
+    def fetch(self, run_id: str, name: str) -> None:
+        if name in self._there(run_id):
+            self._take(run_id, name)
+
+    def send(self, run_id: str, name: str) -> None:
+        self._put(self._path(run_id, name), (self[run_id] / name).read_bytes())
+
+    def rename(self, run_id: str, new: str) -> None:
+        names = sorted(self._there(run_id), key=lambda name: name == "config.json")  # with it the new folder is whole
+        for name in names:
+            self._put(self._path(new, name), self._get(run_id, name))
+        self._delete(run_id, set(names) - {ORIGIN})
+        self.files.delete_dir(
+            self._path(run_id, "").rstrip("/")
+        )  # ORIGIN, and the empty objects that stand for folders
+        if self[run_id].is_dir():
+            super().rename(run_id, new)
+
+    def _take(self, run_id: str, name: str) -> None:
+        """Download a file."""
+        content, path = self._get(run_id, name), self[run_id] / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda file: file.write(content))
+
+    def _get(self, run_id: str, name: str) -> bytes:
+        with self.files.open_input_stream(self._path(run_id, name)) as stream:
+            content: bytes = stream.read()
+        return content
 
     def _put(self, path: str, content: bytes) -> None:
         with self.files.open_output_stream(path) as stream:

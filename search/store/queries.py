@@ -19,6 +19,8 @@ from search.store.database import (
     StoredRun,
     is_database,
     points_from_database,
+    run_from_database,
+    run_ids_from_database,
     runs_from_database,
     runs_of_experiment_in_database,
     unmarked_experiments_in_database,
@@ -148,6 +150,39 @@ def all_runs(store: Store) -> dict[str, StoredRun]:
         stages = {run.info.lifecycle_stage, experiments[run.info.experiment_id].lifecycle_stage}
         runs[run.info.run_id] = _stored(run, is_deleted=stages != {"active"})
     return runs
+
+
+def run_of(store: Store, run_id: str) -> StoredRun | None:
+    """The run of ours with this id, a cell's parent and a deleted one too; None if there is none."""
+    is_read = is_database(store.uri)
+    run = _from_database(store, run_from_database, run_id) if is_read else _stored_or_none(store, run_id)
+    return run if run and run.is_ours else None
+
+
+def standing_for(store: Store, run: StoredRun) -> StoredRun | None:
+    """The run that counts in place of a seed's or a trial's, if it is a duplicate."""
+    tag, number = ("search", "trial") if "search" in run.tags else ("cell_key", "seed")
+    rivals = [other for other in find_runs(store, tag, [run.tags[tag]]) if number in other.tags]
+    _, duplicates = first_of_each(rivals, lambda other: int(other.tags[number]))
+    return next((first for other, first in duplicates if other.run_id == run.run_id), None)
+
+
+def known_ids(store: Store, ids: Iterable[str]) -> set[str]:
+    """Those of the ids that the store has a run of, deleted or not; a server is asked for one after the other."""
+    if is_database(store.uri):
+        return _from_database(store, run_ids_from_database, ids)
+    return {run_id for run_id in ids if _stored_or_none(store, run_id)}
+
+
+def _stored_or_none(store: Store, run_id: str) -> StoredRun | None:
+    """A run of a server; None if the server says that there is none, other than that this user may not see it."""
+    try:
+        run = store.client.get_run(run_id)
+    except ValueError as error:
+        if getattr(error.__cause__, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    return _stored(run, is_deleted=run.info.lifecycle_stage != "active")
 
 
 def histories(store: Store, run_ids: Iterable[str], metric: str) -> dict[str, list[tuple[int, int, float]]]:

@@ -32,6 +32,7 @@ from search.progress import SweepProgress, label
 from search.store import Store
 from search.store.delivery import Delivery
 from search.store.folders import ObjectStore
+from search.store.identity import database_lost, database_stamp, origin
 from search.store.outbox import Outbox
 from search.tune.cluster import Cluster, is_alive
 from search.tune.watch import Watch
@@ -123,6 +124,7 @@ def tune_runs(queue: RunQueue, store: Store, progress: SweepProgress, cluster: C
             with _signals(callback):
                 tuner.fit()
         finally:
+            callback.look()
             waiting = callback.outbox.close(LAST_WORDS if callback.stopping or sys.exc_info()[0] else math.inf)
     if callback.halted:
         raise ValueError(callback.halted)
@@ -222,6 +224,7 @@ class StoreCallback(_Unsaved, tune.Callback):
         self.watch = Watch(store.folders)
         store.folders.root.mkdir(parents=True, exist_ok=True)  # where a worker's signs of life go
         self.named: set[str] = set()  # trials of which was said that they are silent
+        self.origin, self.database = origin(store), database_stamp(store)
 
     @property
     def stopping(self) -> bool:
@@ -286,6 +289,7 @@ class StoreCallback(_Unsaved, tune.Callback):
             "folders": str(folders.root),
             "object_store": folders.uri if isinstance(folders, ObjectStore) else None,
             "storage_mark": self.mark,
+            "origin": {**self.origin, "cell_key": job.key[0], **job.origin},
             "config": job.config.model_dump(mode="json"),
             "data": job.config.data_digest if job.config.is_at_path else None,
             "digests": dict(self.queue.digests(job)),
@@ -308,8 +312,7 @@ class StoreCallback(_Unsaved, tune.Callback):
         if time.monotonic() > self._next_look:
             self._next_look = time.monotonic() + LOOK_EVERY
             self._look_after_trials()
-            if lost := storage_lost(self.store.storage, self.mark):
-                self.halt(lost)
+            self.look()
             if not is_alive():  # Tune would wait for ever
                 raise ConnectionError("Ray died on this machine (out of memory?); the same command goes on")
 
@@ -345,6 +348,14 @@ class StoreCallback(_Unsaved, tune.Callback):
         self.watch.end(trial.config["run_id"])
         error, times = _gpu_error(trial), f"{DEATHS + 1} times"
         self._end(trial, RunState.FAILED, f"{error}, {times}" if error else f"its worker died {times} (out of memory?)")
+
+    def look(self) -> None:
+        """End in order if the storage folder, or the database of the store, is gone or another one."""
+        if lost := storage_lost(self.store.storage, self.mark):
+            self.halt(lost)
+        elif lost := database_lost(self.store, self.database):
+            self.outbox.close(within=0)  # what it still wrote would meet the file that is there now
+            self.halt(lost)
 
     def halt(self, error: str) -> None:
         """Begin nothing more, end what runs, and remember what to say."""

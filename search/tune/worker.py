@@ -20,8 +20,8 @@ def train_trial(trial: dict[str, Any]) -> None:
 
     `folder`, `path` and `cache` are the driver's working directory, module path and cache: a user's files and modules
     mean the same here as there. `digests` are those of data and feature weights there: a node that lacks them, or has
-    others, halts the sweep. `gpus` is the trial's share of a GPU, 0 if it has none. This process ends if it
-    cannot use that any more.
+    others, halts the sweep. `gpus` is the trial's share of a GPU, 0 if it has none: this process ends if it cannot use
+    that any more. `origin` is what the run folder keeps of the store.
     """
     from ray import tune
 
@@ -32,6 +32,7 @@ def train_trial(trial: dict[str, Any]) -> None:
     from trainers.gpu import take_share
     from trainers.heartbeat import heartbeats
     from trainers.loop import digests, train
+    from trainers.run_folder import write_origin
 
     config, run_id = Config(**trial["config"]).with_data(trial["data"]), trial["run_id"]
     last: dict[str, Any] = {"images": 0}
@@ -48,6 +49,7 @@ def train_trial(trial: dict[str, Any]) -> None:
             _require_equal(digests(config), trial["digests"])
             folders.download(run_id, all_of_it=True)
             expects = ""
+            write_origin(folders[run_id], trial["origin"])
             for row in train(config, folders[run_id], stop=lambda: folders.is_asked_to_stop(run_id)):
                 last = {"images": row["images"], "state": row["state"], config.metric: row[config.metric]}
                 folders.upload(run_id, retry=row["state"] != RunState.RUNNING)

@@ -8,9 +8,10 @@ from search.importing import import_runs
 from search.plan import make_plan
 from search.store import load_runs
 from search.store.delivery import Delivery
+from search.store.identity import origin
 from search.store.queries import find_runs, histories
 from trainers.loop import train
-from trainers.run_folder import read_evaluations
+from trainers.run_folder import read_evaluations, read_origin
 
 
 @pytest.fixture
@@ -50,6 +51,8 @@ def test_what_is_taken_in_counts_once(store, tiny_study, elsewhere):
     assert states(tiny_study, store) == ["done", "done", "missing", "missing"]
     runs = load_runs(tiny_study, store=store)
     assert len(runs) == 3
+    for _, run in runs.iterrows():  # as theirs are that were made here
+        assert read_origin(store.folder(run["run_id"])) == {**origin(store), "cell_key": run["cell_key"]}
     for path, run_id in zip(("a", "b/c"), runs["run_id"], strict=False):
         rows = read_evaluations(elsewhere / path)
         assert [(images, value) for _, images, value in histories(store, [run_id], "fid")[run_id]] == [

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import shutil
 import time
 from collections import Counter
 
@@ -17,13 +18,16 @@ from search.optimize.searches import SAMPLERS, TrialQueue, check_search, run_sea
 from search.plan import Job
 from search.store import Store
 from search.store.delivery import Delivery
+from search.store.identity import origin
 from search.store.parents import Parents
 from search.store.queries import histories, reserved_for, trials_of
+from search.store.recovery import recover_search
 from search.tune.cluster import Cluster
 from search.tune.driver import DONE
 from spaces import RECIPES, SPACES, Search, find_study
 from trainers.config import Config
-from trainers.run_folder import read_evaluations, write_evaluations
+from trainers.files import write_json
+from trainers.run_folder import read_evaluations, write_evaluations, write_origin
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 FAIL, COMPLETE = optuna.trial.TrialState.FAIL, optuna.trial.TrialState.COMPLETE
@@ -56,14 +60,13 @@ def train(config, folder):
         state = "diverged" if math.isnan(value) else "done" if images == config.n_images else "running"
         rows.append({"images": images, "state": state, "fid": value, "seconds": 1.0, "eval_seconds": 0.0})
         rows[-1]["logged_at"] = time.time()
-        folder.mkdir(parents=True, exist_ok=True)
         write_evaluations(folder, rows)
         yield rows[-1]
 
 
 def simulate(wanted, store, samples, *, slots=1, events=10**9):
     """Drive a search as Tune and its workers would, without either; die after so many events."""
-    work, delivery = TrialQueue(wanted, store, samples, slots=slots), Delivery(store)
+    work, delivery, here = TrialQueue(wanted, store, samples, slots=slots), Delivery(store), origin(store)
     live = []
 
     def happens():
@@ -80,6 +83,9 @@ def simulate(wanted, store, samples, *, slots=1, events=10**9):
         if isinstance(found, Job):
             happens()
             work.begin(found, delivery)
+            folder = store.folder(found.run_id)
+            write_origin(folder, {**here, "cell_key": found.key[0], **found.origin})
+            write_json(folder / "config.json", found.config.acting().model_dump(mode="json"))
             live.append((found, train(found.config, store.folder(found.run_id))))
             continue
         if found == DONE and not live:
@@ -130,6 +136,39 @@ def test_a_search_that_was_killed_is_the_search_that_was_not(tmp_path, empty_dat
     more = simulate(wanted, Store(storage=storage), 16)
     assert told(more)[:14] == first
     assert [trial.number for trial in more.trials] == list(range(16))
+
+
+def starts(wanted, store):
+    return [int(run.tags["proposed_at"]) for run in trials_of(store, wanted)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("by", "scheduler", "backup"), [("tpe", "asha", 0), ("cmaes", "none", 5)])
+def test_a_search_whose_store_was_lost_is_the_search_whose_was_not(tmp_path, empty_database, by, scheduler, backup):
+    """Its database is removed amid trial 12, or one of five trials put in its place: what came back is what was, and
+    the next proposals are those that would have been."""
+    wanted, stores = search(by, scheduler), []
+    for name in ("whole", "lost"):
+        (tmp_path / name).mkdir()
+        shutil.copy(empty_database, tmp_path / name)
+        stores.append(Store(storage=tmp_path / name))
+    whole = simulate(wanted, stores[0], 14)
+    if backup:
+        simulate(wanted, stores[1], backup)
+        shutil.copy(tmp_path / "lost" / "mlflow.db", tmp_path / "backup")
+    simulate(wanted, stores[1], 12)
+    with pytest.raises(Killed):
+        simulate(wanted, stores[1], 14, events=4)
+    before = load_outcome(wanted, stores[1])
+    proposed = starts(wanted, stores[1])
+    shutil.move(tmp_path / "lost", tmp_path / "again")  # this process has the former file open
+    shutil.copy(tmp_path / "backup" if backup else empty_database, tmp_path / "again" / "mlflow.db")
+    store = Store(storage=tmp_path / "again")
+    assert recover_search(wanted, Delivery(store)) == len(before.trials) - backup
+    assert told(load_outcome(wanted, store)) == told(before)
+    assert starts(wanted, store) == proposed == sorted(proposed)
+    assert recover_search(wanted, Delivery(store)) == 0
+    assert told(simulate(wanted, store, 14)) == told(whole)
 
 
 @pytest.mark.long
@@ -303,6 +342,29 @@ def test_runs_are_created_ahead_of_their_proposals(store):
     assert [trial.run_id for trial in outcome.trials] == list(ahead.values())
     assert reserved_for(store, wanted) == {}
     assert outcome.trials[0].params == json.loads(first.origin["params"])
+
+
+def test_a_trial_that_began_before_the_store_had_heard_of_it_is_told_by_its_folder(store):
+    """The driver proposed it, its worker trained, the server was silent, and the driver died."""
+    wanted = search()
+    queue, delivery = TrialQueue(wanted, store, 2, slots=2), Delivery(store)
+    while queue.reserve(delivery):
+        pass
+    job = queue.next()
+    folder = store.folder(job.run_id)
+    folder.mkdir(parents=True)
+    write_json(folder / "config.json", job.config.acting().model_dump(mode="json"))
+    write_origin(folder, {**origin(store), "cell_key": job.key[0], **job.origin})
+    first = next(train(job.config, folder))
+    assert trials_of(store, wanted) == []
+    assert recover_search(wanted, delivery) == 0  # none was lost
+    (run,) = trials_of(store, wanted)
+    assert (run.run_id, run.cell_key) == (job.run_id, job.key[0])
+    assert delivery.recover([run]) == [job.run_id]
+    outcome = simulate(wanted, store, 2)
+    assert outcome.trials[0].run_id == job.run_id
+    assert outcome.trials[0].params == json.loads(job.origin["params"])
+    assert read_evaluations(folder)[0] == first
 
 
 def test_a_failed_trial_is_told_and_made_again_on_demand(store):

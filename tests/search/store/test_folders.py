@@ -1,13 +1,17 @@
 """Run folders in an object store: a server of Amazon's protocol, on this machine."""
 
+import shutil
+
 import pytest
 
 from search.store import Store
 from search.store.delivery import Delivery
 from search.store.folders import ObjectStore, RunFolders
+from search.store.identity import origin
 from search.store.queries import seed_runs
+from search.store.recovery import recover_study
 from trainers.loop import train
-from trainers.run_folder import end_of, read_evaluations
+from trainers.run_folder import end_of, read_evaluations, read_origin, write_origin
 
 RUN = "0123abcd"
 
@@ -137,6 +141,55 @@ def test_a_store_delivers_what_lies_there(bucket, stores, tiny_study, tmp_path, 
     (record,) = seed_runs(store, [cell.config]).values()
     assert record.state == "done"
     assert store.folders.location(run_id).startswith(f"s3://gans/sweeps/trials/{run_id}?")
+
+
+@pytest.mark.long
+def test_a_store_that_was_lost_takes_in_what_lies_there(bucket, stores, tiny_study, tmp_path, monkeypatch):
+    """The first try dies amid a folder; another user's store on the same bucket has none of it."""
+    monkeypatch.chdir(tmp_path)
+    _, worker, _ = stores
+    store = Store(storage=bucket[0])
+    delivery, cells = Delivery(store), tiny_study.cells()
+    for cell, rows in zip(cells, (3, 2), strict=True):
+        run_id = delivery.create(tiny_study, cell, 0)
+        write_origin(worker[run_id], {**origin(store), "cell_key": cell.config.cell_key})
+        run = train(cell.config, worker[run_id])
+        for _ in range(rows):
+            next(run)
+            worker.upload(run_id)
+        run.close()
+    before = store.folders.ids()
+    names_before = {name for run_id in before for name in store.folders._there(run_id)}
+
+    monkeypatch.chdir(tmp_path.joinpath("..").resolve())
+    monkeypatch.setattr("search.store.connection.STORAGE", tmp_path / "other")
+    assert recover_study(tiny_study, Delivery(Store(storage=bucket[0]))) == 0
+
+    shutil.copytree(tmp_path / "runs", tmp_path / "again", ignore=shutil.ignore_patterns("mlflow.db", "artifacts"))
+    monkeypatch.setattr("search.store.connection.STORAGE", tmp_path / "again")
+    store, puts, put = Store(storage=bucket[0]), [], ObjectStore._put
+
+    def dies(*arguments):
+        puts.append(arguments)
+        if len(puts) > 3:
+            raise KeyboardInterrupt
+        put(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectStore, "_put", dies)
+        with pytest.raises(KeyboardInterrupt):
+            recover_study(tiny_study, Delivery(store))
+    assert recover_study(tiny_study, Delivery(store)) == 2
+    found = seed_runs(store, (cell.config for cell in cells))
+    assert [(run.state, run.metrics["images"]) for run in found.values()] == [("done", 512), ("running", 256)]
+    assert store.folders.ids() == {run.run_id for run in found.values()}
+    assert store.folders.ids().isdisjoint(before)
+    assert {name for run_id in store.folders.ids() for name in store.folders._there(run_id)} == names_before
+    run_id = min(store.folders.ids())
+    assert read_origin(store.folder(run_id))["store"] == origin(store)["store"]
+    worker.download(run_id, all_of_it=True)
+    assert read_origin(worker[run_id]) == read_origin(store.folder(run_id))
+    assert recover_study(tiny_study, Delivery(store)) == 0
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import torch
 from search.tune.worker import GPU_LOST, HALTED, train_trial
 from trainers.files import MARK, storage_lost, storage_mark
 from trainers.loop import digests
+from trainers.run_folder import read_origin
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ def trial(tmp_path, tiny_points, monkeypatch):
         "folders": str(tmp_path / "runs" / "trials"),
         "object_store": None,
         "storage_mark": storage_mark(tmp_path / "runs"),
+        "origin": {"store": "1", "address": "mlflow.db"},
         "config": tiny_points.model_dump(mode="json"),
         "data": None,
         "digests": digests(tiny_points),
@@ -136,3 +138,4 @@ def test_trains(trial, tmp_path):
     reported, asked = trial
     train_trial(asked)
     assert [report["state"] for report in reported] == ["running", "running", "done"]
+    assert read_origin(tmp_path / "runs" / "trials" / "one") == asked["origin"]
