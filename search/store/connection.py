@@ -63,6 +63,7 @@ class Store:
         self.server = self.uri.rstrip("/") if self.uri.startswith("http") else None  # the address of a tracking server
         self.shared = None if is_uri else self.storage  # what all nodes of a cluster should see
         self._held = threading.local()  # what this thread has: another waits as another process does
+        self.opened: tuple[int, int] | None = None  # by which file MLflow's client knows an SQLite database
         self.is_marked = False  # whether no experiment in it has runs with an earlier version's keys
 
     @cached_property
@@ -100,6 +101,7 @@ class Store:
             raise ValueError(f"the MLflow store {self.address} cannot be opened: {error}") from error
         finally:
             os.environ[RETRIES] = retries
+        self.opened = self.file_stamp()
         return SpokenClient(client, self.unusable)
 
     def _make_database(self) -> None:
@@ -117,6 +119,15 @@ class Store:
                 made.touch()  # as the umask says: SQLite's own making lets nobody else write
                 mlflow.MlflowClient(sqlite_uri(made)).search_experiments(max_results=1)
                 made.replace(path)
+
+    def file_stamp(self) -> tuple[int, int] | None:
+        """Device and inode of the SQLite file; None if it is not there, or the store is none."""
+        file = sqlite_file(self.uri)
+        try:
+            stat = file.stat() if file else None
+        except OSError:
+            return None
+        return (stat.st_dev, stat.st_ino) if stat else None
 
     def probe(self) -> None:
         """Get a first answer of a server or a database, for which MLflow would try for minutes, or raise ValueError."""

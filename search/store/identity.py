@@ -57,22 +57,10 @@ def belongs(folder: Mapping[str, str], here: Mapping[str, str], store: Store) ->
     return is_same and not (former and former.exists())
 
 
-def database_stamp(store: Store) -> tuple[int, int] | None:
-    """Device and inode of the SQLite file; None if it is not there, or the store is none."""
-    file = sqlite_file(store.uri)
-    if file is None:
+def database_lost(store: Store) -> str | None:
+    """A sentence if the SQLite file is not the one any more that this process opened: MLflow keeps that one open, and
+    would go on writing where nobody will look."""
+    now, file = store.file_stamp(), sqlite_file(store.uri)
+    if file is None or (now and now == store.opened):
         return None
-    try:
-        stat = file.stat()
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino
-
-
-def database_lost(store: Store, began: tuple[int, int] | None) -> str | None:
-    """A sentence if the SQLite file is not the one any more in which a sweep began, by its stamp: MLflow keeps that one
-    open, and would go on writing where nobody will look."""
-    if began is None or (now := database_stamp(store)) == began:
-        return None
-    file = sqlite_file(store.uri)
     return f"the database {file} is " + ("another one than when the sweep began" if now else "gone")

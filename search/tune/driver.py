@@ -32,7 +32,7 @@ from search.progress import SweepProgress, label
 from search.store import Store
 from search.store.delivery import Delivery
 from search.store.folders import ObjectStore
-from search.store.identity import database_lost, database_stamp, origin
+from search.store.identity import database_lost, origin
 from search.store.outbox import Outbox
 from search.tune.cluster import Cluster, is_alive
 from search.tune.watch import Watch
@@ -224,7 +224,7 @@ class StoreCallback(_Unsaved, tune.Callback):
         self.watch = Watch(store.folders)
         store.folders.root.mkdir(parents=True, exist_ok=True)  # where a worker's signs of life go
         self.named: set[str] = set()  # trials of which was said that they are silent
-        self.origin, self.database = origin(store), database_stamp(store)
+        self.origin = origin(store)
 
     @property
     def stopping(self) -> bool:
@@ -353,7 +353,7 @@ class StoreCallback(_Unsaved, tune.Callback):
         """End in order if the storage folder, or the database of the store, is gone or another one."""
         if lost := storage_lost(self.store.storage, self.mark):
             self.halt(lost)
-        elif lost := database_lost(self.store, self.database):
+        elif lost := database_lost(self.store):
             self.outbox.close(within=0)  # what it still wrote would meet the file that is there now
             self.halt(lost)
 

@@ -8,7 +8,9 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -42,8 +44,10 @@ def real(logits):
 
 hinge = losses.hinge._replace(real=real)
 """
-KILLERS = {"driver", "raylet", "gcs", "all", "SIGTERM", "SIGINT", "SIGINT twice"}  # of the driver, sooner or later
-HARMLESS = {"worker", "frozen worker", "flipped byte", "truncated checkpoint"}
+KILLERS = {"driver", "raylet", "gcs", "all", "SIGTERM", "SIGINT", "SIGINT twice", "SIGHUP"}  # of the driver, soon
+KILLERS |= {"read-only storage", "store lost", "store put back"}
+HARMLESS = {"worker", "frozen worker", "flipped byte", "truncated checkpoint", "write lock", "silent server"}
+AWAY = 20  # seconds that a lock is held, a server silent, a storage read-only
 
 
 def make_study(folder):
@@ -55,8 +59,8 @@ def make_study(folder):
 class Driver:
     """A `ganablate` process in a session of its own, with all that it starts."""
 
-    def __init__(self, folder, *arguments, sleep=0.0, **environment):
-        self.folder = folder
+    def __init__(self, folder, *arguments, sleep=0.0, proxy=None, **environment):
+        self.folder, self.proxy = folder, proxy
         self.log = (folder / "log").open("a")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "ganablate", *arguments],
@@ -100,8 +104,14 @@ def inflict(fault, driver, rng):
     if fault in ("flipped byte", "truncated checkpoint"):
         files = sorted(driver.folder.glob("runs/trials/*/checkpoint*.pt"))
         return damage(fault, rng.choice(files), rng) if files else "nothing"
-    if fault in ("SIGTERM", "SIGINT", "SIGINT twice"):
-        driver.process.send_signal(signal.SIGTERM if fault == "SIGTERM" else signal.SIGINT)
+    if fault in ("write lock", "store lost", "store put back"):
+        return harm_database(fault, driver.folder / "runs" / "mlflow.db")
+    if fault == "silent server":
+        return fall_silent(driver.proxy)
+    if fault == "read-only storage":
+        return freeze(driver.folder / "runs" / "trials")
+    if fault.startswith("SIG"):
+        driver.process.send_signal(getattr(signal, fault.partition(" ")[0]))
         if fault == "SIGINT twice":
             time.sleep(rng.uniform(0, 2))
             driver.process.send_signal(signal.SIGINT)
@@ -129,6 +139,42 @@ def inflict(fault, driver, rng):
     return f"process {hit.pid}"
 
 
+def harm_database(fault, database):
+    """Hold its lock for a while, remove it, or put the copy of a former call in its place."""
+    if not database.exists():
+        return "nothing"
+    if fault == "write lock":
+        with contextlib.closing(sqlite3.connect(database, timeout=60, isolation_level=None)) as held:
+            held.execute("BEGIN EXCLUSIVE")
+            time.sleep(AWAY)
+    elif fault == "store lost":
+        database.unlink()
+    elif (backup := database.with_name("backup.db")).exists():
+        backup.replace(database)
+    else:
+        return "nothing"
+    return "database"
+
+
+def fall_silent(proxy):
+    """The tracking server gives no answer for a while."""
+    if proxy is None:
+        return "nothing"
+    proxy.mode = "silent"
+    time.sleep(AWAY)
+    proxy.mode = "healthy"
+    return "server"
+
+
+def freeze(folder):
+    """Nothing can be written there for a while."""
+    if shutil.which("chattr") is None or subprocess.run(["chattr", "-R", "+i", folder], check=False).returncode:
+        return "nothing"
+    time.sleep(AWAY)
+    subprocess.run(["chattr", "-R", "-i", folder], check=True)
+    return "storage"
+
+
 def damage(fault, path, rng):
     """Flip a bit of a file, or cut it."""
     with contextlib.suppress(FileNotFoundError):  # it was renamed a moment ago
@@ -141,23 +187,24 @@ def damage(fault, path, rng):
     return "nothing"
 
 
-def soak(folder, seed, faults, *arguments, sleep):
-    """Run a study to its end through so many random faults; returns the log of what was done to it."""
+def soak(folder, seed, faults, *arguments, sleep, proxy=None):
+    """Run a study to its end through so many random faults; returns where it ended, and the log of what was done."""
     rng = random.Random(seed)
-    started, told, driver = time.monotonic(), [], None
+    started, told, sessions, done, driver = time.monotonic(), [], [], 0, None
 
     def tell(text):
         told.append(f"{time.monotonic() - started:7.1f} s  {text}")
         print(told[-1], flush=True)
 
-    done = 0
-    sessions = []
     while done < faults:
         if driver is None or not driver.alive:
             if driver is not None:
                 tell(f"the driver left with {driver.wait(1)}")
                 assert driver.wait(1) != 0, "the study was over before the faults were"
-            driver = Driver(folder, *arguments, sleep=sleep)
+                folder, fault = between(folder, rng)
+                done += bool(fault)
+                tell(f"fault {done}: {fault}") if fault else None
+            driver = Driver(folder, *arguments, sleep=sleep, proxy=proxy)
             sessions.append(driver)
             driver.wait(rng.uniform(5, 20))
         else:
@@ -179,10 +226,24 @@ def soak(folder, seed, faults, *arguments, sleep):
             sessions.append(driver)
         left = driver.wait(600)
         tell(f"after the last fault, the driver left with {left}")
-        assert time.monotonic() - started < 3_000, told
+        assert time.monotonic() - started < 6_000, told
     for one in sessions:
         one.kill_all()
-    return told
+    return folder, told
+
+
+def between(folder, rng):
+    """Of two calls of a command: now and then the folder is renamed, or the database goes, or a former one comes back;
+    else it is copied. The folder, and what was done to it."""
+    database = folder / "runs" / "mlflow.db"
+    fault = rng.choice(["moved folder", "store lost", "store put back", "", "", ""])
+    if fault == "moved folder":
+        return folder.rename(folder.with_name(f"moved-{rng.randrange(10**9)}")), fault
+    if fault and harm_database(fault, database) != "nothing":
+        return folder, f"{fault}, between two calls"
+    if database.exists():
+        shutil.copy(database, database.with_name("backup.db"))
+    return folder, ""
 
 
 def rows_of(folder):
@@ -193,10 +254,10 @@ def rows_of(folder):
     }
 
 
-def seed_runs(folder):
-    """Client of the store in a folder, its seed runs, and all its runs."""
+def seed_runs(folder, uri=None):
+    """Client of the store in a folder, or of a server, its seed runs, and all its runs."""
     from search.store import Store
 
-    client = Store(storage=folder / "runs").client
+    client = Store(uri, folder / "runs").client
     runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
     return client, [run for run in runs if "seed" in run.data.tags], runs
