@@ -15,6 +15,7 @@ from spaces import STUDIES, Study
 from trainers.apart import unpatched
 from trainers.config import Config
 from trainers.data.sources import known_digest, unreadable
+from trainers.run_folder import code_version
 from trainers.run_state import RunState
 
 logger = logging.getLogger(__name__)
@@ -127,7 +128,8 @@ def other_content(study: Study, store: Store) -> list[str]:
         done = Counter(run.tags.get("data_digest", "") for run in alike if run.state == RunState.DONE)
         if digest and done and not own:
             counts = " and ".join(f"{count} done runs saw {other[:4]}..." for other, count in sorted(done.items()))
-            lines.append(
-                f"{config.data_name} has changed: {counts}, they do not count here (it is {digest[:4]}... now)"
-            )
+            others = {run.tags.get("code_version", "") for run in alike} - {code_version()}
+            since = ", ".join(sorted({version.partition("-")[0] for version in others} - {""}))
+            changed = f"has changed, or is decoded otherwise since version {since}" if since else "has changed"
+            lines.append(f"{config.data_name} {changed}: {counts}, they do not count here (it is {digest[:4]}... now)")
     return lines

@@ -176,12 +176,12 @@ class QueueSearcher(_Unsaved, Searcher):
             return Searcher.FINISHED
         try:
             job = self.callback.queue.next()
-        except ValueError as error:  # a space gives what cannot be compared
+            if isinstance(job, Job):
+                self.idle_since = math.inf
+                return self.callback.begin(job)
+        except ValueError as error:  # a space gives what cannot be compared, or code that is not there
             self.callback.halt(str(error))
             return Searcher.FINISHED
-        if isinstance(job, Job):
-            self.idle_since = math.inf
-            return self.callback.begin(job)
         if job == WAIT and not self.callback.running:
             self.idle_since = min(self.idle_since, time.monotonic())
         is_over = job == DONE or time.monotonic() - self.idle_since > SILENCE

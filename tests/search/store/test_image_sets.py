@@ -13,11 +13,14 @@ import pytest
 from forked import COMMAND, Forked
 from PIL import Image
 
+from reports.report import write_report
+from reports.results import Results
 from search.plan import make_plan
 from search.store import Store, load_runs
 from search.store.delivery import Delivery
 from search.store.image_sets import checked_images, other_content, resolved
 from search.store.parents import IMAGES, Parents
+from search.store.queries import find_runs
 from spaces import Study
 from trainers.config import Config
 from trainers.data import load
@@ -174,13 +177,19 @@ def test_plan_reads_only_where_a_run_could_be_found(home, store, make_runs):
     assert (home / "cache" / "images").exists()
 
 
-def test_images_that_changed_are_told_before_anything_starts(done, home, store):
+def test_images_that_changed_are_told_before_anything_starts(done, home, store, tmp_path, caplog):
     pictures(home / "photos", seed=1)
     load._load.cache_clear()
     chosen = resolved(study(), store, reads=True)
     (line,) = other_content(chosen, store)
     assert line.startswith("photos has changed: 1 done runs saw ")
     assert states(chosen, store) == [RunState.MISSING]
+    write_report(Results(chosen, store), tmp_path / "report")
+    assert line in caplog.messages
+    (run,) = [run for run in find_runs(store, "data", None) if "seed" in run.tags]
+    store.client.set_tag(run.run_id, "code_version", "0.1.0-abc")
+    (older,) = other_content(chosen, store)
+    assert older.startswith("photos has changed, or is decoded otherwise since version 0.1.0: 1 done runs saw ")
     with pytest.raises(ValueError, match="--new-data"):
         checked_images(study(), store, new_data=False)
     new = checked_images(study(), store, new_data=True)
