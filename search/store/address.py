@@ -61,10 +61,16 @@ def strip_login(uri: str) -> str:
 
 
 def with_timeout(ask: Callable[[], T], seconds: float) -> T:
-    """What ask returns or raises; TimeoutError if it takes longer. A thread that still waits dies with the process.
+    """What ask returns or raises; TimeoutError if it takes longer.
 
     A limit of our own, since those of drivers and of HTTP count from byte to byte, or are not there.
     """
+    return in_thread(ask).result(seconds)
+
+
+def in_thread(ask: Callable[[], T]) -> Future[T]:
+    """What ask returns or raises, as it comes. The thread dies with the process, as those of an executor do not: these
+    are waited for, however long a server is silent."""
     answer: Future[T] = Future()
 
     def run() -> None:
@@ -74,7 +80,7 @@ def with_timeout(ask: Callable[[], T], seconds: float) -> T:
             answer.set_exception(error)
 
     Thread(target=run, daemon=True).start()
-    return answer.result(seconds)
+    return answer
 
 
 def ping_server(server: str) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from search.store.address import in_thread
 from search.store.connection import Store
 from search.store.database import (
     StoredRun,
@@ -248,10 +248,15 @@ def _from_server(store: Store, tag: str, values: Iterable[str] | None) -> list[S
     experiments = [str(e.experiment_id) for e in _pages(store.client.search_experiments)]
     filters = [f"tags.`{tag}` LIKE '%'"] if values is None else [f"tags.`{tag}` = '{value}'" for value in values]
     asks = [partial(store.client.search_runs, experiments, each) for each in filters]
-    with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
-        answers = pool.map(lambda ask: [_stored(run) for run in _pages(ask)], asks)
-        runs = [run for some in answers for run in some]
+    runs: list[StoredRun] = []
+    for at in range(0, len(asks), QUESTIONS_AT_ONCE):
+        answers = [in_thread(partial(_all_stored, ask)) for ask in asks[at : at + QUESTIONS_AT_ONCE]]
+        runs += [run for answer in answers for run in answer.result()]
     return sorted(runs, key=lambda run: (run.start, run.run_id))
+
+
+def _all_stored(ask: Callable[..., Any]) -> list[StoredRun]:
+    return [_stored(run) for run in _pages(ask)]
 
 
 def _stored(run: Run, is_deleted: bool = False) -> StoredRun:
