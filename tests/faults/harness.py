@@ -45,8 +45,12 @@ def real(logits):
 hinge = losses.hinge._replace(real=real)
 """
 KILLERS = {"driver", "raylet", "gcs", "all", "SIGTERM", "SIGINT", "SIGINT twice", "SIGHUP"}  # of the driver, soon
-KILLERS |= {"read-only storage", "store lost", "store put back"}
 HARMLESS = {"worker", "frozen worker", "flipped byte", "truncated checkpoint", "write lock", "silent server"}
+HARMLESS |= {
+    "read-only storage",
+    "store lost",
+    "store put back",
+}  # these end a driver that notices: one that starts may not
 AWAY = 20  # seconds that a lock is held, a server silent, a storage read-only
 
 
