@@ -56,6 +56,8 @@ class Outbox:
         """Try each once, up to one that finds the store away; what failed. An exception of the store never gets out."""
         errors = []
         for name, upload in uploads:
+            if self._closed:
+                break
             try:
                 upload()
             except Exception as error:  # whatever a server, a database or a network may answer
@@ -93,7 +95,9 @@ class Outbox:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-            while self._waiting and time.monotonic() < started + within and not self._is_hopeless(started):
+            while self._waiting and not self._closed:
+                if time.monotonic() >= started + within or self._is_hopeless(started):
+                    break
                 self._changed.wait(0.2)
                 if not told and time.monotonic() > started + SOON:
                     told = True

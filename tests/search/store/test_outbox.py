@@ -60,6 +60,9 @@ def test_what_fails_is_tried_again_and_told_once(store, caplog):
     box.submit("b", lambda: None)
     assert box.close() == []
     assert tries == [0, 1, 2]
+    deadline = time.monotonic() + 5
+    while len(caplog.records) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert [record.getMessage().partition(" (")[0] for record in caplog.records] == [
         "the MLflow store A does not take what it is sent",
         "the MLflow store A answers again",
@@ -77,6 +80,23 @@ def test_what_is_refused_for_good_is_not_waited_for(store):
     box.submit("a", refused)
     box.submit("b", lambda: None)
     assert box.close() == ["a"]
+
+
+def test_what_is_closed_sends_no_more(store):
+    """Though the driver closes it again when it leaves."""
+    sent, begun, goes_on = [], threading.Event(), threading.Event()
+    box = Outbox(store)
+    box.submit("a", lambda: begun.set() or goes_on.wait())
+    box.submit("b", lambda: sent.append("b"))
+    begun.wait()
+    assert box.close(within=0) == ["a", "b"]
+    goes_on.set()
+    started = time.monotonic()
+    box.close()
+    assert time.monotonic() - started < 0.5
+    box.submit("c", lambda: sent.append("c"))
+    time.sleep(0.3)
+    assert sent == []
 
 
 def test_a_store_that_is_silent_is_not_waited_for(store):
