@@ -259,7 +259,8 @@ class StoreCallback(_Unsaved, tune.Callback):
         self.stop()
 
     def _look_after_trials(self) -> None:
-        """Name what shows no sign of life, once; leave if nothing shows one whose checkpoint could be waited for."""
+        """Name what shows no sign of life, once; after a signal leave if nothing, or nothing yet, shows one whose
+        checkpoint could be waited for."""
         silences = self.watch.silences()
         for run_id, (seconds, worker) in silences.items():
             if seconds > SILENT and run_id not in self.named:
@@ -271,7 +272,7 @@ class StoreCallback(_Unsaved, tune.Callback):
                     soft_wrap=True,
                     markup=False,
                 )
-        if self.signal and silences and all(seconds > DOUBTFUL for seconds, _ in silences.values()):
+        if self.signal and all(seconds > DOUBTFUL for seconds, _ in silences.values()):
             raise KeyboardInterrupt(self.signal)
 
     def begin(self, job: Job) -> dict[str, Any]:

@@ -68,6 +68,15 @@ def test_the_first_signal_says_for_whom_it_waits(sweep, monkeypatch):
         callback._look_after_trials()
 
 
+def test_trials_that_have_no_worker_yet_are_not_waited_for(sweep):
+    callback, now, printed = sweep
+    for seed in range(6):
+        callback.watch.end(f"run{seed}")
+    callback.interrupt(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        callback._look_after_trials()
+
+
 def test_where_nobody_lives_nobody_is_waited_for(sweep):
     callback, now, printed = sweep
     now[0] += 61
