@@ -14,14 +14,7 @@ os.environ |= {"RAY_worker_niceness": "0"}  # else trials get what other tests l
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import hypothesis
-import pytest
-import torch
-
-from search.store.delivery import Delivery
-from search.store.parents import Parents
-from trainers.config import Config
-from trainers.loop import train
-from trainers.run_folder import end_of
+import pytest  # and nothing that takes long: the process that hands out the tests imports this too
 
 hypothesis.settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("thorough", max_examples=300, deadline=None, derandomize=True)
@@ -58,6 +51,8 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True)
 def one_thread():
+    import torch
+
     torch.set_num_threads(1)
 
 
@@ -79,6 +74,8 @@ def no_cluster(request):
 @pytest.fixture
 def tiny_points():
     """16 steps on ring8, rows at 0, 256, 512."""
+    from trainers.config import Config
+
     return Config(
         dataset="ring8",
         backbone="mlp",
@@ -93,6 +90,8 @@ def tiny_points():
 @pytest.fixture
 def tiny_images():
     """6 steps on digits, rows at 0, 48, 96."""
+    from trainers.config import Config
+
     return Config(
         backbone_options={"width": 4, "latent": 8}, batch_size=16, n_images=96, eval_every=48, eval_samples=200
     )
@@ -140,6 +139,7 @@ def store(tmp_path, empty_database):
 
 def trained_in(home):
     """A function (config) -> run folder below a folder, trained once."""
+    from trainers.loop import train
 
     def folder(config):
         path = home / f"{config.cell_key}-{config.seed}"
@@ -159,6 +159,10 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def make_runs(store, trained):
     """Make all runs of a study without Ray, as the driver and its workers would."""
+    from search.store.delivery import Delivery
+    from search.store.parents import Parents
+    from trainers.run_folder import end_of
+
     delivery = Delivery(store)
 
     def make(study, seeds=None):
