@@ -147,6 +147,7 @@ def trained_in(home):
             assert list(train(config, path))
         return path
 
+    folder.stores = {}  # folders of stores that hold what was made of them, by study
     return folder
 
 
@@ -157,8 +158,8 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def make_runs(store, trained):
-    """Make all runs of a study without Ray, as the driver and its workers would."""
+def make_runs(store, trained, tmp_path_factory):
+    """Make all runs of a study without Ray, as the driver and its workers would, and of a new store once a session."""
     from search.store.delivery import Delivery
     from search.store.parents import Parents
     from trainers.run_folder import end_of
@@ -166,13 +167,21 @@ def make_runs(store, trained):
     delivery = Delivery(store)
 
     def make(study, seeds=None):
-        for cell in study.cells():
+        asked, cells = repr((study, seeds)), study.cells()
+        is_new = "client" not in vars(store) and not store.folders.root.exists()
+        if is_new and asked in trained.stores:  # whose place the client will find changed
+            shutil.copytree(trained.stores[asked], store.storage, dirs_exist_ok=True)
+            return
+        for cell in cells:
             for seed in range(seeds or study.seeds):
                 config = cell.config.replace(seed=seed)
                 run_id = delivery.create(study, cell, seed)
                 delivery.begin(run_id, config)
                 shutil.copytree(trained(config), store.folder(run_id), dirs_exist_ok=True)
                 delivery.finish(run_id, end_of(store.folder(run_id))[0])
-        Parents(store).update(study, study.cells())
+        Parents(store).update(study, cells)
+        if is_new and not any(cell.config.is_at_path for cell in cells):
+            trained.stores[asked] = tmp_path_factory.mktemp("made") / "runs"
+            shutil.copytree(store.storage, trained.stores[asked])
 
     return make
