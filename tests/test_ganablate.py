@@ -21,6 +21,8 @@ from forked import COMMAND, Forked, ganablate
 from PIL import Image
 
 from ganablate import main
+from search.store import load_runs
+from spaces import find_study
 
 SMALL = ["--set", "backbone_options.width=4", "--set", "eval_samples=100", "--budget", "0.04", "--seeds", "1"]
 
@@ -250,9 +252,12 @@ def readme_blocks():
 
 
 @pytest.mark.process
-@pytest.mark.usefixtures("store")
-def test_the_readmes_own_study_and_networks(tmp_path):
-    """From a folder outside the repository that holds folders named like parts of ours."""
+@pytest.mark.parametrize("left", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_the_readmes_own_study_and_networks(store, make_runs, tmp_path, monkeypatch, left):
+    """From a folder outside the repository that holds folders named like parts of ours.
+
+    Beside own code each run has a worker of its own, which takes seconds to start: as many as are left to be made.
+    """
     study, network = readme_blocks()
     for name, text in (("my_study.py", study), ("my_net.py", network)):
         assert text.count("\n") < 25
@@ -260,8 +265,16 @@ def test_the_readmes_own_study_and_networks(tmp_path):
     for name in ("reports", "search"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "notes.txt").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = find_study("my_study.py").variant(tiny=True, seeds=1)
+    if left < 3:
+        make_runs(mine)
+        for run_id in load_runs(mine, store=store)["run_id"][-left:]:
+            store.client.delete_run(run_id)
     done = ganablate(tmp_path, "run", "my_study.py", "--tiny", "--seeds", "1", "--cpus-per-trial", str(os.cpu_count()))
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": done") == left
     report = ganablate(tmp_path, "report", "my_study.py", "--tiny", "--seeds", "1", "--out", "out")
     assert report.returncode == 0, report.stderr
     lines = (tmp_path / "out" / "table.md").read_text().splitlines()
