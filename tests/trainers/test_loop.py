@@ -90,7 +90,7 @@ def test_rows_are_on_disk_before_they_are_yielded(tiny_points, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("stop_after", [1, 2, 4])
+@pytest.mark.parametrize("stop_after", [2, *(pytest.param(rows, marks=pytest.mark.slow) for rows in (1, 4))])
 def test_a_run_ended_at_a_row_goes_on_bit_identically(stop_after, whole, tmp_path):
     config = everything()
     for _, _row in zip(range(stop_after), train(config, tmp_path / "parts"), strict=False):
