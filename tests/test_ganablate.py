@@ -189,19 +189,26 @@ def test_a_server_that_accepts_and_says_nothing_is_told_within_15_seconds(tmp_pa
     assert time.monotonic() - started < 15
 
 
-@pytest.mark.process
-def test_clean_says_what_goes_and_removes_it_only_when_told(tmp_path):
+def test_clean_says_what_goes_and_removes_it_only_when_told(tmp_path, monkeypatch, capsys):
+    def clean(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ganablate", "clean", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        return capsys.readouterr().out
+
+    monkeypatch.chdir(tmp_path)
     scratch = tmp_path / "runs" / "tune-1"
     scratch.mkdir(parents=True)
     (scratch / "log").write_bytes(bytes(2_000_000))
-    asked = ganablate(tmp_path, "clean")
-    assert asked.stdout.startswith("scratch: 2.0 MB, 1 ")
-    assert asked.stdout.endswith("Nothing was removed; --yes removes it.\n")
-    ganablate(tmp_path, "clean", "locks", "--yes")
+    asked = clean()
+    assert asked.startswith("scratch: 2.0 MB, 1 ")
+    assert asked.endswith("Nothing was removed; --yes removes it.\n")
+    clean("locks", "--yes")
     assert scratch.exists()
-    assert "Removed 1 of 1, 2.0 MB." in ganablate(tmp_path, "clean", "--yes").stdout
+    assert "Removed 1 of 1, 2.0 MB." in clean("--yes")
     assert not scratch.exists()
-    assert ganablate(tmp_path, "clean", "--yes").stdout == "Nothing can go.\n"
+    assert clean("--yes") == "Nothing can go.\n"
 
 
 @pytest.mark.process
@@ -224,7 +231,8 @@ main()
 @pytest.mark.process
 def test_train_elsewhere_and_import(tmp_path, empty_database):
     """`train` works where only torch and its like are installed; what it made is taken in once, and counts."""
-    arguments = ("train", "digits_gan", "--tiny", "--out", "made/1", "--seed", "1")
+    small = ("--tiny", "--budget", "0.1")
+    arguments = ("train", "digits_gan", *small, "--out", "made/1", "--seed", "1")
     done = Forked(BARE, *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().splitlines()[-1] == "done: made/1"
@@ -237,12 +245,12 @@ def test_train_elsewhere_and_import(tmp_path, empty_database):
     again = ganablate(tmp_path, "import", "made", "made/1").stdout.splitlines()
     assert ["taken in" in line for line in first] == [True]
     assert ["the store has this run (done)" in line for line in again] == [True]
-    plan = json.loads(ganablate(tmp_path, "plan", "quick", "--tiny", "--json").stdout)
+    plan = json.loads(ganablate(tmp_path, "plan", "quick", *small, "--json").stdout)
     states = [[run["state"] for run in cell["runs"]] for cell in plan["cells"]]
     assert states == [["missing", "done"], *[["missing", "missing"]] * 3]
     assert len(plan["missing"]) == 7
     assert plan["seconds_left"] > 0
-    assert "seed 1: done, FID" in ganablate(tmp_path, "why", "quick", "GAN", "--tiny").stdout
+    assert "seed 1: done, FID" in ganablate(tmp_path, "why", "quick", "GAN", *small).stdout
 
 
 def readme_blocks():

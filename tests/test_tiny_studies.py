@@ -35,9 +35,9 @@ def tiny(study):
 
 @pytest.fixture(scope="module")
 def few_images():
-    """A sixteenth of the tiny budget: no number is looked at."""
+    """Two steps of 32: no number is looked at."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainers.config.TINY_IMAGES", 128)
+        patch.setattr("trainers.config.TINY_IMAGES", 64)
         yield
 
 
