@@ -14,14 +14,7 @@ os.environ |= {"RAY_worker_niceness": "0"}  # else trials get what other tests l
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import hypothesis
-import pytest
-import torch
-
-from search.store.delivery import Delivery
-from search.store.parents import Parents
-from trainers.config import Config
-from trainers.loop import train
-from trainers.run_folder import end_of
+import pytest  # and nothing that takes long: the process that hands out the tests imports this too
 
 hypothesis.settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("thorough", max_examples=300, deadline=None, derandomize=True)
@@ -58,6 +51,8 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True)
 def one_thread():
+    import torch
+
     torch.set_num_threads(1)
 
 
@@ -87,6 +82,8 @@ def umask_of_a_team():
 @pytest.fixture
 def tiny_points():
     """16 steps on ring8, rows at 0, 256, 512."""
+    from trainers.config import Config
+
     return Config(
         dataset="ring8",
         backbone="mlp",
@@ -101,6 +98,8 @@ def tiny_points():
 @pytest.fixture
 def tiny_images():
     """6 steps on digits, rows at 0, 48, 96."""
+    from trainers.config import Config
+
     return Config(
         backbone_options={"width": 4, "latent": 8}, batch_size=16, n_images=96, eval_every=48, eval_samples=200
     )
@@ -148,6 +147,7 @@ def store(tmp_path, empty_database):
 
 def trained_in(home):
     """A function (config) -> run folder below a folder, trained once."""
+    from trainers.loop import train
 
     def folder(config):
         path = home / f"{config.cell_key}-{config.seed}"
@@ -155,6 +155,7 @@ def trained_in(home):
             assert list(train(config, path))
         return path
 
+    folder.stores = {}  # folders of stores that hold what was made of them, by study
     return folder
 
 
@@ -165,18 +166,30 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def make_runs(store, trained):
-    """Make all runs of a study without Ray, as the driver and its workers would."""
+def make_runs(store, trained, tmp_path_factory):
+    """Make all runs of a study without Ray, as the driver and its workers would, and of a new store once a session."""
+    from search.store.delivery import Delivery
+    from search.store.parents import Parents
+    from trainers.run_folder import end_of
+
     delivery = Delivery(store)
 
     def make(study, seeds=None):
-        for cell in study.cells():
+        asked, cells = repr((study, seeds)), study.cells()
+        is_new = "client" not in vars(store) and not store.folders.root.exists()
+        if is_new and asked in trained.stores:  # whose place the client will find changed
+            shutil.copytree(trained.stores[asked], store.storage, dirs_exist_ok=True)
+            return
+        for cell in cells:
             for seed in range(seeds or study.seeds):
                 config = cell.config.replace(seed=seed)
                 run_id = delivery.create(study, cell, seed)
                 delivery.begin(run_id, config)
                 shutil.copytree(trained(config), store.folder(run_id), dirs_exist_ok=True)
                 delivery.finish(run_id, end_of(store.folder(run_id))[0])
-        Parents(store).update(study, study.cells())
+        Parents(store).update(study, cells)
+        if is_new and not any(cell.config.is_at_path for cell in cells):
+            trained.stores[asked] = tmp_path_factory.mktemp("made") / "runs"
+            shutil.copytree(store.storage, trained.stores[asked])
 
     return make

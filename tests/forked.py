@@ -11,7 +11,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 # none of the project's own modules, which may lie in a copy of it
-PACKAGES = ["torch._dynamo", "torchvision", "scipy.stats", "mlflow.store.tracking.sqlalchemy_store"]
+PACKAGES = ["torch._dynamo", "torchvision", "scipy.stats", "mlflow.store.tracking.sqlalchemy_store", "ray.tune"]
 COMMAND = "from ganablate import main; main()"
 multiprocessing.set_forkserver_preload(["pytest", *PACKAGES])
 

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import math
 import platform
 import re
 import shutil
@@ -12,6 +13,11 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from search.plan import Job
+from search.store.delivery import Delivery
+from trainers.loop import train
+from trainers.run_state import RunState
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),
@@ -154,9 +160,27 @@ def test_the_trials_of_a_search_and_its_winner_are_found(ganablate):
     assert known(search(ganablate, len(TRIALS)), expected) == expected
 
 
+def tune_here(queue, store, progress, cluster):
+    """As tune_runs, in this process: a worker takes seconds to start."""
+    delivery = Delivery(store)
+    while isinstance(job := queue.next(), Job):
+        delivery.begin(job.run_id, job.config)
+        for row in train(job.config, store.folder(job.run_id)):
+            delivery.deliver(job.run_id)
+            state, value = RunState(row["state"]), row[job.config.metric]
+            if math.isfinite(value) and queue.stops(job, row["images"], value) and state == RunState.RUNNING:
+                state = RunState.STOPPED
+                break
+        delivery.finish(job.run_id, state)
+        queue.ended(job, state)
+        queue.update_parent(job, delivery)
+        progress.end(job, state, value)
+    return []
+
+
 @pytest.mark.usefixtures("cluster")
 def test_what_was_interrupted_goes_on(ganablate, former):
-    """A study's missing runs, to the numbers of runs that nothing interrupted; then one trial more of the search."""
+    """A study's missing runs, to the numbers of runs that nothing interrupted."""
     study = STUDIES["broken off"]
     told = ganablate("run", *study["arguments"], "--cpus-per-trial", "2")  # by one worker
     made = re.findall(r"^(.+), seed (\d+): done", told, re.MULTILINE)
@@ -177,6 +201,10 @@ def test_what_was_interrupted_goes_on(ganablate, former):
         grids = former / "runs" / "artifacts" / run_id / "artifacts" / "images"
         assert len(list(grids.glob("*.png"))) == len(images)
 
+
+def test_a_search_goes_on_with_the_trial_that_was_next(ganablate, former, monkeypatch):
+    monkeypatch.setattr("search.optimize.searches.tune_runs", tune_here)
+    monkeypatch.setattr("search.optimize.searches.Cluster.start", lambda *_: 1)
     *found, new = search(ganablate, len(TRIALS) + 1)
     expected, following = list(map(as_line, TRIALS)), FORMER["search"]["next"]
     assert known(found, expected) == expected

@@ -21,6 +21,8 @@ from forked import COMMAND, Forked, ganablate
 from PIL import Image
 
 from ganablate import main
+from search.store import load_runs
+from spaces import find_study
 
 SMALL = ["--set", "backbone_options.width=4", "--set", "eval_samples=100", "--budget", "0.04", "--seeds", "1"]
 
@@ -187,19 +189,26 @@ def test_a_server_that_accepts_and_says_nothing_is_told_within_15_seconds(tmp_pa
     assert time.monotonic() - started < 15
 
 
-@pytest.mark.process
-def test_clean_says_what_goes_and_removes_it_only_when_told(tmp_path):
+def test_clean_says_what_goes_and_removes_it_only_when_told(tmp_path, monkeypatch, capsys):
+    def clean(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ganablate", "clean", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        return capsys.readouterr().out
+
+    monkeypatch.chdir(tmp_path)
     scratch = tmp_path / "runs" / "tune-1"
     scratch.mkdir(parents=True)
     (scratch / "log").write_bytes(bytes(2_000_000))
-    asked = ganablate(tmp_path, "clean")
-    assert asked.stdout.startswith("scratch: 2.0 MB, 1 ")
-    assert asked.stdout.endswith("Nothing was removed; --yes removes it.\n")
-    ganablate(tmp_path, "clean", "locks", "--yes")
+    asked = clean()
+    assert asked.startswith("scratch: 2.0 MB, 1 ")
+    assert asked.endswith("Nothing was removed; --yes removes it.\n")
+    clean("locks", "--yes")
     assert scratch.exists()
-    assert "Removed 1 of 1, 2.0 MB." in ganablate(tmp_path, "clean", "--yes").stdout
+    assert "Removed 1 of 1, 2.0 MB." in clean("--yes")
     assert not scratch.exists()
-    assert ganablate(tmp_path, "clean", "--yes").stdout == "Nothing can go.\n"
+    assert clean("--yes") == "Nothing can go.\n"
 
 
 @pytest.mark.process
@@ -222,7 +231,8 @@ main()
 @pytest.mark.process
 def test_train_elsewhere_and_import(tmp_path, empty_database):
     """`train` works where only torch and its like are installed; what it made is taken in once, and counts."""
-    arguments = ("train", "digits_gan", "--tiny", "--out", "made/1", "--seed", "1")
+    small = ("--tiny", "--budget", "0.1")
+    arguments = ("train", "digits_gan", *small, "--out", "made/1", "--seed", "1")
     done = Forked(BARE, *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().splitlines()[-1] == "done: made/1"
@@ -235,12 +245,12 @@ def test_train_elsewhere_and_import(tmp_path, empty_database):
     again = ganablate(tmp_path, "import", "made", "made/1").stdout.splitlines()
     assert ["taken in" in line for line in first] == [True]
     assert ["the store has this run (done)" in line for line in again] == [True]
-    plan = json.loads(ganablate(tmp_path, "plan", "quick", "--tiny", "--json").stdout)
+    plan = json.loads(ganablate(tmp_path, "plan", "quick", *small, "--json").stdout)
     states = [[run["state"] for run in cell["runs"]] for cell in plan["cells"]]
     assert states == [["missing", "done"], *[["missing", "missing"]] * 3]
     assert len(plan["missing"]) == 7
     assert plan["seconds_left"] > 0
-    assert "seed 1: done, FID" in ganablate(tmp_path, "why", "quick", "GAN", "--tiny").stdout
+    assert "seed 1: done, FID" in ganablate(tmp_path, "why", "quick", "GAN", *small).stdout
 
 
 def readme_blocks():
@@ -250,9 +260,12 @@ def readme_blocks():
 
 
 @pytest.mark.process
-@pytest.mark.usefixtures("store")
-def test_the_readmes_own_study_and_networks(tmp_path):
-    """From a folder outside the repository that holds folders named like parts of ours."""
+@pytest.mark.parametrize("left", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_the_readmes_own_study_and_networks(store, make_runs, tmp_path, monkeypatch, left):
+    """From a folder outside the repository that holds folders named like parts of ours.
+
+    Beside own code each run has a worker of its own, which takes seconds to start: as many as are left to be made.
+    """
     study, network = readme_blocks()
     for name, text in (("my_study.py", study), ("my_net.py", network)):
         assert text.count("\n") < 25
@@ -260,8 +273,16 @@ def test_the_readmes_own_study_and_networks(tmp_path):
     for name in ("reports", "search"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "notes.txt").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = find_study("my_study.py").variant(tiny=True, seeds=1)
+    if left < 3:
+        make_runs(mine)
+        for run_id in load_runs(mine, store=store)["run_id"][-left:]:
+            store.client.delete_run(run_id)
     done = ganablate(tmp_path, "run", "my_study.py", "--tiny", "--seeds", "1", "--cpus-per-trial", str(os.cpu_count()))
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": done") == left
     report = ganablate(tmp_path, "report", "my_study.py", "--tiny", "--seeds", "1", "--out", "out")
     assert report.returncode == 0, report.stderr
     lines = (tmp_path / "out" / "table.md").read_text().splitlines()

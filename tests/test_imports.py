@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked import Forked
 
 HOME = Path(__file__).parent.parent
 ORDER = ["trainers", "spaces", "search", "reports", "ganablate"]
@@ -92,8 +93,8 @@ LIGHT = {  # what each, and those before it, import none of
     "ganablate": {"torch", "ray", "mlflow", "pandas", "matplotlib"},
     "search.store": {"torch", "ray", "matplotlib"},
     "reports": {"torch", "ray", "matplotlib"},
-    "trainers.loop": {"ray", "mlflow", "optuna", "pandas", "matplotlib", "torch_fidelity", "rich", "sklearn"},
 }
+TRAINING = {"ray", "mlflow", "optuna", "pandas", "matplotlib", "torch_fidelity", "rich", "sklearn"}
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +110,19 @@ def loaded():
 def test_light_packages_stay_light(module, loaded):
     assert module in loaded[module]
     assert LIGHT[module].isdisjoint(loaded[module])
+
+
+FORGET = """
+import sys
+for name in list(sys.modules):
+    if name.partition(".")[0] in others:
+        del sys.modules[name]
+"""
+
+
+@pytest.mark.process
+def test_training_imports_no_other_library():
+    """In a process that has torch, which takes seconds to import, and has forgotten the others."""
+    done = Forked(FORGET + "import trainers.loop; print(*sys.modules)", others=TRAINING)
+    assert done.returncode == 0, done.stderr
+    assert TRAINING.isdisjoint(done.stdout.split())

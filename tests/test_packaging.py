@@ -24,7 +24,7 @@ PARTS = ("trainers", "spaces", "search", "reports")
 PRODUCT = [HOME / "ganablate.py", *(path for part in PARTS for path in (HOME / part).rglob("*.py"))]
 FOR_FEATURES = {canonicalize_name(name) for row in FEATURES.values() for name in row.packages}
 DISTRIBUTIONS = {module: {canonicalize_name(d) for d in found} for module, found in packages_distributions().items()}
-TRAIN = ["train", "digits_gan", "--tiny", "--out", "run"]
+TRAIN = ["train", "digits_gan", "--tiny", "--budget", "0.1", "--out", "run"]
 
 
 def declared(extra=None):

@@ -11,10 +11,12 @@ from reports.results import Results
 from search.plan import make_plan
 from search.run import run_study
 from search.store import Store
+from search.tune.cluster import Cluster
 from spaces import STUDIES, Study
 from trainers.config import Config
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("cluster")]
+ONE_WORKER = Cluster(cpus_per_trial=2)
 KINDS = {  # by what they are of, and what is drawn of them
     "aw-fig6": {"curves", "samples", "strips"},  # 2-D points and D's logits of their modes
     "aw-fig4": {"angles", "angle-histograms"},  # a probe of every step
@@ -33,15 +35,15 @@ def tiny(study):
 
 @pytest.fixture(scope="module")
 def few_images():
-    """An eighth of the tiny budget: no number is looked at."""
+    """Two steps of 32: no number is looked at."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainers.config.TINY_IMAGES", 256)
+        patch.setattr("trainers.config.TINY_IMAGES", 64)
         yield
 
 
 @pytest.fixture(scope="module")
 def swept(cluster, few_images, tmp_path_factory, empty_database):
-    """A store in which one study made the cells of all these, since workers take seconds to start."""
+    """A store in which one study made the cells of all these, by one worker, which takes seconds to start."""
     cells = [cell for name in KINDS for cell in tiny(STUDIES[name]).cells()]
     base = Config()
     columns = {  # each holds one protocol
@@ -50,7 +52,7 @@ def swept(cluster, few_images, tmp_path_factory, empty_database):
     }
     store = Store(storage=tmp_path_factory.mktemp("runs"))
     shutil.copy(empty_database, store.storage)
-    states = run_study(Study("all", base, {"": {}}, columns, seeds=1, metrics=("fid_final",)), store)
+    states = run_study(Study("all", base, {"": {}}, columns, seeds=1, metrics=("fid_final",)), store, ONE_WORKER)
     assert list(states.values()) == ["done"] * len({cell.config.cell_key for cell in cells})
     return store
 

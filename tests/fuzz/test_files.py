@@ -60,7 +60,7 @@ def read(path):
     return decoded
 
 
-@counts(50, 7_000)
+@counts(30, 7_000)
 def test_images(fuzz, n):
     contents = images_of_allformats()
     assert len(contents) > 10
@@ -109,7 +109,7 @@ def test_zips(fuzz, n):
     assert not list(Path().rglob("out.png"))
 
 
-@counts(40, 2_500)
+@counts(20, 2_500)
 def test_image_caches(fuzz, n):
     folder = Path("photos")
     for name in ("a/1.png", "b/2.png"):

@@ -184,7 +184,7 @@ OPTIONS = st.one_of(
 COMMANDS = st.sampled_from([["plan"], ["plan", "--json"], ["plan", "--tiny"], ["why"], ["import"], []])
 
 
-@counts(50, 2_000)
+@counts(25, 2_000)
 def test_the_command_line(fuzz, n, monkeypatch):
     Path("mine.py").write_text("from spaces import Study\ns = Study('s', 'digits_gan', rows={'a': {}})\n")
     monkeypatch.setenv("GANABLATE_CACHE", "cache")

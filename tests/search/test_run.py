@@ -38,15 +38,18 @@ def test_run_makes_what_is_missing_and_nothing_twice(store, make_runs, tiny_stud
     store.client.delete_run(gone["run_id"])
     missing = make_plan(tiny_study, store).missing
     assert [(job.cell.row, job.seed, job.run_id) for job in missing] == [(gone["row"], gone["seed"], None)]
+    failed = runs.iloc[1]["run_id"]
+    Delivery(store).finish(failed, "failed")
     more = tiny_study.variant(seeds=4)
-    states = run_study(more, Store(storage=store.storage))
+    states = run_study(more, Store(storage=store.storage), retry_failed=True)
     assert states == dict.fromkeys(
-        ["+ aw, seed 0", "GAN, seed 2", "+ aw, seed 2", "GAN, seed 3", "+ aw, seed 3"], "done"
+        ["+ aw, seed 0", "GAN, seed 1", "GAN, seed 2", "+ aw, seed 2", "GAN, seed 3", "+ aw, seed 3"], "done"
     )
+    assert store.client.get_run(failed).info.status == "FINISHED"
     again = load_runs(more, store=store)
     assert len(again) == 8
     assert gone["energy_distance_final"] == again.set_index(["row", "seed"]).loc[("+ aw", 0), "energy_distance_final"]
-    # five runs on two warm workers, each the same as in this process, bit for bit
+    # six runs on two warm workers, each the same as in this process, bit for bit
     for cell in more.cells():
         for _, found in again[again["row"] == cell.row].iterrows():
             config = cell.config.replace(seed=int(found["seed"]))
@@ -75,15 +78,14 @@ def test_runs_that_diverge_fail_or_were_begun_beside_others(store, make_runs, ti
     assert "FileExistsError" in other.client.get_run(failing).data.tags["error"]
     assert run_study(study, other) == {}
     other.folder(failing).unlink()
-    assert run_study(study, other, ONE_WORKER, retry_failed=True) == {"no, seed 0": "done"}
-    assert other.client.get_run(failing).info.status == "FINISHED"
+    assert [job.run_id for job in make_plan(study, other, retry_failed=True).missing] == [failing]
 
     ended = {"GAN, seed 0": "done", "+ aw, seed 0": "done", "absurd, seed 0": "diverged", "begun, seed 0": "done"}
     assert states == ended
     runs = load_runs(study, store=other).set_index("row")
     assert list(runs.loc[["GAN", "+ aw"], "energy_distance_final"]) == list(before["energy_distance_final"])
     assert math.isnan(runs.loc["absurd", "energy_distance_final"])
-    assert make_plan(study, other).missing == []
+    assert make_plan(study, other).missing == []  # what failed is left
     text = as_text(Results(study, other))
     assert list(text.cells.loc["absurd"])[:2] == ["div 1/1", "div 1/1"]
 

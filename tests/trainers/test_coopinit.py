@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("steps", [1, 10, 200])
 def test_langevin_on_a_gaussian_energy_is_the_discrete_chain(steps):
     """On N(0, s^2) with a = 1 - eta/s^2: mean a^T x0, variance noise^2 (1 - a^2T)/(1 - a^2); the step biases it."""
-    s2, eta, start, n = 2.0, 0.5, 3.0, 400_000
+    s2, eta, start, n = 2.0, 0.5, 3.0, 100_000
     noise = math.sqrt(2 * eta)
     rng = torch.Generator().manual_seed(0)
     x = langevin(

@@ -91,7 +91,7 @@ def test_rows_are_on_disk_before_they_are_yielded(tiny_points, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("stop_after", [1, 2, 4])
+@pytest.mark.parametrize("stop_after", [2, *(pytest.param(rows, marks=pytest.mark.slow) for rows in (1, 4))])
 def test_a_run_ended_at_a_row_goes_on_bit_identically(stop_after, whole, tmp_path):
     config = everything()
     for _, _row in zip(range(stop_after), train(config, tmp_path / "parts"), strict=False):
@@ -415,13 +415,13 @@ def test_check_changes_no_number(tiny_images, tmp_path):
 
 @pytest.mark.long
 def test_a_folder_of_images_trains_and_goes_on_bit_identically(photos, tmp_path):
-    config = everything(dataset=f"folder:{photos}", resolution=16, features="raw").replace(eval_every=128)
+    config = everything(dataset=f"folder:{photos}", resolution=16, features="raw").replace(n_images=128, n_coop=32)
     whole = list(train(config, tmp_path / "whole"))
     assert whole[-1]["state"] == "done"
     for _, _row in zip(range(2), train(config, tmp_path / "parts"), strict=False):
         pass
     assert numbers(train(config, tmp_path / "parts")) == numbers(whole)
-    picture = tmp_path / "whole" / "samples" / f"{256:012d}.png"
+    picture = tmp_path / "whole" / "samples" / f"{128:012d}.png"
     with Image.open(picture) as image:
         assert image.mode == "RGB"
 

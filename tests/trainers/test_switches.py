@@ -41,6 +41,8 @@ def small(**fields):
 
 
 CONFIGS = {name: cut(config) for name, config in RECIPES.items()} | {k: small(**v) for k, v in STAGES.items()}
+FAST = [*STAGES, "ring8_gan", "digits_coop_aw", "stylegan2_ada_cifar10_coop_aw", "cut_digits_coop_aw"]
+NAMES = [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in CONFIGS]
 
 
 def other(config, name):
@@ -103,7 +105,7 @@ def outcome(config):
     return flat({**parts, "scores": scores})
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", NAMES)
 def test_only_what_acts_is_in_the_key(name):
     config = CONFIGS[name]
     off = inert(config)
@@ -116,13 +118,8 @@ def test_only_what_acts_is_in_the_key(name):
             assert (different.cell_key == config.cell_key) == rests, field
 
 
-FAST = [*STAGES, "ring8_gan", "digits_coop_aw", "stylegan2_ada_cifar10_coop_aw", "cut_digits_coop_aw"]
-
-
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in CONFIGS]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_what_is_off_changes_no_bit(name):
     """All inert fields at once, in what is trained and evaluated, with the values as they are."""
     config = CONFIGS[name]

@@ -70,7 +70,7 @@ def commands(tmp_path, store, monkeypatch):
     return run
 
 
-@pytest.mark.process
+@pytest.mark.slow  # test_contributing has a paper of its own
 def test_a_folder_is_all_that_a_paper_needs(commands, tmp_path):
     listed, planned, claims, one, report = commands(
         "list --json",
