@@ -69,7 +69,7 @@ def test_the_first_signal_says_for_whom_it_waits(sweep, monkeypatch):
 
 
 def test_trials_that_have_no_worker_yet_are_not_waited_for(sweep):
-    callback, now, printed = sweep
+    callback, _, _ = sweep
     for seed in range(6):
         callback.watch.end(f"run{seed}")
     callback.interrupt(signal.SIGINT)
