@@ -56,6 +56,14 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def no_files_of_a_user():
+    """What another test's study file may have patched is nobody's business: no check has a process of its own for it."""
+    from trainers import user_code
+
+    user_code._FILES.clear()
+
+
 @pytest.fixture(scope="session")
 def cluster():
     """Ray on this machine, for all tests that use it: they follow one another."""
