@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from search.store import Store
     from search.tune.cluster import Cluster
     from spaces import Study
+    from trainers.config import Config
 
 T = TypeVar("T")
 USAGE: Any = typer.BadParameter.__base__  # what typer raises for a command line that it cannot read
@@ -323,19 +324,16 @@ def train(
     """Train one recipe in a folder, without Ray or MLflow; Ctrl-C, SIGTERM and SIGHUP finish a checkpoint first."""
     from trainers.apart import apart
 
-    options = recipe, budget, set_, tiny
+    options = recipe, seed, budget, set_, tiny
     # what a user's file patches when it is run must not reach what is trained
-    chosen = apart("ganablate:_one_cell", *options) if ".py" in recipe else _one_cell(*options)
-    config = chosen.cells()[0].config.replace(seed=seed)
+    config = apart("ganablate:_one_config", *options) if ".py" in recipe else _one_config(*options)
 
     from trainers import loop
     from trainers.run_state import RunState
-    from trainers.signals import stopping_signals
+    from trainers.signals import noted_signals
 
     loop.dry_run(config)
-    signals: list[int] = []
-    for number in stopping_signals():
-        signal.signal(number, lambda number, _: signals.append(number))
+    signals = noted_signals()
     state = RunState.RUNNING
     for row in loop.train(config, out, stop=lambda: bool(signals)):
         seconds, state = row["seconds"] + row["eval_seconds"], row["state"]
@@ -360,6 +358,10 @@ def _one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: bo
     (label, recipe), settings = find_recipe(name), parse_settings(pairs)
     metrics = (f"{recipe.replace(**settings).metric}_final",)
     return Study(label, recipe, rows={label: {}}, metrics=metrics, settings=settings).variant(budget=budget, tiny=tiny)
+
+
+def _one_config(name: str, seed: int, *selectors: Any) -> Config:
+    return _one_cell(name, *selectors).cells()[0].config.replace(seed=seed)
 
 
 def _run(study: Study, store: Store, cluster: Cluster, retry_failed: bool, new_data: bool) -> None:
@@ -390,8 +392,7 @@ def _report(study: Study, store: Store, folder: Path, outcomes: Iterable[Outcome
     show(text, Console())
     if study.searched:
         paths += [write_study(study, folder), *(write_trials(outcome, folder) for outcome in outcomes)]
-    for path in paths:
-        print(path)
+    print(*paths, sep="\n")
 
 
 def _interruptible(make: Callable[..., T], *arguments: Any, **options: Any) -> T:

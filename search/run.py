@@ -47,10 +47,7 @@ def run_study(
         console.print(taken_in(study.title, count), highlight=False)
     configs = [cell.config for cell in study.cells()]
     stored = seed_runs(store, configs)
-    digests: dict[str, dict[str, str]] = unpatched("trainers.loop:dry_runs", configs)
-    for cell in study.cells():
-        of_cell = [run for (key, _), run in stored.items() if key == cell.config.cell_key]
-        check_digests(cell, digests[cell.config.cell_key], of_cell)
+    digests = _checked(study, stored)
     if make_plan(study, store, retry_failed=retry_failed, stored=stored).missing:
         cluster.start(store.shared, configs)
     delivery = Delivery(store)
@@ -82,6 +79,17 @@ def run_study(
             f"the MLflow store {store.address} is away: {more} runs are left, and the same command goes on with them"
         )
     return progress.states
+
+
+def _checked(study: Study, stored: Mapping[tuple[str, int], StoredRun]) -> dict[str, dict[str, str]]:
+    """The digests of a study's data, feature weights and own code, by cell_key. Raises ValueError if a cell cannot be
+    trained, or one of its stored runs has others."""
+    cells = study.cells()
+    digests: dict[str, dict[str, str]] = unpatched("trainers.loop:dry_runs", [cell.config for cell in cells])
+    for cell in cells:
+        of_cell = [run for (key, _), run in stored.items() if key == cell.config.cell_key]
+        check_digests(cell, digests[cell.config.cell_key], of_cell)
+    return digests
 
 
 def _missing(study: Study, delivery: Delivery, retry_failed: bool) -> list[Job]:

@@ -58,7 +58,7 @@ def one_thread():
 
 @pytest.fixture(autouse=True)
 def no_files_of_a_user():
-    """What another test's study file may have patched is nobody's business: no check has a process of its own for it."""
+    """What another test's study file may have patched gives no check a process of its own."""
     from trainers import user_code
 
     user_code._FILES.clear()

@@ -163,8 +163,14 @@ def test_the_trials_of_a_search_and_its_winner_are_found(ganablate):
 def tune_here(queue, store, progress, cluster):
     """As tune_runs, in this process: a worker takes seconds to start."""
     delivery = Delivery(store)
-    while isinstance(job := queue.next(), Job):
-        delivery.begin(job.run_id, job.config)
+
+    def next_job():
+        while queue.reserve(delivery):
+            pass
+        return queue.next()
+
+    while isinstance(job := next_job(), Job):
+        queue.begin(job, delivery)
         for row in train(job.config, store.folder(job.run_id)):
             delivery.deliver(job.run_id)
             state, value = RunState(row["state"]), row[job.config.metric]
