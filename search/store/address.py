@@ -116,6 +116,8 @@ def describe_error(error: Exception, uri: str) -> str:
         return "is locked by another process, which writes to it; wait until it has ended, or end it"
     if "readonly database" in text or "attempt to write a readonly" in text:
         return "can be read and not written by this user; its file and the folder around it need write permission"
+    if lacks := re.search(r"no such table: (\w+)", text):
+        return f"lacks MLflow's table {lacks[1]}: another version of MLflow made it, or another program"
     if "valid JSON" in text:
         return "answers, but not as MLflow does"
     status = re.search(r"(?:error code|too many) (\d{3})\b", text)  # MLflow's words at once, or after its retries

@@ -27,6 +27,7 @@ def of_database(text):
 REFUSALS = {
     "is locked by another process": of_database("database is locked"),
     "can be read and not written by this user": of_database("attempt to write a readonly database"),
+    "lacks MLflow's table latest_metrics": of_database("no such table: latest_metrics"),
     "does not answer: disk I/O error": of_database("disk I/O error"),
     "denies this user the permission": RestException({"error_code": "PERMISSION_DENIED", "message": "no"}),
     "answers with HTTP status 429": MlflowException("API request to x failed with error code 429 != 200"),
