@@ -40,7 +40,7 @@ def test_reading_makes_no_file(tmp_path):
 
 def test_a_database_that_is_none_of_mlflows_is_refused(tmp_path):
     sqlite3.connect(tmp_path / "other.db").execute("create table x (y)").connection.close()
-    with pytest.raises(ValueError, match="lacks MLflow.s table"):
+    with pytest.raises(ValueError, match="lacks MLflow's table"):
         find_runs(Store(f"sqlite:///{tmp_path}/other.db"), "seed", ["0"])
 
 
