@@ -171,6 +171,7 @@ def breaks(tmp_path, tiny_study, monkeypatch):
     return Study("gpu", tiny_study.recipe.replace(loss="breaking:hinge"), rows={"GAN": {}}, metrics=tiny_study.metrics)
 
 
+@pytest.mark.slow
 def test_a_run_whose_gpu_is_lost_goes_on_in_another_process_and_none_after_it_in_the_old_one(store, breaks, capsys):
     assert run_study(breaks.variant(seeds=2), store, ONE_WORKER) == {"GAN, seed 0": "done", "GAN, seed 1": "done"}
     told = " ".join(capsys.readouterr().out.split())

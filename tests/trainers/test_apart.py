@@ -30,8 +30,13 @@ def test_checks_are_made_where_no_file_of_the_users_was_run(file):
     assert cell.config == config
     assert dry_run(config) != there  # here it is patched
     assert apart.unpatched("trainers.loop:dry_runs", [config]) == {config.cell_key: there}
-    with pytest.raises(ValueError, match="widht"):
-        apart.unpatched("trainers.loop:dry_runs", [config.replace(backbone_options={"widht": 3})])
+
+
+@pytest.mark.process
+def test_what_a_check_refuses_is_refused_here_in_its_words():
+    with pytest.raises(ValueError, match="should read field=value"):
+        apart.apart("spaces.find:parse_settings", ["lr"])
+    assert apart.apart("spaces.find:parse_settings", ["lr=0.1"]) == {"lr": 0.1}
 
 
 @pytest.mark.process

@@ -144,7 +144,10 @@ def starts(wanted, store):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("by", "scheduler", "backup"), [("tpe", "asha", 0), ("cmaes", "none", 5)])
+@pytest.mark.parametrize(
+    ("by", "scheduler", "backup"),
+    [("tpe", "asha", 5), pytest.param("cmaes", "none", 0, marks=pytest.mark.slow)],
+)
 def test_a_search_whose_store_was_lost_is_the_search_whose_was_not(tmp_path, empty_database, by, scheduler, backup):
     """Its database is removed amid trial 12, or one of five trials put in its place: what came back is what was, and
     the next proposals are those that would have been."""

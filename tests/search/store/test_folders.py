@@ -143,7 +143,7 @@ def test_a_store_delivers_what_lies_there(bucket, stores, tiny_study, tmp_path, 
     assert store.folders.location(run_id).startswith(f"s3://gans/sweeps/trials/{run_id}?")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_store_that_was_lost_takes_in_what_lies_there(bucket, stores, tiny_study, tmp_path, monkeypatch):
     """The first try dies amid a folder; another user's store on the same bucket has none of it."""
     monkeypatch.chdir(tmp_path)
