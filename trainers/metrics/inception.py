@@ -15,6 +15,7 @@ from trainers.metrics.sampled import Sampled
 from trainers.names import KID_SUBSET, KID_SUBSETS, SCORE_SPLITS
 
 SEED = 2020  # of torch-fidelity's draws
+STRIP = 250  # rows of a KID's subset at a time
 
 
 def inception_score(sampled: Sampled) -> dict[str, float]:
@@ -61,14 +62,23 @@ def _subsets(n_fake: int, n_real: int, size: int, count: int) -> Tensor:
 
 
 def _kernel_distance(x: Tensor, y: Tensor) -> Tensor:
-    """The unbiased squared maximum mean discrepancy of x and y, both [n, d], 0-d in float64: over pairs of different
-    rows within a side, and over all pairs of rows across."""
+    """The unbiased squared maximum mean discrepancy of x and y, both [n, d], 0-d in float64: the means over all pairs
+    within a side and over all pairs across."""
     heartbeat()
     n = len(x)
-    pairs = (_cubic(x, x), _cubic(y, y), _cubic(x, y))
-    of_x, of_y, across = (kernel.sum(dtype=torch.float64) for kernel in pairs)
-    same = pairs[0].trace() + pairs[1].trace()
-    return (of_x + of_y - same) / (n * (n - 1)) - 2 * across / n**2
+    across = _cubic(x, y).sum(dtype=torch.float64)
+    return (_within(x) + _within(y)) / (n * (n - 1)) - 2 * across / n**2
+
+
+def _within(x: Tensor) -> Tensor:
+    """The sum of the kernel over all pairs of different rows of x [n, d], each computed about once: strip by strip with
+    the rows from there on."""
+    total = torch.zeros((), dtype=torch.float64, device=x.device)
+    for start in range(0, len(x), STRIP):
+        kernel = _cubic(x[start : start + STRIP], x[start:])
+        own = kernel[:, : len(kernel)]
+        total += 2 * kernel.sum(dtype=torch.float64) - own.sum(dtype=torch.float64) - own.trace()
+    return total
 
 
 def _cubic(x: Tensor, y: Tensor) -> Tensor:
