@@ -147,6 +147,11 @@ def much_scoring(configs: Iterable[Config]) -> list[str]:
     return [told[most]] if most > MUCH_SCORING else []
 
 
+def to_make(what: str, configs: Iterable[Config]) -> str:
+    """What to say before such runs of these Configs are made."""
+    return "\n".join([f"{what} to make.", *much_scoring(configs)])
+
+
 def check_title(study: Study | Search) -> None:
     """Raise ValueError for a study or a search whose title is too long for the experiment that is to bear it."""
     length = max(map(len, (study.title, *study.titles())))
