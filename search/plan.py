@@ -1,7 +1,7 @@
 """What a study lacks: the set difference of its cells x seeds and the store."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from statistics import fmean
@@ -20,6 +20,7 @@ from trainers.messages import clock
 from trainers.run_state import RunState
 
 MOST_LETTERS = 500  # of an experiment's name in MLflow
+MUCH_SCORING = 2  # samples scored an image trained on, above which a user is told; 0.6 and less as recipes stand
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Plan:
             published = f"  published {', '.join(values)}" if values else ""
             key = cell["cell_key"] or ("no data" if cell["runs"] else "–")
             yield f"{' / '.join(filter(None, (row, column)))}  [{key}]  {', '.join(states)}{published}"
+        yield from much_scoring(job.cell.config for job in self.missing)
         left = f", about {clock(self.seconds_left)}" if self.seconds_left else ""
         yield f"{self.study.title}: {len(self.jobs)} runs, {len(self.missing)} to run{left}"
 
@@ -126,6 +128,28 @@ def foresee(study: Study, store: Store) -> list[str]:
     for cell in study.cells():
         check_sources(cell.config.acting())
     return [*absent(study), *other_content(study, store)]
+
+
+def much_scoring(configs: Iterable[Config]) -> list[str]:
+    """What to say of runs that score far more samples than they train on images, as a small budget has it: of the one
+    that does most. Nothing is measured; what a sample and an image cost is up to the networks."""
+    told: dict[float, str] = {}
+    for config in configs:
+        evaluations, samples = len(range(0, config.n_images, config.eval_every)) + 1, config.eval_samples
+        if config.is_paired and config.data_source.reference:  # each image of test A once, of as many as test B has
+            samples = min(samples, config.data_source.reference)
+        told[evaluations * samples / config.n_images] = (
+            f"Scoring may take longer than training: a run trains on {config.n_images:,} images and scores "
+            f"{evaluations * samples:,} samples on {config.feature_net} features ({evaluations} evaluations of "
+            f"{samples:,}), which --budget leaves as it is."
+        )
+    most = max(told, default=0.0)
+    return [told[most]] if most > MUCH_SCORING else []
+
+
+def to_make(what: str, configs: Iterable[Config]) -> str:
+    """What to say before such runs of these Configs are made."""
+    return "\n".join([f"{what} to make.", *much_scoring(configs)])
 
 
 def check_title(study: Study | Search) -> None:

@@ -9,7 +9,7 @@ from itertools import islice
 from rich.console import Console
 
 from search.locks import RunLocks, is_locked
-from search.plan import Job, check_title, make_plan
+from search.plan import Job, check_title, make_plan, to_make
 from search.progress import SweepProgress
 from search.store import Store
 from search.store.database import StoredRun
@@ -56,7 +56,7 @@ def run_study(
         delivery.parents.update(study, study.cells())  # of runs that other studies, or a driver that died, made
         console.print(f"{study.title}: nothing to run.", highlight=False)
         return {}
-    console.print(f"{study.title}: {len(jobs)} runs to make.", highlight=False)
+    console.print(to_make(f"{study.title}: {len(jobs)} runs", (job.cell.config for job in jobs)), highlight=False)
     images = sum(job.cell.config.n_images for job in jobs)
     with RunLocks(store.storage) as locks:
         queue = StudyQueue(study, store, jobs, locks, digests)

@@ -22,7 +22,7 @@ from rich.console import Console
 from search.locks import RunLocks
 from search.optimize.outcome import STATES, Outcome, load_outcome, read_trials
 from search.optimize.stopping import SCHEDULERS, EarlyStopper
-from search.plan import Job, check_title
+from search.plan import Job, check_title, to_make
 from search.progress import SweepProgress
 from search.run import check_digests, taken_in
 from search.store import Store
@@ -81,7 +81,7 @@ def run_search(
             left = _left(search, store, samples, retry_failed)
         queue = TrialQueue(search, store, samples, retry_failed, slots, digests)
         queue.reserve(delivery)  # where a store refuses, nothing starts
-        console.print(f"{search.title}: {left} trials to make.", highlight=False)
+        console.print(to_make(f"{search.title}: {left} trials", [search.base]), highlight=False)
         progress = SweepProgress(left, left * search.base.n_images, console)
         with progress:
             waiting = tune_runs(queue, store, progress, cluster)

@@ -8,7 +8,7 @@ import pytest
 from search.locks import RunLocks, is_locked
 from search.optimize.outcome import check_table
 from search.optimize.searches import check_search
-from search.plan import foresee, make_plan
+from search.plan import foresee, make_plan, much_scoring
 from search.run import run_study
 from search.store.delivery import Delivery
 from search.store.image_sets import resolved
@@ -168,3 +168,23 @@ def test_images_of_ones_own_that_are_not_there(store, tmp_path, monkeypatch, kin
     Delivery(store).create(known, cell, 0)
     (line,) = foresee(resolved(study, store, reads=None), store)
     assert line.endswith("the store has runs on it, which count")
+
+
+def test_a_run_that_scores_more_than_it_trains_is_told(store, make_runs, tiny_study):
+    """Before it starts, of the one that does most, and not once all are made; a study as it stands is not."""
+    (line,) = much_scoring(cell.config for cell in STUDIES["images"].variant(budget=0.01).cells())
+    assert "a run trains on 1,920 images and scores 30,000 samples on lite0 features (6 evaluations of 5,000)" in line
+    for study in STUDIES.values():
+        assert much_scoring(cell.config for cell in study.cells()) == []
+        assert much_scoring(cell.config for cell in study.variant(tiny=True).cells()) == []
+    changed = dataclasses.replace(tiny_study, rows={"GAN": {}, "short": {"n_images": 300}})
+    lines = list(make_plan(changed, store).to_text())
+    assert "trains on 300 images and scores 1,200 samples on raw features (3 evaluations of 400)" in lines[-2]
+    make_runs(changed)
+    assert "Scoring" not in " ".join(make_plan(changed, store).to_text())
+
+
+def test_translations_are_scored_as_often_as_there_are_sources():
+    config = STUDIES["translation"].cells()[0].config
+    assert much_scoring([config]) == []
+    assert "(9 evaluations of 400)" in much_scoring([config.scaled(0.1)])[0]

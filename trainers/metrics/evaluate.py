@@ -14,13 +14,15 @@ from trainers.heartbeat import heartbeat
 from trainers.metrics import BATCH
 from trainers.metrics.frechet import Moments
 from trainers.metrics.reference import reference
-from trainers.metrics.sampled import Sampled
+from trainers.metrics.sampled import Rows, Sampled
 from trainers.names import Score, scores_of
 from trainers.networks.layers import Generator
 from trainers.streams import stream
 from trainers.user_code import load_object
 
-PIXELS = BATCH * 64 * 64  # that a generator makes at a time, if that is less: larger images need more memory
+# That a generator makes at a time, if that is less: larger images need more memory. These fill a GPU too, and on a CPU
+# the numbers depend on it.
+PIXELS = BATCH * 64 * 64
 
 
 @torch.no_grad()
@@ -31,20 +33,20 @@ def evaluate(config: Config, data: Dataset, generator: Generator, device: torch.
     scores = [score for score in every.values() if score.is_of_samples]
     kept = {score.takes for score in scores}
     net = load_features(config.feature_net)
-    moments, features, samples = Moments(), [torch.empty(0)], [torch.empty(0)]
+    targets = data if data.pair is None else data.pair.test_targets
+    real = reference(targets, config.feature_net, device, torch.get_num_threads())  # before there are features to hold
     n = config.eval_samples if data.pair is None else min(config.eval_samples, len(data.pair.test_sources.examples))
+    moments, features, samples = Moments(), Rows(n), Rows(n)
     for part in generate(config, data, generator, device, n):
         batch = net.extract(part)
         moments.update(batch)
         if "features" in kept:
-            features.append(batch.cpu())
+            features.add(batch)
         if "samples" in kept:
-            samples.append(part.cpu())
+            samples.add(part)
     if not moments.covariance.isfinite().all():
         return dict.fromkeys(config.metric_keys, float("nan"))
-    targets = data if data.pair is None else data.pair.test_targets
-    real = reference(targets, config.feature_net, device, torch.get_num_threads())
-    return compute(scores, Sampled(data, net, real, moments, torch.cat(features), torch.cat(samples)))
+    return compute(scores, Sampled(data, net, real, moments, features.rows, samples.rows.cpu()))
 
 
 @torch.no_grad()

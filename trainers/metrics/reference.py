@@ -29,7 +29,7 @@ class Reference(NamedTuple):
     mean: Tensor
     covariance: Tensor
     root: Tensor
-    features: Tensor | None  # [at most KID_REAL, d], on the CPU
+    features: Tensor | None  # [at most KID_REAL, d]
 
 
 @cache
@@ -46,12 +46,12 @@ def reference(data: Dataset, features: str, device: torch.device, threads: int) 
         made_once(path, lambda aside: _save(aside, _real_statistics(data, features, device)))
         with reading(path):
             statistics = _read(path, _keeps_features(features))
-    mean, covariance = statistics["mean"].to(device), statistics["covariance"].to(device)
-    return Reference(mean, covariance, symmetric_root(covariance), statistics.get("features"))
+    there = {name: value.to(device) for name, value in statistics.items()}
+    return Reference(there["mean"], there["covariance"], symmetric_root(there["covariance"]), there.get("features"))
 
 
 def _real_statistics(data: Dataset, features: str, device: torch.device) -> dict[str, Tensor]:
-    """Mean and covariance of the features, and for a KID the features of at most KID_REAL examples, on the CPU."""
+    """Mean and covariance of the features, and for a KID the features of at most KID_REAL examples."""
     net, moments = load_features(features), Moments()
     if net.slow:
         log.info("taking %s features of %s training examples once", features, f"{len(data.examples):,}")
@@ -64,7 +64,7 @@ def _real_statistics(data: Dataset, features: str, device: torch.device) -> dict
         batch = net.extract(data.scaled(indices).to(device))
         moments.update(batch)
         if keeps_features:
-            kept.append(batch.cpu()[is_kept[indices]])
+            kept.append(batch[is_kept[indices].nonzero()[:, 0].to(batch.device)])
     statistics = {"mean": moments.mean, "covariance": moments.covariance}
     return {**statistics, "features": torch.cat(kept)} if keeps_features else statistics
 

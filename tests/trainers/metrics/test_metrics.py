@@ -23,7 +23,7 @@ from trainers.metrics.inception import inception_score, kid
 from trainers.metrics.points import energy_distance, mode_shares
 from trainers.metrics.reference import Reference
 from trainers.metrics.reference import reference as real_reference
-from trainers.metrics.sampled import Sampled
+from trainers.metrics.sampled import Rows, Sampled
 from trainers.names import FEATURES
 from trainers.state import State
 
@@ -203,6 +203,18 @@ def test_large_images_are_generated_in_parts_of_a_batch(tiny_images, monkeypatch
     assert torch.allclose(torch.cat(parts), whole, atol=1e-5)
 
 
+def test_rows_are_the_parts_in_order_held_once():
+    parts = sample(11, 7, 3).float().split([3, 3, 1])
+    rows = Rows(7)
+    assert len(rows.rows) == 0
+    rows.add(parts[0])
+    place = rows.rows.data_ptr()
+    for part in parts[1:]:
+        rows.add(part)
+    assert torch.equal(rows.rows, torch.cat(parts))
+    assert rows.rows.data_ptr() == place
+
+
 def cubic_mmd(x, y):
     """The unbiased squared MMD of the kernel (x.y / d + 1)^3 (Binkowski et al. 2018), pair by pair."""
 
@@ -225,10 +237,10 @@ def sure(features):
     return 50 * features
 
 
-def inception_metrics(fake, real):
-    """Of a classifier that is sure."""
+def inception_metrics(fake, real, logits=sure):
+    """Of a classifier that is sure, or another."""
     reference = Reference(None, None, None, real)
-    sampled = Sampled(None, FeatureNet(sure, "d", logits=sure), reference, None, fake, None)
+    sampled = Sampled(None, FeatureNet(sure, "d", logits=logits), reference, None, fake, None)
     return inception_score(sampled) | kid(sampled)
 
 
@@ -245,6 +257,24 @@ def test_kid_is_the_unbiased_mmd_of_the_cubic_kernel():
 
 
 @pytest.mark.usefixtures("few_subsets")
+@pytest.mark.parametrize(("n_fake", "n_real"), [(330, 250), (90, 130)])
+def test_inception_rows_of_features_equal_torch_fidelity(n_fake, n_real):
+    """Of the same parts and subsets: sides of two lengths, parts that are not of one, in 32 bits as nets give them."""
+    from torch_fidelity.metric_isc import isc_features_to_metric
+    from torch_fidelity.metric_kid import kid_features_to_metric
+
+    fake, real = sample(9, n_fake, 24).float(), 1.3 * sample(10, n_real, 24).float()
+    size = min(100, n_fake, n_real)
+    distance = kid_features_to_metric(fake, real, kid_subsets=10, kid_subset_size=size, verbose=False)
+    score = isc_features_to_metric(sure(fake / 100), splits=10)
+    values = inception_metrics(fake, real, lambda features: sure(features / 100))
+    assert values["kid"] == pytest.approx(distance["kernel_inception_distance_mean"], rel=1e-4)
+    assert values["kid_std"] == pytest.approx(distance["kernel_inception_distance_std"], rel=1e-4)
+    assert values["inception_score"] == pytest.approx(score["inception_score_mean"], rel=1e-9)
+    assert values["inception_score_std"] == pytest.approx(score["inception_score_std"], rel=1e-7)
+
+
+@pytest.mark.usefixtures("few_subsets")
 def test_kid_of_equal_distributions_is_about_zero():
     x = torch.randn(3_000, 5, generator=torch.Generator().manual_seed(8))
     same, other = (inception_metrics(x[:1_500], x[1_500:] + shift) for shift in (0, 1))
@@ -256,7 +286,7 @@ def test_kid_of_equal_distributions_is_about_zero():
 @pytest.mark.parametrize("classes", [1, 4])
 def test_inception_score_counts_classes(classes):
     """Of samples that are each sure of one of k equally frequent classes: k (Salimans et al. 2016)."""
-    x = torch.eye(4)[:classes].repeat(1_000, 1)
+    x = 20 * torch.eye(4)[:classes].repeat(1_000, 1)  # so sure that the others have no chance in 64 bits
     values = inception_metrics(x, x)
     assert values["inception_score"] == pytest.approx(classes, rel=0.01)
     assert values["inception_score_std"] < 0.05
