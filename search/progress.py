@@ -58,9 +58,13 @@ class SweepProgress:
         self.latest[name] = job.cell.config.n_images
         if not self.console.is_terminal:
             shown = "" if math.isnan(value) else f", {_metric(job)} {value:.4g}"
-            self.console.print(f"{name}: {state}{shown}", highlight=False, soft_wrap=True, markup=False)
+            self.say(f"{name}: {state}{shown}")
         self.states[name] = state
         self._refresh()
+
+    def say(self, line: str) -> None:
+        """Print a line, above the bar where there is one."""
+        self.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     @property
     def done(self) -> int:

@@ -253,9 +253,7 @@ class StoreCallback(_Unsaved, tune.Callback):
         names = [label(self.jobs[run_id]) for run_id in alive[:SHOWN]]
         more = f" and {len(alive) - SHOWN} more" if len(alive) > SHOWN else ""
         said = f"finishing the checkpoints of {', '.join(names)}{more}" if names else "no trial shows a sign of life"
-        self.progress.console.print(
-            f"{said}; once more to leave at once", highlight=False, soft_wrap=True, markup=False
-        )
+        self.progress.say(f"{said}; once more to leave at once")
         self.stop()
 
     def _look_after_trials(self) -> None:
@@ -265,13 +263,7 @@ class StoreCallback(_Unsaved, tune.Callback):
         for run_id, (seconds, worker) in silences.items():
             if seconds > SILENT and run_id not in self.named:
                 self.named.add(run_id)
-                name = label(self.jobs[run_id])
-                self.progress.console.print(
-                    f"{name}: no sign of life for {clock(SILENT)} ({worker})",
-                    highlight=False,
-                    soft_wrap=True,
-                    markup=False,
-                )
+                self.progress.say(f"{label(self.jobs[run_id])}: no sign of life for {clock(SILENT)} ({worker})")
         if self.signal and all(seconds > DOUBTFUL for seconds, _ in silences.values()):
             raise KeyboardInterrupt(self.signal)
 
@@ -343,7 +335,7 @@ class StoreCallback(_Unsaved, tune.Callback):
     def on_trial_recover(self, trial: Trial, **_: Any) -> None:
         name = label(self.jobs[trial.config["run_id"]])
         what = _gpu_error(trial) or "its worker or its machine died"
-        self.progress.console.print(f"{name}: {what}; it goes on from its checkpoint", highlight=False)
+        self.progress.say(f"{name}: {what}; it goes on from its checkpoint")
 
     def on_trial_error(self, trial: Trial, **_: Any) -> None:
         self.watch.end(trial.config["run_id"])

@@ -72,6 +72,7 @@ class Driver:
             stdout=self.log,
             stderr=self.log,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # whoever called us may ignore it
             env={**os.environ, "GANABLATE_TEST_SLEEP": str(sleep), **environment},
         )
         self.session = self.process.pid
