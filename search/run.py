@@ -43,19 +43,17 @@ def run_study(
     check_title(study)
     study = checked_images(study, store, new_data)
     rekey(store)
-    if count := recover_study(study, Delivery(store)):
+    delivery = Delivery(store)
+    if count := recover_study(study, delivery):
         console.print(taken_in(study.title, count), highlight=False)
     configs = [cell.config for cell in study.cells()]
-    stored = seed_runs(store, configs)
-    digests = _checked(study, stored)
-    if make_plan(study, store, retry_failed=retry_failed, stored=stored).missing:
-        cluster.start(store.shared, configs)
-    delivery = Delivery(store)
+    digests = _checked(study, seed_runs(store, configs))
     jobs = _missing(study, delivery, retry_failed)
     if not jobs:
         delivery.parents.update(study, study.cells())  # of runs that other studies, or a driver that died, made
         console.print(f"{study.title}: nothing to run.", highlight=False)
         return {}
+    cluster.start(store.shared, configs)
     console.print(to_make(f"{study.title}: {len(jobs)} runs", (job.cell.config for job in jobs)), highlight=False)
     images = sum(job.cell.config.n_images for job in jobs)
     with RunLocks(store.storage) as locks:
