@@ -60,6 +60,12 @@ def make_study(folder):
     (folder / "slow.py").write_text(SLOW)
 
 
+def _heed_signals():
+    """Whoever called us may ignore them: `nohup` does, and a shell for what it puts into the background."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Driver:
     """A `ganablate` process in a session of its own, with all that it starts."""
 
@@ -72,7 +78,7 @@ class Driver:
             stdout=self.log,
             stderr=self.log,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # whoever called us may ignore it
+            preexec_fn=_heed_signals,
             env={**os.environ, "GANABLATE_TEST_SLEEP": str(sleep), **environment},
         )
         self.session = self.process.pid
