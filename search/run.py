@@ -47,13 +47,16 @@ def run_study(
     if count := recover_study(study, delivery):
         console.print(taken_in(study.title, count), highlight=False)
     configs = [cell.config for cell in study.cells()]
-    digests = _checked(study, seed_runs(store, configs))
+    stored = seed_runs(store, configs)
+    digests = _checked(study, stored)
+    if make_plan(study, store, retry_failed=retry_failed, stored=stored).missing:
+        cluster.start(store.shared, configs)  # what a machine lacks is told before anything is written
     jobs = _missing(study, delivery, retry_failed)
     if not jobs:
         delivery.parents.update(study, study.cells())  # of runs that other studies, or a driver that died, made
         console.print(f"{study.title}: nothing to run.", highlight=False)
         return {}
-    cluster.start(store.shared, configs)
+    cluster.start(store.shared, configs)  # once more where a run was deleted meanwhile; else it is there
     console.print(to_make(f"{study.title}: {len(jobs)} runs", (job.cell.config for job in jobs)), highlight=False)
     images = sum(job.cell.config.n_images for job in jobs)
     with RunLocks(store.storage) as locks:

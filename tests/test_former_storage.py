@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import json
-import math
 import platform
 import re
 import shutil
@@ -13,11 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from search.plan import Job
-from search.store.delivery import Delivery
-from trainers.loop import train
-from trainers.run_state import RunState
+from tuned import without_ray
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),
@@ -115,7 +110,9 @@ def alike(line):
     return {name: pytest.approx(v, rel=1e-3, abs=0.01) if isinstance(v, float) else v for name, v in line.items()}
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("tuned")) for name in STUDIES]
+)
 def test_a_study_is_planned_and_reported(ganablate, former, name):
     """The same states, ids and numbers, to the last digit; and nothing is made again."""
     study = STUDIES[name]
@@ -155,38 +152,16 @@ def ran(drawn):
     return settings | {"aw_alpha2": settings["aw_alpha1"] + settings.pop("aw_gap")}
 
 
+@pytest.mark.slow  # the one that goes on finds them too
 def test_the_trials_of_a_search_and_its_winner_are_found(ganablate):
     expected = list(map(as_line, TRIALS))
     assert known(search(ganablate, len(TRIALS)), expected) == expected
 
 
-def tune_here(queue, store, progress, cluster):
-    """As tune_runs, in this process: a worker takes seconds to start."""
-    delivery = Delivery(store)
-
-    def next_job():
-        while queue.reserve(delivery):
-            pass
-        return queue.next()
-
-    while isinstance(job := next_job(), Job):
-        queue.begin(job, delivery)
-        for row in train(job.config, store.folder(job.run_id)):
-            delivery.deliver(job.run_id)
-            state, value = RunState(row["state"]), row[job.config.metric]
-            if math.isfinite(value) and queue.stops(job, row["images"], value) and state == RunState.RUNNING:
-                state = RunState.STOPPED
-                break
-        delivery.finish(job.run_id, state)
-        queue.ended(job, state)
-        queue.update_parent(job, delivery)
-        progress.end(job, state, value)
-    return []
-
-
-@pytest.mark.usefixtures("cluster")
-def test_what_was_interrupted_goes_on(ganablate, former):
+@pytest.mark.parametrize("on_ray", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_what_was_interrupted_goes_on(ganablate, former, monkeypatch, request, on_ray):
     """A study's missing runs, to the numbers of runs that nothing interrupted."""
+    request.getfixturevalue("cluster") if on_ray else without_ray(monkeypatch)
     study = STUDIES["broken off"]
     told = ganablate("run", *study["arguments"], "--cpus-per-trial", "2")  # by one worker
     made = re.findall(r"^(.+), seed (\d+): done", told, re.MULTILINE)
@@ -209,8 +184,7 @@ def test_what_was_interrupted_goes_on(ganablate, former):
 
 
 def test_a_search_goes_on_with_the_trial_that_was_next(ganablate, former, monkeypatch):
-    monkeypatch.setattr("search.optimize.searches.tune_runs", tune_here)
-    monkeypatch.setattr("search.optimize.searches.Cluster.start", lambda *_: 1)
+    without_ray(monkeypatch)
     *found, new = search(ganablate, len(TRIALS) + 1)
     expected, following = list(map(as_line, TRIALS)), FORMER["search"]["next"]
     assert known(found, expected) == expected

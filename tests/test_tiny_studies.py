@@ -1,22 +1,21 @@
-"""Studies of each kind from plan to figures, as `run --tiny` and `report --tiny` make them, on one small cluster."""
+"""Studies of each kind from plan to figures, as `run --tiny` and `report --tiny` make them."""
 
 import math
 import shutil
 
 import pandas as pd
 import pytest
+from tuned import without_ray
 
 from reports.report import write_report
 from reports.results import Results
 from search.plan import make_plan
 from search.run import run_study
 from search.store import Store
-from search.tune.cluster import Cluster
 from spaces import STUDIES, Study
 from trainers.config import Config
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("cluster")]
-ONE_WORKER = Cluster(cpus_per_trial=2)
+pytestmark = pytest.mark.filterwarnings("ignore")
 KINDS = {  # by what they are of, and what is drawn of them
     "aw-fig6": {"curves", "samples", "strips"},  # 2-D points and D's logits of their modes
     "aw-fig4": {"angles", "angle-histograms"},  # a probe of every step
@@ -35,15 +34,16 @@ def tiny(study):
 
 @pytest.fixture(scope="module")
 def few_images():
-    """Two steps of 32: no number is looked at."""
+    """Two steps of 32, in this process: no number is looked at."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainers.config.TINY_IMAGES", 64)
+        without_ray(patch)
         yield
 
 
 @pytest.fixture(scope="module")
-def swept(cluster, few_images, tmp_path_factory, empty_database):
-    """A store in which one study made the cells of all these, by one worker, which takes seconds to start."""
+def swept(few_images, tmp_path_factory, empty_database):
+    """A store in which one study made the cells of all these."""
     cells = [cell for name in KINDS for cell in tiny(STUDIES[name]).cells()]
     base = Config()
     columns = {  # each holds one protocol
@@ -52,7 +52,7 @@ def swept(cluster, few_images, tmp_path_factory, empty_database):
     }
     store = Store(storage=tmp_path_factory.mktemp("runs"))
     shutil.copy(empty_database, store.storage)
-    states = run_study(Study("all", base, {"": {}}, columns, seeds=1, metrics=("fid_final",)), store, ONE_WORKER)
+    states = run_study(Study("all", base, {"": {}}, columns, seeds=1, metrics=("fid_final",)), store)
     assert list(states.values()) == ["done"] * len({cell.config.cell_key for cell in cells})
     return store
 
@@ -75,6 +75,7 @@ def made(study, store, folder):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
 def test_every_study_has_a_tiny_variant_that_runs(store, tmp_path):
     """Cells that studies share are made once."""
     for study in STUDIES.values():

@@ -114,7 +114,7 @@ def told(outcome):
     ("by", "scheduler"),
     [
         ("tpe", "asha"),
-        ("cmaes", "none"),
+        pytest.param("cmaes", "none", marks=pytest.mark.slow),
         pytest.param("random", "median", marks=pytest.mark.slow),
         pytest.param("gp", "hyperband", marks=pytest.mark.slow),
     ],

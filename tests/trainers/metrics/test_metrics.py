@@ -331,6 +331,7 @@ def test_inception_rows_equal_torch_fidelity(inception, inception_weights, photo
         assert got[key] == pytest.approx(expected[name], rel=1e-4), key
 
 
+@pytest.mark.slow
 def test_samples_that_are_not_numbers_have_no_score(inception, photos):
     """Though 8-bit images of them would."""
     config = Config(dataset=f"folder:{photos}", features="inception", backbone_options={"width": 4}, eval_samples=10)
