@@ -11,8 +11,6 @@ from typing import Any
 import torch
 from pydantic import ValidationError, validate_call
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
-from torch.nn.utils.parametrize import ParametrizationList
 
 from trainers.augment import augment, next_p
 from trainers.config import Config
@@ -24,6 +22,7 @@ from trainers.losses import Loss
 from trainers.messages import first_error
 from trainers.names import BACKBONES, LOSSES
 from trainers.networks.layers import Generator
+from trainers.spectral import held, normalize
 from trainers.streams import seeded, stream
 from trainers.user_code import guard_user_code, resolve
 
@@ -279,13 +278,6 @@ def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]
     return networks
 
 
-def normalize(network: nn.Module, *, embeddings: bool) -> None:
-    """Put spectral norm, of a random start, on the weights of all convolutions and linear layers, and of embeddings."""
-    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, *((nn.Embedding,) if embeddings else ()))
-    for module in [module for module in network.modules() if isinstance(module, kinds)]:
-        spectral_norm(module)
-
-
 def update(optimizer: torch.optim.Optimizer, network: nn.Module, gradients: Sequence[Tensor]) -> None:
     """One optimiser step along the given gradients, one a parameter. Fused Adam reads parameter and gradient in their
     order in memory, which must be one: compiled networks and channels stored last give others."""
@@ -319,14 +311,10 @@ def frozen(network: nn.Module) -> Iterator[nn.Module]:
     buffers = list(network.buffers())
     before = [torch.empty_like(buffer) for buffer in buffers]
     copy_each(before, buffers)
-    parametrizations = [module for module in network.modules() if isinstance(module, ParametrizationList)]
     network.requires_grad_(False)
-    for parametrization in parametrizations:
-        parametrization.eval()
     try:
-        yield network
+        with held(network):
+            yield network
     finally:
         network.requires_grad_(True)
-        for parametrization in parametrizations:
-            parametrization.train(network.training)
         copy_each(buffers, before)
