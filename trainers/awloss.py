@@ -50,7 +50,7 @@ def aw_weights(
     real_score, fake_score = (torch.as_tensor(score, device=both.device) for score in (real_score, fake_score))
     bar = fake_score - delta
     favour_real = (real_score < bar) | (real_score < alpha1)
-    favour_fake = ~favour_real & (real_score > bar) & (real_score > alpha2)
+    favour_fake = (real_score > bar) & (real_score > max(alpha1, alpha2))
     case = 5 - (3 * favour_real + favour_fake + (obtuse & (favour_real | favour_fake)))
 
     # Before scaling, in units of the favoured gradient: 1 for it, and for the other -cosine, 0 or 1.
