@@ -2,7 +2,7 @@
 
 Miyato, Kataoka, Koyama, Yoshida, "Spectral Normalization for Generative Adversarial Networks", ICLR 2018. The power
 iteration, its start and the names in checkpoints are those of torch.nn.utils.parametrizations.spectral_norm, which
-launches four times as much: it goes from layer to layer, and derives by autograd what has a closed form.
+launches some four times as much: it goes from layer to layer, and derives by autograd what has a closed form.
 """
 
 from collections.abc import Iterator, Sequence
