@@ -28,6 +28,7 @@ lint: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/aw_step.py
+	$(BIN)/python benchmarks/launches.py
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/store_scale.py
 

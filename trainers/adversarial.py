@@ -1,5 +1,7 @@
 """The adversarial step: n_critic updates of D, weighed by aw-loss and regularized, then one update of G."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -64,7 +66,7 @@ def discriminator_update(state: State, real: Tensor, labels: Tensor, extra: Tens
     found = penalties(state, "discriminator", "z", real, fake, labels)
     if terms := [*([] if extra is None else [extra]), *found.values()]:
         more = gradients(torch.stack(terms).sum(), state.discriminator)
-        total = [t + e for t, e in zip(total, more, strict=True)]
+        total = torch._foreach_add(list(total), list(more))
     update(state.opt_d, state.discriminator, total)
 
     lazy = penalties(state, "discriminator", "z", real, fake, labels, lazy=True)
@@ -80,11 +82,12 @@ def discriminator_update(state: State, real: Tensor, labels: Tensor, extra: Tens
 
 def _weighed(
     config: Config, aw: str, grads: tuple[tuple[Tensor, ...], tuple[Tensor, ...]], scores: tuple[Tensor, Tensor]
-) -> tuple[list[Tensor], dict[str, Tensor]]:
+) -> tuple[Sequence[Tensor], dict[str, Tensor]]:
     """The real and the fake gradient summed with the weights of `aw`, a parameter each, and the weights' statistics. Of
     the cases of Algorithm 1 the one taken is 1, so that running means are shares."""
+    real, fake = grads
     if aw == "off":
-        return [r + f for r, f in zip(*grads, strict=True)], {}
+        return torch._foreach_add(real, fake), {}
     weights = aw_weights(
         *grads,
         *scores,
@@ -94,6 +97,12 @@ def _weighed(
         epsilon=config.aw_epsilon,
         normalized=aw == "normalized",
     )
-    total = [weights.w_real * r + weights.w_fake * f for r, f in zip(*grads, strict=True)]
-    cases = {f"aw_case_{case}": (weights.case == case).float() for case in range(1, 6)}
-    return total, {"aw_w_real": weights.w_real, "aw_w_fake": weights.w_fake, "aw_cosine": weights.cosine, **cases}
+    total = torch._foreach_add(torch._foreach_mul(real, weights.w_real), torch._foreach_mul(fake, weights.w_fake))
+    taken = (weights.case == torch.arange(1, 6, device=weights.case.device)).float()
+    cases = {f"aw_case_{case}": is_it for case, is_it in enumerate(taken.unbind(), 1)}
+    return total, {
+        "aw_w_real": weights.w_real,
+        "aw_w_fake": weights.w_fake,
+        "aw_cosine": weights.cosine,
+        **cases,
+    }

@@ -3,6 +3,7 @@
 Arguments and results are Configs and what JSON has.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -48,8 +49,9 @@ def answer() -> None:
         result = load_object(function)(*arguments)
     except ValueError as error:
         refusal = str(error)
-    out.write(_packed([result, refusal]))
-    out.close()
+    with contextlib.suppress(BrokenPipeError):  # who asked is no more
+        out.write(_packed([result, refusal]))
+        out.close()
 
 
 def _packed(value: Any) -> bytes:

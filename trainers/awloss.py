@@ -41,24 +41,22 @@ def aw_weights(
     the gradients is obtuse, 1 and 3 go orthogonally to the other gradient (Theorem 2; exact for epsilon = 0). A
     gradient of zero counts as orthogonal, so that 1 and 3 have those steps too.
     """
-    real, fake = (torch.cat([g.reshape(-1) for g in gradients]) for gradients in (real_grads, fake_grads))
-    tiny = torch.finfo(real.dtype).tiny ** 0.5  # guards a division by zero and nothing else
-    real_norm, fake_norm = (torch.linalg.vector_norm(gradient).clamp_min(tiny) for gradient in (real, fake))
-    cosine = torch.dot(real / real_norm, fake / fake_norm)
+    both = torch.cat([g.reshape(-1) for g in (*real_grads, *fake_grads)]).view(2, -1)  # [2, parameters]
+    tiny = torch.finfo(both.dtype).tiny ** 0.5  # guards a division by zero and nothing else
+    norms = torch.linalg.vector_norm(both, dim=1).clamp_min(tiny)  # [2]: of the real and of the fake gradient
+    cosine = torch.dot(*(both / norms[:, None]))
     obtuse = cosine <= 0
 
-    real_score, fake_score = torch.as_tensor(real_score), torch.as_tensor(fake_score)
-    favour_real = (real_score < fake_score - delta) | (real_score < alpha1)
-    favour_fake = ~favour_real & (real_score > fake_score - delta) & (real_score > alpha2)
-    case = torch.where(favour_real, torch.where(obtuse, 1, 2), torch.where(favour_fake, torch.where(obtuse, 3, 4), 5))
+    real_score, fake_score = (torch.as_tensor(score, device=both.device) for score in (real_score, fake_score))
+    bar = fake_score - delta
+    favour_real = (real_score < bar) | (real_score < alpha1)
+    favour_fake = (real_score > bar) & (real_score > max(alpha1, alpha2))
+    case = 5 - (3 * favour_real + favour_fake + (obtuse & (favour_real | favour_fake)))
 
     # Before scaling, in units of the favoured gradient: 1 for it, and for the other -cosine, 0 or 1.
-    other = torch.where(obtuse, -cosine, 0)
-    u_real = torch.where(favour_fake, other, 1)
-    u_fake = torch.where(favour_real, other, 1)
-    if normalized:
-        w_real, w_fake = u_real / real_norm, u_fake / fake_norm
-    else:  # -<r, f> / |f|^2 = -cosine |r| / |f|
-        w_real = torch.where(favour_fake, u_real * (fake_norm / real_norm), u_real)
-        w_fake = torch.where(favour_real, u_fake * (real_norm / fake_norm), u_fake)
-    return AwWeights(w_real + epsilon, w_fake + epsilon, case, cosine)
+    is_other = torch.stack([favour_fake, favour_real])  # [2], as norms
+    units = torch.where(is_other, (-cosine).clamp_min(0), 1)
+    # unnormalized the other's weight is -<r, f> / |f|^2 = -cosine |r| / |f|, or with r and f exchanged
+    weights = units / norms if normalized else torch.where(is_other, units * (norms.flip(0) / norms), units)
+    w_real, w_fake = weights + epsilon
+    return AwWeights(w_real, w_fake, case, cosine)

@@ -1,4 +1,4 @@
-"""A process's share of its GPU, and the errors after which it is of no use to another run."""
+"""The device that a process trains on, its share of it, and the errors after which it is of no use to another run."""
 
 import gc
 import re
@@ -9,6 +9,11 @@ import torch
 # what torch, cuDNN and Triton say once a kernel failed: from then on every call of the process does
 BROKEN = re.compile(r"CUDA (driver )?error:|cuDNN error:|Triton Error \[CUDA\]:")
 LONGEST = 300  # letters of what they say
+
+
+def chosen_device() -> torch.device:
+    """What training runs on: the first GPU that the process sees or, where there is none, the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def take_share(share: float) -> None:

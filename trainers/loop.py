@@ -22,6 +22,7 @@ from trainers.data.dataset import Dataset
 from trainers.data.load import load_dataset
 from trainers.features import load_features
 from trainers.files import save_tensors
+from trainers.gpu import chosen_device
 from trainers.heartbeat import heartbeat
 from trainers.metrics.evaluate import compute, evaluate, generate
 from trainers.names import BACKBONES, FEATURES
@@ -54,7 +55,7 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
     found = digests(config)
     config = config.acting().with_data(found["data_digest"])
     torch.set_num_threads(config.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = chosen_device()
     with locked(folder):
         open_run(config, folder)
         state = State(config, device)

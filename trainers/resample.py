@@ -5,10 +5,12 @@ linear, and differentiable any number of times.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
+from torch.nn.grad import conv2d_input
 
 
 def binomial(n: int) -> Tensor:
@@ -21,16 +23,47 @@ def resample(
 ) -> Tensor:
     """x [N, C, H, W] with up - 1 zeros after each pixel, padded, convolved, and every down-th pixel kept.
 
-    `taps` [k] is the filter along each axis, which is turned round as a convolution demands; `padding` are the pixels
-    added before and after along each axis, negative ones cut off; `gain` multiplies the result.
+    `taps` [k] is the filter along each axis, which is turned round as a convolution demands, and gets no gradient;
+    `padding` are the pixels added before and after along each axis, negative ones cut off; `gain` multiplies the
+    result.
     """
     n, c, height, width = x.shape
     if up > 1:
         x = pad(x[:, :, :, None, :, None], (0, up - 1, 0, 0, 0, up - 1)).reshape(n, c, height * up, width * up)
     x = pad(x, (*padding, *padding))
     taps = taps.flip(0).to(x) * gain**0.5
-    x = conv2d(x, taps[:, None].expand(c, 1, -1, 1), stride=(down, 1), groups=c)
-    return conv2d(x, taps.expand(c, 1, 1, -1), stride=(1, down), groups=c)
+    x = _Filter.apply(x, taps[:, None].expand(c, 1, -1, 1), (down, 1))
+    filtered: Tensor = _Filter.apply(x, taps.expand(c, 1, 1, -1), (1, down))
+    return filtered
+
+
+class _Filter(torch.autograd.Function):
+    """x [N, C, H, W] convolved, each channel with its own of the filters [C, 1, h, w]; no gradient for these. torch's
+    second derivative of such a convolution takes one for each channel to get it: a thousand launches at 512."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, filters: Tensor, stride: tuple[int, int]) -> Tensor:
+        ctx.save_for_backward(filters)
+        ctx.shape, ctx.stride = x.shape, stride
+        return conv2d(x, filters.to(x), stride=stride, groups=len(filters))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return _Spread.apply(grad, *ctx.saved_tensors, ctx.stride, ctx.shape), None, None
+
+
+class _Spread(torch.autograd.Function):
+    """The adjoint of _Filter, whose adjoint is _Filter."""
+
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, filters: Tensor, stride: tuple[int, int], shape: torch.Size) -> Tensor:
+        ctx.save_for_backward(filters)
+        ctx.stride = stride
+        return conv2d_input(shape, filters.to(grad), grad, stride=stride, groups=len(filters))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        return _Filter.apply(grad, *ctx.saved_tensors, ctx.stride), None, None, None
 
 
 def upsample(x: Tensor, taps: Tensor, factor: int = 2) -> Tensor:

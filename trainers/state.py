@@ -3,7 +3,7 @@
 import copy
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
@@ -11,8 +11,6 @@ from typing import Any
 import torch
 from pydantic import ValidationError, validate_call
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
-from torch.nn.utils.parametrize import ParametrizationList
 
 from trainers.augment import augment, next_p
 from trainers.config import Config
@@ -24,6 +22,7 @@ from trainers.losses import Loss
 from trainers.messages import first_error
 from trainers.names import BACKBONES, LOSSES
 from trainers.networks.layers import Generator
+from trainers.spectral import held, normalize
 from trainers.streams import seeded, stream
 from trainers.user_code import guard_user_code, resolve
 
@@ -50,10 +49,12 @@ class Statistics:
         self.ages = {name: age + 1 for name, age in self.ages.items()} | dict.fromkeys(values, 0)
         for name in [name for name, age in self.ages.items() if age >= self.MEMORY]:
             del self.sums[name], self.weights[name], self.ages[name]
-        for name, value in values.items():
-            before = self.sums.get(name, torch.zeros_like(value))
-            self.sums[name] = self.DECAY * before + self.GAIN * value
+        for name in values:
             self.weights[name] = self.DECAY * self.weights.get(name, 0.0) + self.GAIN
+        taken = torch.stack(list(values.values()))
+        zero = torch.zeros_like(taken[0]) if values.keys() - self.sums else taken[0]
+        sums = self.DECAY * torch.stack([self.sums.get(name, zero) for name in values]) + self.GAIN * taken
+        self.sums |= zip(values, sums.unbind(), strict=True)
 
     def means(self) -> dict[str, float]:
         return {name: float(total) / self.weights[name] for name, total in self.sums.items()}
@@ -203,18 +204,19 @@ class State:
         halflife = min(config.ema_halflife, config.ema_ramp * self.images or math.inf)
         decay = 0.5 ** (images / halflife) if self.images > config.ema_start else 0.0
         with torch.no_grad():
-            for mean, weight in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-                mean.lerp_(weight, 1 - decay)
-            for kept, buffer in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-                kept.copy_(buffer)
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - decay)
+            copy_each(self.average.buffers(), self.generator.buffers())
 
     def watch(self, statistics: dict[str, Tensor]) -> None:
         """Take a step's statistics in, and note the image count at the first that is not finite or too large."""
         self.statistics.update(statistics)
-        values = torch.stack([value.float() for value in statistics.values()])
-        logits = torch.stack([v.float() for k, v in statistics.items() if k.startswith("logit")])
-        bad = ~values.isfinite().all() | (logits.abs() > MAX_LOGIT).any()
-        self.diverged_at = torch.where(bad & (self.diverged_at < 0), self.images, self.diverged_at)
+        of_logits = [value.float() for name, value in statistics.items() if name.startswith("logit")]
+        others = [value.float() for name, value in statistics.items() if not name.startswith("logit")]
+        sizes = torch.stack([*of_logits, *others]).abs()
+        fine = sizes[: len(of_logits)].amax() <= MAX_LOGIT  # the largest of numbers is NaN if one of them is
+        if others:
+            fine = fine & (sizes[len(of_logits) :].amax() <= torch.finfo(sizes.dtype).max)
+        self.diverged_at = torch.where(fine | (self.diverged_at >= 0), self.diverged_at, self.images)
 
     def has_finite_parameters(self) -> bool:
         return all(bool(p.isfinite().all()) for net in (self.generator, self.discriminator) for p in net.parameters())
@@ -276,13 +278,6 @@ def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]
     return networks
 
 
-def normalize(network: nn.Module, *, embeddings: bool) -> None:
-    """Put spectral norm, of a random start, on the weights of all convolutions and linear layers, and of embeddings."""
-    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, *((nn.Embedding,) if embeddings else ()))
-    for module in [module for module in network.modules() if isinstance(module, kinds)]:
-        spectral_norm(module)
-
-
 def update(optimizer: torch.optim.Optimizer, network: nn.Module, gradients: Sequence[Tensor]) -> None:
     """One optimiser step along the given gradients, one a parameter. Fused Adam reads parameter and gradient in their
     order in memory, which must be one: compiled networks and channels stored last give others."""
@@ -298,21 +293,28 @@ def gradients(loss: Tensor, network: nn.Module) -> tuple[Tensor, ...]:
     return torch.autograd.grad(loss, list(network.parameters()), materialize_grads=True)
 
 
+@torch.no_grad()
+def copy_each(targets: Iterable[Tensor], sources: Iterable[Tensor]) -> None:
+    """Copy each source over its target. All of one type go together: one launch on a GPU, which takes a list of several
+    types one by one."""
+    kinds: dict[torch.dtype, list[tuple[Tensor, Tensor]]] = {}
+    for target, source in zip(targets, sources, strict=True):
+        kinds.setdefault(target.dtype, []).append((target, source))
+    for pairs in kinds.values():
+        torch._foreach_copy_([target for target, _ in pairs], [source for _, source in pairs])
+
+
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[nn.Module]:
     """Within it no parameter of the network takes a gradient, and spectral norm does not iterate; after it all buffers
     are as they were before."""
-    buffers = [buffer.clone() for buffer in network.buffers()]
-    parametrizations = [module for module in network.modules() if isinstance(module, ParametrizationList)]
+    buffers = list(network.buffers())
+    before = [torch.empty_like(buffer) for buffer in buffers]
+    copy_each(before, buffers)
     network.requires_grad_(False)
-    for parametrization in parametrizations:
-        parametrization.eval()
     try:
-        yield network
+        with held(network):
+            yield network
     finally:
         network.requires_grad_(True)
-        for parametrization in parametrizations:
-            parametrization.train(network.training)
-        with torch.no_grad():
-            for buffer, before in zip(network.buffers(), buffers, strict=True):
-                buffer.copy_(before)
+        copy_each(buffers, before)

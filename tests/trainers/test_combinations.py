@@ -95,6 +95,10 @@ def make_config(backbone, loss, aw, coop, regularizer, ada="off", spectral_norm=
     )
 
 
+def numbers(rows):
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
+
+
 def train_and_look(config, folder):
     rows = list(train(config, folder))
     assert [row["images"] for row in rows] == [0, config.n_images]
@@ -130,9 +134,6 @@ def test_every_backbone_resumes_bit_identically(backbone, method, tmp_path):
     regularizer = "nce_weight" if BACKBONES[backbone].translates else "r1_gamma"
     fields = {"loss": "hinge", "aw": "off", "coop": "off", "regularizer": regularizer} | method
     config = make_config(backbone, **fields, ema_halflife=50, batch_size_g=6).replace(n_images=48, eval_every=16)
-
-    def numbers(rows):
-        return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
 
     whole = []
     for row in train(config, tmp_path / "whole"):

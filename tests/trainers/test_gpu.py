@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainers.gpu import gpu_lost, take_share
+from trainers.gpu import chosen_device, gpu_lost, take_share
 from trainers.user_code import guard_user_code
 
 LOST = [
@@ -53,3 +53,9 @@ def test_a_share_is_that_of_the_present_trial(monkeypatch):
     take_share(0.5)
     take_share(1.0)
     assert done == ["emptied", 0.5, "emptied", 1.0]
+
+
+@pytest.mark.parametrize(("there", "kind"), [(True, "cuda"), (False, "cpu")])
+def test_a_gpu_is_taken_where_there_is_one(there, kind, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert chosen_device().type == kind

@@ -12,7 +12,8 @@ from trainers.adversarial import adversarial_step
 from trainers.config import Config
 from trainers.coopinit import cooperative_step, langevin
 from trainers.loop import tensor_float, train
-from trainers.state import State, frozen, normalize, update
+from trainers.spectral import normalize
+from trainers.state import State, frozen, update
 
 CPU = torch.device("cpu")
 

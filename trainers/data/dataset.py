@@ -87,5 +87,9 @@ class Dataset:
 
     def scaled(self, indices: Tensor) -> Tensor:
         """Examples at the indices as float32 [n, *shape], images in [-1, 1]."""
-        examples = self.examples[indices]
-        return examples.float() / 127.5 - 1 if examples.dtype == torch.uint8 else examples
+        return scale(self.examples[indices])
+
+
+def scale(examples: Tensor) -> Tensor:
+    """Examples as the networks see them: float32, images in [-1, 1]."""
+    return examples.float() / 127.5 - 1 if examples.dtype == torch.uint8 else examples

@@ -7,6 +7,7 @@ models/networks.py, resnet_9blocks and basic). What G starts from are images of 
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 from pydantic import NonNegativeInt, PositiveInt
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from trainers.config import Config
-from trainers.data.dataset import Dataset
+from trainers.data.dataset import Dataset, scale
 from trainers.data.load import load_dataset
 from trainers.networks.layers import image_side
 from trainers.resample import binomial, resample, upsample
@@ -26,15 +27,23 @@ Draw = Callable[[int, torch.Generator], Tensor]
 class Down(nn.Module):
     """[N, C, H, W] -> [N, C, H/2, W/2], sides rounded up, behind the filter (1, 2, 1)/4 (Zhang 2019)."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.taps = nn.Buffer(binomial(3), persistent=False)
+
     def forward(self, x: Tensor) -> Tensor:
-        return resample(pad(x, (1, 1, 1, 1), mode="reflect"), binomial(3), down=2)
+        return resample(pad(x, (1, 1, 1, 1), mode="reflect"), self.taps, down=2)
 
 
 class Up(nn.Module):
     """[N, C, H, W] -> [N, C, 2H, 2W] by the filter (1, 3, 3, 1)/8."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.taps = nn.Buffer(binomial(4), persistent=False)
+
     def forward(self, x: Tensor) -> Tensor:
-        return upsample(pad(x, (1, 1, 1, 1), mode="replicate"), binomial(4))[:, :, 2:-2, 2:-2]
+        return upsample(pad(x, (1, 1, 1, 1), mode="replicate"), self.taps)[:, :, 2:-2, 2:-2]
 
 
 class ResidualBlock(nn.Module):
@@ -132,11 +141,16 @@ def initialize(module: nn.Module) -> None:
 
 
 def draw_from(sources: Dataset, *, mirror: bool) -> Draw:
-    """A function that draws images of A with replacement, flipped left to right at random if `mirror`."""
+    """A function that draws images of A with replacement, flipped left to right at random if `mirror`. A GPU gets all
+    of A once, as bytes: to ask for the images that were drawn there, each step would wait for it."""
+
+    @cache
+    def examples(device: torch.device) -> Tensor:
+        return sources.examples.to(device)
 
     def draw(n: int, rng: torch.Generator) -> Tensor:
         indices = torch.randint(len(sources.examples), (n,), generator=rng, device=rng.device)
-        images = sources.scaled(indices.cpu()).to(rng.device)
+        images = scale(examples(rng.device)[indices])
         if mirror:
             turned = torch.rand(n, 1, 1, 1, generator=rng, device=rng.device) < 0.5
             images = torch.where(turned, images.flip(-1), images)

@@ -1,0 +1,187 @@
+"""Device discipline without a GPU: steps and whole runs of every backbone and method on a pretended device.
+
+Operands and generators of two devices raise there; a step never waits for the host, and copies no more than its batch.
+"""
+
+import pytest
+import torch
+from test_combinations import make_config, numbers
+
+from trainers import augment, features
+from trainers.adversarial import adversarial_step
+from trainers.coopinit import cooperative_step
+from trainers.data.sampler import Sampler
+from trainers.loop import train
+from trainers.metrics import points, reference
+from trainers.names import BACKBONES, LOSSES
+from trainers.state import State
+from trainers.streams import stream
+
+pytestmark = pytest.mark.long
+METHODS = [
+    {"aw": "normalized", "coop": "init"},
+    {"aw": "unnormalized", "coop": "joint"},
+    {"aw": "off", "coop": "off"},
+]
+
+
+def config_of(backbone, aw, coop):
+    """All at once that the backbone takes beside the method; the losses in turn."""
+    row = BACKBONES[backbone]
+    images = not row.points
+    loss = list(LOSSES)[list(BACKBONES).index(backbone) % len(LOSSES)]
+    config = make_config(
+        backbone,
+        loss,
+        aw,
+        coop,
+        "gp_weight",
+        ada="bgc" if images else "off",
+        spectral_norm="both",
+        conditional="yes" if row.conditional else "no",
+    )
+    own = {"nce_weight": 1.0} if row.translates else {"zcr_d": 1.0, "zcr_g": 0.1}
+    return config.replace(
+        n_coop=0 if coop == "off" else 1_000,
+        n_images=10_000,
+        eval_every=10_000,
+        langevin_steps=1,
+        mirror=images,
+        data_noise=0.01,
+        probe="unnormalized",
+        ema_halflife=50,
+        batch_size_g=6,
+        r1_gamma=0.1,
+        r1_interval=3,  # in the fourth step
+        ada_interval=1,
+        eval_samples=20,
+        features="raw",
+        **own,
+    )
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    """No tensor of another test's device is kept."""
+
+    def clear():
+        for cached in (reference.reference, points._real_points, features.load_features):
+            cached.cache_clear()
+
+    clear()
+    yield clear
+    clear()
+
+
+@pytest.fixture
+def device():
+    """The module, which is imported where it is used: it tells torch of one more device."""
+    import pretended_device
+
+    return pretended_device
+
+
+def take(step, state):
+    """One step as the loop takes it. Gives its statistics."""
+    shown = state.images
+    statistics = step(state)
+    state.update_average(state.images - shown)
+    state.watch(statistics)
+    return statistics
+
+
+def steps_of(config):
+    """Of both kinds where there are both."""
+    return [cooperative_step if config.n_coop and config.coop == "init" else adversarial_step, adversarial_step]
+
+
+def check_steps(config, device):
+    """No wait, and copies of the data, the labels and G's labels alone. Gives all statistics."""
+    steps = steps_of(config)
+    with device.pretended() as log:
+        state = State(config, device.DEVICE)
+        told = [take(step, state) for step in steps]
+        log.waits.clear()
+        log.copies.clear()  # of what then stays there
+        told += [take(step, state) for step in steps]
+        assert not log.waits
+        assert log.copies.total() <= 3 * len(steps), log.copies
+    return told
+
+
+@pytest.mark.parametrize(
+    ("backbone", "method"),
+    [
+        pytest.param(backbone, method, marks=[] if (i + j) % len(METHODS) == 0 else [pytest.mark.slow])
+        for i, backbone in enumerate(BACKBONES)
+        for j, method in enumerate(METHODS)
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value.values()),
+)
+def test_steps_stay_on_their_device(backbone, method, device):
+    """And have the numbers of the CPU, to rounding."""
+    config = config_of(backbone, **method)
+    found = check_steps(config, device)
+    here = State(config, torch.device("cpu"))
+    expected = [take(step, here) for step in steps_of(config) * 2]
+    for a, b in zip(expected, found, strict=True):
+        assert {name: float(x) for name, x in a.items()} == pytest.approx(
+            {name: float(x.held) for name, x in b.items()}, rel=1e-3, abs=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    "backbone", [name if name == "dcgan" else pytest.param(name, marks=pytest.mark.slow) for name in BACKBONES]
+)
+def test_a_run_stays_on_its_device(backbone, device, tmp_path, monkeypatch, fresh):
+    """With evaluations, pictures and checkpoints, and going on from one; the rows are the CPU's, to rounding."""
+    config = config_of(backbone, **METHODS[0]).replace(n_coop=8, n_images=32, eval_every=16)
+    here = numbers(train(config, tmp_path / "here"))
+    fresh()
+    monkeypatch.setattr("trainers.loop.chosen_device", lambda: device.DEVICE)
+    with device.pretended():
+        next(train(config, tmp_path / "there"))
+        there = numbers(train(config, tmp_path / "there"))
+    for a, b in zip(here, there, strict=True):
+        assert a.pop("state") == b.pop("state")
+        assert a == pytest.approx(b, rel=1e-2, abs=1e-4)
+
+
+# --- what must be caught ----------------------------------------------------------------------------------------------
+
+
+def forgets_the_device(monkeypatch):
+    monkeypatch.setattr(augment, "_from_centre", lambda side, like: torch.arange(side, dtype=like.dtype))
+
+
+def takes_a_generator_of_the_cpu(monkeypatch):
+    monkeypatch.setattr(State, "rng", lambda self, purpose: stream(self.config.seed, purpose, self.images))
+
+
+def leaves_labels_on_the_cpu(monkeypatch):
+    batch = Sampler.batch
+    monkeypatch.setattr(Sampler, "batch", lambda self, start, n: (batch(self, start, n)[0], self.data.labels[:n]))
+
+
+@pytest.mark.parametrize("fault", [forgets_the_device, takes_a_generator_of_the_cpu, leaves_labels_on_the_cpu])
+def test_two_devices_are_caught(fault, monkeypatch, device):
+    fault(monkeypatch)
+    with pytest.raises(Exception) as caught:  # torch wraps what its backward passes raise
+        check_steps(config_of("sngan", **METHODS[0]), device)
+    assert "Mixed" in repr((caught.value, caught.value.__cause__))
+
+
+def test_a_wait_is_caught(monkeypatch, device):
+    watch = State.watch
+    monkeypatch.setattr(State, "watch", lambda self, told: watch(self, told) or float(told["logit_real"]))
+    with pytest.raises(AssertionError, match="_local_scalar_dense"):
+        check_steps(config_of("dcgan", **METHODS[2]), device)
+
+
+def test_a_copy_is_caught(monkeypatch, device):
+    watch = State.watch
+    monkeypatch.setattr(
+        State, "watch", lambda self, told: [torch.zeros(3).to(self.device) for _ in range(4)] and watch(self, told)
+    )
+    with pytest.raises(AssertionError, match="to_copy"):
+        check_steps(config_of("dcgan", **METHODS[2]), device)
