@@ -3,6 +3,7 @@
 Operands and generators of two devices raise there; a step never waits for the host, and copies no more than its batch.
 """
 
+import pretended_device as device  # before any test: torch counts devices once, in the first backward pass
 import pytest
 import torch
 from test_combinations import make_config, numbers
@@ -73,14 +74,6 @@ def fresh():
     clear()
 
 
-@pytest.fixture
-def device():
-    """The module, which is imported where it is used: it tells torch of one more device."""
-    import pretended_device
-
-    return pretended_device
-
-
 def take(step, state):
     """One step as the loop takes it. Gives its statistics."""
     shown = state.images
@@ -95,7 +88,7 @@ def steps_of(config):
     return [cooperative_step if config.n_coop and config.coop == "init" else adversarial_step, adversarial_step]
 
 
-def check_steps(config, device):
+def check_steps(config):
     """No wait, and copies of the data, the labels and G's labels alone. Gives all statistics."""
     steps = steps_of(config)
     with device.pretended() as log:
@@ -118,10 +111,10 @@ def check_steps(config, device):
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value.values()),
 )
-def test_steps_stay_on_their_device(backbone, method, device):
+def test_steps_stay_on_their_device(backbone, method):
     """And have the numbers of the CPU, to rounding."""
     config = config_of(backbone, **method)
-    found = check_steps(config, device)
+    found = check_steps(config)
     here = State(config, torch.device("cpu"))
     expected = [take(step, here) for step in steps_of(config) * 2]
     for a, b in zip(expected, found, strict=True):
@@ -133,7 +126,7 @@ def test_steps_stay_on_their_device(backbone, method, device):
 @pytest.mark.parametrize(
     "backbone", [name if name == "dcgan" else pytest.param(name, marks=pytest.mark.slow) for name in BACKBONES]
 )
-def test_a_run_stays_on_its_device(backbone, device, tmp_path, monkeypatch, fresh):
+def test_a_run_stays_on_its_device(backbone, tmp_path, monkeypatch, fresh):
     """With evaluations, pictures and checkpoints, and going on from one; the rows are the CPU's, to rounding."""
     config = config_of(backbone, **METHODS[0]).replace(n_coop=8, n_images=32, eval_every=16)
     here = numbers(train(config, tmp_path / "here"))
@@ -164,24 +157,24 @@ def leaves_labels_on_the_cpu(monkeypatch):
 
 
 @pytest.mark.parametrize("fault", [forgets_the_device, takes_a_generator_of_the_cpu, leaves_labels_on_the_cpu])
-def test_two_devices_are_caught(fault, monkeypatch, device):
+def test_two_devices_are_caught(fault, monkeypatch):
     fault(monkeypatch)
     with pytest.raises(Exception) as caught:  # torch wraps what its backward passes raise
-        check_steps(config_of("sngan", **METHODS[0]), device)
+        check_steps(config_of("sngan", **METHODS[0]))
     assert "Mixed" in repr((caught.value, caught.value.__cause__))
 
 
-def test_a_wait_is_caught(monkeypatch, device):
+def test_a_wait_is_caught(monkeypatch):
     watch = State.watch
     monkeypatch.setattr(State, "watch", lambda self, told: watch(self, told) or float(told["logit_real"]))
     with pytest.raises(AssertionError, match="_local_scalar_dense"):
-        check_steps(config_of("dcgan", **METHODS[2]), device)
+        check_steps(config_of("dcgan", **METHODS[2]))
 
 
-def test_a_copy_is_caught(monkeypatch, device):
+def test_a_copy_is_caught(monkeypatch):
     watch = State.watch
     monkeypatch.setattr(
         State, "watch", lambda self, told: [torch.zeros(3).to(self.device) for _ in range(4)] and watch(self, told)
     )
     with pytest.raises(AssertionError, match="to_copy"):
-        check_steps(config_of("dcgan", **METHODS[2]), device)
+        check_steps(config_of("dcgan", **METHODS[2]))
