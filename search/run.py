@@ -53,9 +53,7 @@ def run_study(
         cluster.start(store.shared, configs)  # what a machine lacks is told before anything is written
     jobs = _missing(study, delivery, retry_failed)
     if not jobs:
-        delivery.parents.update(study, study.cells())  # of runs that other studies, or a driver that died, made
-        console.print(f"{study.title}: nothing to run.", highlight=False)
-        return {}
+        return _nothing(study, delivery, console)
     cluster.start(store.shared, configs)  # once more where a run was deleted meanwhile; else it is there
     console.print(to_make(f"{study.title}: {len(jobs)} runs", (job.cell.config for job in jobs)), highlight=False)
     images = sum(job.cell.config.n_images for job in jobs)
@@ -80,6 +78,13 @@ def run_study(
             f"the MLflow store {store.address} is away: {more} runs are left, and the same command goes on with them"
         )
     return progress.states
+
+
+def _nothing(study: Study, delivery: Delivery, console: Console) -> dict[str, str]:
+    """Leave a study whose runs are all there, made by other studies or by a driver that died, with its parents."""
+    delivery.parents.update(study, study.cells())
+    console.print(f"{study.title}: nothing to run.", highlight=False)
+    return {}
 
 
 def _checked(study: Study, stored: Mapping[tuple[str, int], StoredRun]) -> dict[str, dict[str, str]]:

@@ -15,7 +15,7 @@ from search.store import Store
 from spaces import STUDIES, Study
 from trainers.config import Config
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.xdist_group("tiny")]  # by one worker: what is swept
 KINDS = {  # by what they are of, and what is drawn of them
     "aw-fig6": {"curves", "samples", "strips"},  # 2-D points and D's logits of their modes
     "aw-fig4": {"angles", "angle-histograms"},  # a probe of every step
