@@ -111,7 +111,7 @@ def alike(line):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("tuned")) for name in STUDIES]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * name.startswith(("tuned", "points"))) for name in STUDIES]
 )
 def test_a_study_is_planned_and_reported(ganablate, former, name):
     """The same states, ids and numbers, to the last digit; and nothing is made again."""

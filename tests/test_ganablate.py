@@ -23,6 +23,7 @@ from PIL import Image
 from ganablate import main
 from search.store import load_runs
 from spaces import find_study
+from trainers.loop import dry_runs
 
 SMALL = ["--set", "backbone_options.width=4", "--set", "eval_samples=100", "--budget", "0.04", "--seeds", "1"]
 
@@ -259,8 +260,18 @@ def readme_blocks():
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.process
-@pytest.mark.parametrize("left", [0, pytest.param(3, marks=pytest.mark.slow)])
+def test_the_readmes_own_study_and_networks_fit(tmp_path, monkeypatch):
+    for name, text in zip(("my_study.py", "my_net.py"), readme_blocks(), strict=True):
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = find_study("my_study.py").variant(tiny=True, seeds=1)
+    assert [cell.row for cell in mine.cells()] == ["DCGAN", "dense", "dense + aw-loss"]
+    dry_runs([cell.config for cell in mine.cells()])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left", [0, 3])
 def test_the_readmes_own_study_and_networks(store, make_runs, tmp_path, monkeypatch, left):
     """From a folder outside the repository that holds folders named like parts of ours.
 

@@ -127,10 +127,10 @@ def test_away_for_good(tmp_path, server, bring):
 @pytest.mark.parametrize(
     ("command", "host"),
     [
-        ("run", "198.51.100.1:5000"),
+        ("plan", "198.51.100.1:5000"),
         ("plan", "127.0.0.1:9"),
         pytest.param("run", "127.0.0.1:9", marks=pytest.mark.slow),
-        pytest.param("plan", "198.51.100.1:5000", marks=pytest.mark.slow),
+        pytest.param("run", "198.51.100.1:5000", marks=pytest.mark.slow),
     ],
 )
 def test_unreachable_at_start(tmp_path, command, host):

@@ -216,7 +216,7 @@ def test_fewer_images_to_what_every_base_run_reached(runs_of):
     assert found.weakest.test.effect == pytest.approx(0.4, rel=0.1)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_runs_record_what_claims_on_probes_read(store, make_runs, monkeypatch, tiny_images, tiny_points, tmp_path):
     """Each part of A4 to A7 and A9 finds its numbers in real runs, and figure 5's stand beside the published ones."""
     tiny_images, tiny_points = (tiny.replace(eval_every=tiny.n_images) for tiny in (tiny_images, tiny_points))

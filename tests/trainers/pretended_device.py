@@ -43,6 +43,12 @@ class Backend:
     def manual_seed_all(self, seed):
         pass
 
+    def get_rng_state(self, device=None):
+        return torch.empty(0, dtype=torch.uint8)  # whoever forks torch's generators asks each device
+
+    def set_rng_state(self, state, device=None):
+        pass
+
     def get_amp_supported_dtype(self):
         return [torch.bfloat16, torch.float16]
 

@@ -192,7 +192,7 @@ def test_two_slots_repeat_no_trial_and_keep_every_stop(store):
     assert Counter(trial.state for trial in outcome.trials)["stopped"] > 0
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_clock_that_jumps_repeats_no_trial(store, monkeypatch):
     """By up to 30 days at every look, through three deaths."""
     rng, true = random.Random(0), time.time
