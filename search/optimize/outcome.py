@@ -49,11 +49,17 @@ def read_trials(search: Search, store: Store) -> list[StoredRun]:
         try:
             as_trial(search, run)
             json.loads(run.tags["ranges"])
+            proposed_at(run)
             int(run.tags.get("proposed_at", "0"))
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             name = f"run {run.run_id} of {search.title}"
             raise ValueError(f"the tags of {name} cannot be read ({describe(error)}); delete it in MLflow") from None
     return runs
+
+
+def proposed_at(run: StoredRun) -> int:
+    """When a trial was proposed, in milliseconds since 1970. Raises ValueError if its tag says no such time."""
+    return int(run.tags.get("proposed_at", run.start))
 
 
 def as_trial(search: Search, run: StoredRun) -> Trial:

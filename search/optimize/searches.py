@@ -20,7 +20,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler,
 from rich.console import Console
 
 from search.locks import RunLocks
-from search.optimize.outcome import STATES, Outcome, load_outcome, read_trials
+from search.optimize.outcome import STATES, Outcome, load_outcome, proposed_at, read_trials
 from search.optimize.stopping import SCHEDULERS, EarlyStopper
 from search.plan import Job, check_title, to_make
 from search.progress import SweepProgress
@@ -173,11 +173,6 @@ def _ranges(trial: optuna.Trial) -> str:
     return json.dumps({name: distribution_to_json(drawn) for name, drawn in sorted(trial.distributions.items())})
 
 
-def _proposed_at(run: StoredRun) -> int:
-    """When a trial was proposed, in milliseconds since 1970."""
-    return int(run.tags.get("proposed_at", run.start))
-
-
 class TrialQueue(RunQueue):
     """The trials of a search: those that were interrupted, then new ones, never more at a time than there are slots.
 
@@ -222,7 +217,7 @@ class TrialQueue(RunQueue):
         events: list[tuple[float, int, int, Callable[[], object]]] = []
         points_of = histories(self.store, (run.run_id for run in runs), self.search.base.metric)
         for run in runs:
-            number, now = int(run.tags["trial"]), float(_proposed_at(run))
+            number, now = int(run.tags["trial"]), float(proposed_at(run))
             events.append((now, 2, number, partial(self._ask, number, run)))
             points = points_of[run.run_id]
             for stamp, images, value in points:
@@ -253,7 +248,7 @@ class TrialQueue(RunQueue):
                 f"changed; undo that, or give the new space another name"
             )
         self.asked[number], self.configs[number] = trial, config
-        self.proposed_at[number] = _proposed_at(run) if run else int(time.time() * 1000)
+        self.proposed_at[number] = proposed_at(run) if run else int(time.time() * 1000)
         return config
 
     def _row(self, number: int, images: int, value: float, went_on: bool = False) -> bool:

@@ -231,9 +231,8 @@ class ObjectStore(RunFolders):
         for name in names:
             self._put(self._path(new, name), self._get(run_id, name))
         self._delete(run_id, set(names) - {ORIGIN})
-        self.files.delete_dir(
-            self._path(run_id, "").rstrip("/")
-        )  # ORIGIN, and the empty objects that stand for folders
+        # with ORIGIN, and the empty objects that stand for folders
+        self.files.delete_dir(self._path(run_id, "").rstrip("/"))
         if self[run_id].is_dir():
             super().rename(run_id, new)
 

@@ -257,6 +257,14 @@ def between(folder, rng):
     return folder, ""
 
 
+def wait_for(condition, seconds=120):
+    """Wait until it holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)
+
+
 def rows_of(folder):
     """The rows on disk of every run folder, by its name."""
     return {

@@ -5,7 +5,7 @@ import statistics
 import time
 
 import pytest
-from harness import EVAL_EVERY, Driver, make_study, rows_of
+from harness import EVAL_EVERY, Driver, make_study, rows_of, wait_for
 from proxy import Proxy
 from test_away import Server
 
@@ -21,13 +21,6 @@ def proxy(tmp_path_factory):
     yield proxy
     proxy.close()
     server.stop()
-
-
-def wait_for(condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.1)
 
 
 def rows(folder):

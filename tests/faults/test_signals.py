@@ -5,17 +5,10 @@ import signal
 import time
 
 import pytest
-from harness import BATCH, EVAL_EVERY, IMAGES, Driver, make_study, rows_of
+from harness import BATCH, EVAL_EVERY, IMAGES, Driver, make_study, rows_of, wait_for
 
 ARGUMENTS = ("run", "study.py", "--seeds", "1")
 SLEEP = 0.1
-
-
-def wait_for(condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.1)
 
 
 def rows(folder):
