@@ -49,9 +49,8 @@ NewData = Annotated[bool, typer.Option("--new-data", help="go on although the im
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="show Ray's own log")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 STORAGE = "runs"
-EXTRA = (  # what the extra `all` installs, and `list` and `train` do without
-    "ray", "mlflow", "optuna", "cmaes", "sqlalchemy", "pandas", "pyarrow", "matplotlib", "rich",
-)  # fmt: skip
+# what the extra `all` installs, and `list` and `train` do without
+EXTRA = ("ray", "mlflow", "optuna", "cmaes", "sqlalchemy", "pandas", "pyarrow", "matplotlib", "rich")
 
 
 @app.command("list")
@@ -333,8 +332,7 @@ def train(
     from trainers.signals import noted_signals
 
     loop.dry_run(config)
-    signals = noted_signals()
-    state = RunState.RUNNING
+    signals, state = noted_signals(), RunState.RUNNING
     for row in loop.train(config, out, stop=lambda: bool(signals)):
         seconds, state = row["seconds"] + row["eval_seconds"], row["state"]
         print(f"{row['images']:>12,} images  {config.metric} {row[config.metric]:10.4f}  {seconds:8.1f} s", flush=True)
@@ -419,9 +417,11 @@ def _store(tracking_uri: str | None, storage: str) -> Store:
 
 def main() -> None:
     """Entry point: a user's mistake, a file that cannot be used or a missing extra is one sentence and exit code 2."""
+    from trainers.lazy import hurry
     from trainers.messages import printable
     from trainers.user_code import is_users
 
+    hurry()
     for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack letters of a table or a title
             stream.reconfigure(errors=errors)

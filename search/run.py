@@ -8,10 +8,12 @@ from itertools import islice
 
 from rich.console import Console
 
+from search import tune
 from search.locks import RunLocks, is_locked
 from search.plan import Job, check_title, make_plan, to_make
 from search.progress import SweepProgress
 from search.store import Store
+from search.store.address import in_thread
 from search.store.database import StoredRun
 from search.store.delivery import Delivery
 from search.store.image_sets import checked_images
@@ -19,9 +21,10 @@ from search.store.queries import find_runs, seed_runs, stored_cells
 from search.store.recovery import recover_study
 from search.store.rekeying import rekey
 from search.tune.cluster import Cluster
-from search.tune.driver import DONE, WAIT, RunQueue, tune_runs
+from search.tune.queue import DONE, WAIT, RunQueue
 from spaces import Cell, Study
-from trainers.apart import unpatched
+from trainers.apart import beside
+from trainers.config import Config
 from trainers.run_folder import end_of
 from trainers.run_state import RunState
 from trainers.user_code import user_modules
@@ -41,20 +44,40 @@ def run_study(
     """
     console, cluster = Console(markup=False), cluster or Cluster()
     check_title(study)
-    study = checked_images(study, store, new_data)
-    rekey(store)
-    delivery = Delivery(store)
-    if count := recover_study(study, delivery):
-        console.print(taken_in(study.title, count), highlight=False)
+    study, delivery = checked_images(study, store, new_data), Delivery(store)
     configs = [cell.config for cell in study.cells()]
-    stored = seed_runs(store, configs)
-    digests = _checked(study, stored)
-    if make_plan(study, store, retry_failed=retry_failed, stored=stored).missing:
-        cluster.start(store.shared, configs)  # what a machine lacks is told before anything is written
-    jobs = _missing(study, delivery, retry_failed)
-    if not jobs:
-        return _nothing(study, delivery, console)
-    cluster.start(store.shared, configs)  # once more where a run was deleted meanwhile; else it is there
+    with beside("trainers.loop:dry_runs", configs) as dry_runs:
+        stored = seed_runs(store, configs)
+        if make_plan(study, store, retry_failed=retry_failed, stored=stored).missing:
+            get_ready(store, cluster, configs)
+        changed = rekey(store)
+        if count := recover_study(study, delivery):
+            console.print(taken_in(study.title, count), highlight=False)
+        if changed or count:
+            stored = seed_runs(store, configs)
+        digests: dict[str, dict[str, str]] = dry_runs()
+    for cell in study.cells():
+        of_cell = [run for (key, _), run in stored.items() if key == cell.config.cell_key]
+        check_digests(cell, digests[cell.config.cell_key], of_cell)
+    if jobs := _missing(study, delivery, retry_failed):
+        cluster.start(store.shared, configs)  # once more where a run was deleted meanwhile; else it is there
+        return _make(study, delivery, cluster, jobs, digests, console)
+    delivery.parents.update(study, study.cells())  # of runs that other studies, or a driver that died, made
+    console.print(f"{study.title}: nothing to run.", highlight=False)
+    return {}
+
+
+def _make(
+    study: Study,
+    delivery: Delivery,
+    cluster: Cluster,
+    jobs: list[Job],
+    digests: Mapping[str, Mapping[str, str]],
+    console: Console,
+) -> dict[str, str]:
+    """Make runs; the state of each by its label. Raises KeyboardInterrupt after a signal, ValueError if none can be
+    made any more, ConnectionError if the store is away in the end."""
+    store = delivery.store
     console.print(to_make(f"{study.title}: {len(jobs)} runs", (job.cell.config for job in jobs)), highlight=False)
     images = sum(job.cell.config.n_images for job in jobs)
     with RunLocks(store.storage) as locks:
@@ -62,7 +85,7 @@ def run_study(
         queue.reserve(delivery)  # where a store refuses, nothing starts
         try:
             with SweepProgress(len(jobs), images, console) as progress:
-                waiting = tune_runs(queue, store, progress, cluster)
+                waiting = tune.tune_runs(queue, store, progress, cluster)
         except KeyboardInterrupt as interrupt:
             left = f"{len(jobs) - progress.done} runs are left, and the same command goes on with them"
             raise KeyboardInterrupt(left, *(interrupt.args or [signal.SIGINT])) from None
@@ -80,22 +103,15 @@ def run_study(
     return progress.states
 
 
-def _nothing(study: Study, delivery: Delivery, console: Console) -> dict[str, str]:
-    """Leave a study whose runs are all there, made by other studies or by a driver that died, with its parents."""
-    delivery.parents.update(study, study.cells())
-    console.print(f"{study.title}: nothing to run.", highlight=False)
-    return {}
+def get_ready(store: Store, cluster: Cluster, configs: Iterable[Config]) -> int:
+    """Start what a sweep needs, all at a time; returns the number of trials that there is room for.
 
-
-def _checked(study: Study, stored: Mapping[tuple[str, int], StoredRun]) -> dict[str, dict[str, str]]:
-    """The digests of a study's data, feature weights and own code, by cell_key. Raises ValueError if a cell cannot be
-    trained, or one of its stored runs has others."""
-    cells = study.cells()
-    digests: dict[str, dict[str, str]] = unpatched("trainers.loop:dry_runs", [cell.config for cell in cells])
-    for cell in cells:
-        of_cell = [run for (key, _), run in stored.items() if key == cell.config.cell_key]
-        check_digests(cell, digests[cell.config.cell_key], of_cell)
-    return digests
+    Raises ValueError if the store refuses, or for what a machine lacks.
+    """
+    imported = in_thread(lambda: (store.client, tune.tune_runs))  # of MLflow and Ray Tune, in which Ray starts
+    slots = cluster.start(store.shared, configs)
+    imported.result()
+    return slots
 
 
 def _missing(study: Study, delivery: Delivery, retry_failed: bool) -> list[Job]:

@@ -34,6 +34,5 @@ def tune_here(queue, store, progress, cluster):
 
 def without_ray(monkeypatch):
     """Within the patch studies and searches are made in this process."""
-    for module in ("search.run", "search.optimize.searches"):
-        monkeypatch.setattr(f"{module}.tune_runs", tune_here)
-        monkeypatch.setattr(f"{module}.Cluster.start", lambda *_: 1)
+    monkeypatch.setattr("search.tune.driver.tune_runs", tune_here)
+    monkeypatch.setattr("search.tune.cluster.Cluster.start", lambda *_: 1)

@@ -10,9 +10,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from tempfile import TemporaryFile
 from typing import Any
 
 from trainers.config import Config
+from trainers.lazy import hurry
 from trainers.user_code import has_run_files, load_object
 
 
@@ -25,12 +30,45 @@ def unpatched(function: str, *arguments: Any) -> Any:
 def apart(function: str, *arguments: Any) -> Any:
     """What the function `module:name` of ours returns, called in a fresh process. Raises ValueError as it does, and if
     that process dies."""
-    child = f"import sys; sys.path[:] = {sys.path!r}; from trainers.apart import answer; answer()"
-    asked = _packed([function, arguments, logging.getLogger("trainers").level])
-    done = subprocess.run([sys.executable, "-c", child], input=asked, stdout=subprocess.PIPE, check=False)
-    if not done.stdout:
-        raise ValueError(f"code of your own ended the process that checks it (exit status {done.returncode})")
-    result, refusal = _unpacked(done.stdout)
+    with _asked(function, arguments) as answered:
+        return answered()
+
+
+@contextmanager
+def beside(function: str, *arguments: Any) -> Iterator[Callable[[], Any]]:
+    """Within it a fresh process finds what the function `module:name` of ours, which needs torch, returns, while this
+    one does something else; what is yielded waits for that and returns it, or raises ValueError as `apart` does.
+
+    Where torch is here already, and no file of the user's was run, it is called in this process when it is asked for.
+    """
+    if "torch" in sys.modules and not has_run_files():
+        yield partial(load_object(function), *arguments)
+        return
+    with _asked(function, arguments) as answered:
+        yield answered
+
+
+@contextmanager
+def _asked(function: str, arguments: tuple[Any, ...]) -> Iterator[Callable[[], Any]]:
+    """A process that was asked, which ends with this context, and what waits for its answer."""
+    code = f"import sys; sys.path[:] = {sys.path!r}; from trainers.apart import answer; answer()"
+    with TemporaryFile() as question:
+        question.write(_packed([function, arguments, logging.getLogger("trainers").level]))
+        question.seek(0)
+        child = subprocess.Popen([sys.executable, "-c", code], stdin=question, stdout=subprocess.PIPE)
+    with child:  # which waits for its end
+        try:
+            yield partial(_answered, child)
+        finally:
+            child.kill()
+
+
+def _answered(child: subprocess.Popen[bytes]) -> Any:
+    """What the process found. Raises ValueError."""
+    content, _ = child.communicate()
+    if not content:
+        raise ValueError(f"code of your own ended the process that checks it (exit status {child.returncode})")
+    result, refusal = _unpacked(content)
     if refusal is not None:
         raise ValueError(refusal)
     return result
@@ -38,6 +76,7 @@ def apart(function: str, *arguments: Any) -> Any:
 
 def answer() -> None:
     """Call what the standard input asks for; the answer goes to what was the standard output, prints to the errors."""
+    hurry()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asked ends this process
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.utils import save_image
 
 from trainers.adversarial import adversarial_step
 from trainers.checkpoint import drop_checkpoints, load_checkpoint, save_checkpoint
@@ -243,6 +242,8 @@ def _restore(state: State, folder: Path) -> list[dict[str, Any]]:
 def save_samples(state: State, path: Path) -> None:
     """Picture of samples from fixed latents: a grid of images, with one class a row in a conditional run and the source
     to the left of each translation, or a density of 2-D points over the real modes."""
+    from torchvision.utils import save_image  # a second and more, which no check of a Config needs
+
     config, data = state.config, state.data
     if data.modes is not None:
         points = torch.cat(list(generate(config, data, state.evaluated_generator, state.device, CLOUD))).cpu()

@@ -56,7 +56,8 @@ def normalize(network: nn.Module, *, embeddings: bool) -> None:
     for module in [module for module in network.modules() if isinstance(module, kinds)]:
         rows = 1 if isinstance(module, nn.ConvTranspose2d) else 0
         register_parametrization(module, "weight", SpectralNorm(module.weight, rows))
-    network.register_forward_pre_hook(_before_pass)
+    # not compiled, which would not see that `_owners` is cached; said here, since to say it imports the compiler
+    network.register_forward_pre_hook(torch.compiler.disable(_before_pass))
     network.register_forward_hook(_after_pass, always_call=True)
 
 
@@ -74,7 +75,6 @@ def held(network: nn.Module) -> Iterator[None]:
             norm.held = None
 
 
-@torch.compiler.disable  # it would not see that `_owners` is cached
 def _before_pass(network: nn.Module, inputs: Any) -> None:
     norms = _norms(network)
     if any(norm.held is None for norm in norms):

@@ -19,12 +19,13 @@ from optuna.distributions import distribution_to_json
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from rich.console import Console
 
+from search import tune
 from search.locks import RunLocks
 from search.optimize.outcome import STATES, Outcome, load_outcome, proposed_at, read_trials
 from search.optimize.stopping import SCHEDULERS, EarlyStopper
 from search.plan import Job, check_title, to_make
 from search.progress import SweepProgress
-from search.run import check_digests, taken_in
+from search.run import check_digests, get_ready, taken_in
 from search.store import Store
 from search.store.database import StoredRun
 from search.store.delivery import Delivery
@@ -32,7 +33,7 @@ from search.store.queries import RESERVED, histories, reserved_for, seed_runs, t
 from search.store.recovery import recover_search
 from search.store.rekeying import rekey
 from search.tune.cluster import Cluster
-from search.tune.driver import DONE, WAIT, RunQueue, tune_runs
+from search.tune.queue import DONE, WAIT, RunQueue
 from spaces import SPACES, Cell, Search
 from spaces.search_spaces import COOP_SHARE
 from trainers.apart import unpatched
@@ -71,7 +72,7 @@ def run_search(
     if left == 0:
         console.print(f"{search.title}: nothing to run.", highlight=False)
         return load_outcome(search, store)
-    slots = cluster.start(store.shared, [search.base])
+    slots = get_ready(store, cluster, [search.base])
     locks, progress = RunLocks(store.storage), None
     if not locks.acquire(search.key, 0):
         raise ValueError(f"{search.title} is being made by another process; wait for it, or end it")
@@ -84,7 +85,7 @@ def run_search(
         console.print(to_make(f"{search.title}: {left} trials", [search.base]), highlight=False)
         progress = SweepProgress(left, left * search.base.n_images, console)
         with progress:
-            waiting = tune_runs(queue, store, progress, cluster)
+            waiting = tune.tune_runs(queue, store, progress, cluster)
         if waiting or progress.done < left:
             raise ConnectionError(
                 f"the MLflow store {store.address} is away: {left - progress.done} trials are left, and what was made "

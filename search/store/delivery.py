@@ -104,7 +104,10 @@ class Delivery:
         """
         folder, client = self.store.folder(run_id), self.store.client
         self.store.folders.download(run_id)
-        rows = read_evaluations(folder)
+        state, error = end or end_of(folder)
+        if state in IN_TABLE and end_of(folder)[0] != state:
+            raise OSError(f"{folder} does not show its last row yet")  # a file system over a network takes its time
+        rows = read_evaluations(folder)  # after its end, lest a row that comes meanwhile end a run without counting
         if run_id not in self._opened and (provenance := read_provenance(folder)):
             for name, value in provenance.items():
                 client.set_tag(run_id, name, value)
@@ -114,9 +117,6 @@ class Delivery:
         self._deliver_rows(run_id, [row for row in rows if row["images"] not in self._steps[run_id]])
         for row in rows:
             self._deliver_grid(run_id, row["images"])
-        state, error = end or end_of(folder)
-        if state in IN_TABLE and end_of(folder)[0] != state:
-            raise OSError(f"{folder} does not show its last row yet")  # a file system over a network takes its time
         if state.has_ended:
             self._close(run_id, rows, state, error)
 

@@ -18,6 +18,12 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the older output keeps quiet when told to
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a user's relative paths mean the driver's folder
+os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the run folder has it all
+os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # we have our own
+os.environ.setdefault("RAY_enable_worker_prestart", "0")  # Tune's workers, of an environment of their own, are others
+os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -78,6 +84,11 @@ class Cluster:
                 self._join(shared, list(configs))
             else:
                 self._init("local", include_dashboard=False, **_local_options())
+        return self.room
+
+    @property
+    def room(self) -> int:
+        """How many trials the living nodes have room for at a time. Raises ValueError if there is none for one."""
         nodes = [node["Resources"] for node in self._nodes()]
         return sum(min(int(node.get(name, 0) / amount) for name, amount in self._asked.items()) for node in nodes)
 
@@ -107,6 +118,7 @@ class Cluster:
             _probe(address)
             hint = "; one that has a token wants RAY_AUTH_MODE=token and the token in ~/.ray/auth_token"
             ray.init(address=address, log_to_driver=self.verbose, logging_level=level, **options)
+            atexit.register(ray.shutdown)  # before Ray's own, which waits for logs
         except Exception as error:  # of a node that does not start Ray raises just that
             if address == "local":
                 hint = "-v shows Ray's log; RAY_TMPDIR may name a folder with room, in which it may write"

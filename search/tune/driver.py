@@ -10,18 +10,12 @@ import signal
 import sys
 import tempfile
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the older output keeps quiet when told to
-os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a user's relative paths mean the driver's folder
-os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the run folder has it all
-os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # we have our own
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -35,6 +29,7 @@ from search.store.folders import ObjectStore
 from search.store.identity import database_lost, origin
 from search.store.outbox import Outbox
 from search.tune.cluster import Cluster, is_alive
+from search.tune.queue import DONE, WAIT, RunQueue
 from search.tune.watch import Watch
 from search.tune.worker import GPU_LOST, HALTED, train_trial
 from trainers.files import cache_folder, storage_lost, storage_mark
@@ -45,7 +40,6 @@ from trainers.signals import stopping_signals
 
 logger = logging.getLogger(__name__)
 
-WAIT, DONE = "wait", "done"  # answers of a queue that has no job now, or no more
 LOOK_EVERY = 5.0  # seconds between two looks at whether Ray lives
 SILENCE = 300.0  # seconds for which a sweep that has nothing to do waits for a store that is away
 LAST_WORDS = 5.0  # seconds that the store has for what is to be said before an interrupted sweep leaves
@@ -53,42 +47,6 @@ SILENT = 600.0  # seconds without a sign of life after which a trial is named
 DOUBTFUL = 60.0  # seconds after which the checkpoint of a silent trial is not waited for
 SHOWN = 4  # names of trials
 DEATHS = 3  # of a trial's worker or its machine, behind which the trial goes on from its checkpoint
-
-
-class RunQueue(ABC):
-    """What is to be run: hands out jobs, which the store holds, and learns how they went. What takes a Delivery is
-    called in the thread that has the store; it may raise anything, and is then called again."""
-
-    has_own_code = False  # whether a job's Config names code of the user's own
-    refused = ""  # why a job cannot be made beside what others made meanwhile
-
-    @abstractmethod
-    def reserve(self, delivery: Delivery) -> bool:
-        """Create the MLflow runs of a few jobs that come next; whether this is to be called again soon."""
-
-    @abstractmethod
-    def next(self) -> Job | str:
-        """The next job; WAIT while there may be one later, DONE when there are no more."""
-
-    @abstractmethod
-    def digests(self, job: Job) -> Mapping[str, str]:
-        """Those of a job's data, feature weights and own code, as they are here."""
-
-    def begin(self, job: Job, delivery: Delivery) -> None:
-        """Write that a job has begun."""
-        assert job.run_id is not None
-        delivery.begin(job.run_id, job.config)
-
-    def ended(self, job: Job, state: RunState) -> None:  # noqa: B027 - most queues need not know
-        """A run ended."""
-
-    @abstractmethod
-    def update_parent(self, job: Job, delivery: Delivery) -> None:
-        """Bring the parent of an ended run up to date."""
-
-    def stops(self, job: Job, images: int, value: float) -> bool:
-        """Whether a run that is not yet at its budget is to be stopped at this evaluation."""
-        return False
 
 
 def tune_runs(queue: RunQueue, store: Store, progress: SweepProgress, cluster: Cluster) -> list[str]:
@@ -100,7 +58,8 @@ def tune_runs(queue: RunQueue, store: Store, progress: SweepProgress, cluster: C
     """
     share = cluster.share
     callback, failures = StoreCallback(queue, store, progress, share), tune.FailureConfig(max_failures=DEATHS)
-    searcher, scheduler = QueueSearcher(callback), QueueScheduler(callback)
+    searcher, scheduler = QueueSearcher(callback, cluster), QueueScheduler(callback)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(cluster.room)  # workers start beside each other
     level = logging.INFO if cluster.verbose else logging.CRITICAL  # a worker's death is no page of traceback
     logging.getLogger("ray.tune.execution").setLevel(level)
     with tempfile.TemporaryDirectory(dir=store.storage, prefix="tune-", ignore_cleanup_errors=True) as scratch:
@@ -163,9 +122,9 @@ class _Unsaved:
 class QueueSearcher(_Unsaved, Searcher):
     """Hands out the jobs of the queue."""
 
-    def __init__(self, callback: StoreCallback) -> None:
+    def __init__(self, callback: StoreCallback, cluster: Cluster) -> None:
         super().__init__(metric="images", mode="max")
-        self.callback = callback
+        self.callback, self.cluster = callback, cluster
         self.idle_since = math.inf  # when nothing ran any more, since the store took nothing
 
     def save(self, checkpoint_path: str) -> None:
@@ -174,6 +133,8 @@ class QueueSearcher(_Unsaved, Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self.callback.stopping:
             return Searcher.FINISHED
+        if len(self.callback.running) > self.cluster.room:  # one waits for the next that ends, and no more
+            return None
         try:
             job = self.callback.queue.next()
             if isinstance(job, Job):

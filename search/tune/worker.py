@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from trainers.lazy import imports
 from trainers.run_state import RunState
 
 HALTED = "halted"  # in place of a run's state: no trial can be made here, the sweep ends
@@ -28,11 +29,12 @@ def train_trial(trial: dict[str, Any]) -> None:
     from search.store.folders import ObjectStore, RunFolders, scratch
 
     _settle(trial, scratch())
-    from trainers.config import Config
-    from trainers.gpu import take_share
-    from trainers.heartbeat import heartbeats
-    from trainers.loop import digests, train
-    from trainers.run_folder import write_origin
+    with imports():
+        from trainers.config import Config
+        from trainers.gpu import take_share
+        from trainers.heartbeat import heartbeats
+        from trainers.loop import digests, train
+        from trainers.run_folder import write_origin
 
     config, run_id = Config(**trial["config"]).with_data(trial["data"]), trial["run_id"]
     last: dict[str, Any] = {"images": 0}

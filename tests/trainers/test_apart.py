@@ -1,5 +1,7 @@
 """What a user's file patches when it is run reaches nothing that our code finds out."""
 
+import time
+
 import pytest
 
 from spaces import find_study
@@ -29,7 +31,8 @@ def test_checks_are_made_where_no_file_of_the_users_was_run(file):
     (cell,) = find_study(str(file)).cells()
     assert cell.config == config
     assert dry_run(config) != there  # here it is patched
-    assert apart.unpatched("trainers.loop:dry_runs", [config]) == {config.cell_key: there}
+    with apart.beside("trainers.loop:dry_runs", [config]) as found:
+        assert found() == {config.cell_key: there}
 
 
 @pytest.mark.process
@@ -45,7 +48,18 @@ def test_a_check_whose_process_dies_is_a_sentence():
         apart.apart("os:_exit", 7)
 
 
+@pytest.mark.process
+def test_a_process_whose_answer_is_not_waited_for_ends(file, monkeypatch):
+    monkeypatch.setattr(user_code, "_FILES", {str(file)})
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), apart.beside("time:sleep", 600):
+        raise KeyboardInterrupt
+    assert time.monotonic() - started < 60
+
+
 def test_without_such_files_no_process_is_started(monkeypatch):
     monkeypatch.setattr(user_code, "_FILES", set())
-    monkeypatch.setattr(apart, "apart", lambda *_: pytest.fail("a process"))
+    monkeypatch.setattr(apart, "_asked", lambda *_: pytest.fail("a process"))
     assert apart.unpatched("trainers.messages:clock", 61.0) == "1:01"
+    with apart.beside("trainers.messages:clock", 61.0) as found:
+        assert found() == "1:01"

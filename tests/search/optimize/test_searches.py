@@ -23,7 +23,7 @@ from search.store.parents import Parents
 from search.store.queries import histories, reserved_for, trials_of
 from search.store.recovery import recover_search
 from search.tune.cluster import Cluster
-from search.tune.driver import DONE
+from search.tune.queue import DONE
 from spaces import RECIPES, SPACES, Search, find_study
 from trainers.config import Config
 from trainers.files import write_json

@@ -67,7 +67,7 @@ def test_a_store_that_reads_and_does_not_write_is_told_before_anything_trains(
     for _ in train(tiny_study.cells()[0].config, tmp_path / "made"):
         pass
     monkeypatch.setattr("search.run.Cluster.start", lambda *_: 1)
-    monkeypatch.setattr("search.run.tune_runs", lambda *_: pytest.fail("it trains"))
+    monkeypatch.setattr("search.tune.driver.tune_runs", lambda *_: pytest.fail("it trains"))
 
     def refuses(*_, **__):
         raise of_database("database is locked")

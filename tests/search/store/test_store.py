@@ -155,6 +155,35 @@ def test_a_crash_between_checkpoint_and_rows_repeats_no_step(store, tiny_study):
     assert [m.step for m in store.client.get_metric_history(run_id, "fid")] == [0, 256, 512]
 
 
+def test_a_run_that_ends_while_it_is_delivered_counts_its_last_row(store, tiny_study, trained, monkeypatch):
+    """The row is written between any two looks at the folder."""
+    from search.store import delivery
+
+    cell = tiny_study.cells()[0]
+    whole = (trained(cell.config) / "rows.jsonl").read_bytes().splitlines(keepends=True)
+    run_id = Delivery(store).create(tiny_study, cell, 0)
+    rows = store.folder(run_id) / "rows.jsonl"
+    rows.parent.mkdir(parents=True)
+
+    def then_it_ends(read):
+        def reads(*arguments):
+            found = read(*arguments)
+            rows.write_bytes(b"".join(whole))
+            return found
+
+        return reads
+
+    for name in ("read_evaluations", "end_of", "read_provenance"):
+        rows.write_bytes(b"".join(whole[:-1]))
+        with monkeypatch.context() as patch:
+            patch.setattr(delivery, name, then_it_ends(getattr(delivery, name)))
+            Delivery(store).deliver(run_id)
+    Delivery(store).deliver(run_id)
+    assert {m.value for m in store.client.get_metric_history(run_id, "evaluations")} == {3.0}
+    assert {m.step for m in store.client.get_metric_history(run_id, "fid_final")} == {512}
+    assert store.client.get_run(run_id).data.tags["state"] == "done"
+
+
 def test_rows_carry_their_own_time(store, tiny_study):
     cell = tiny_study.cells()[0]
     run_id = Delivery(store).create(tiny_study, cell, 0)
@@ -261,7 +290,7 @@ def test_run_asks_the_store_twice_before_it_starts(store, tiny_study, monkeypatc
 
     monkeypatch.setattr(queries, "runs_from_database", lambda *question: happened.append("asked") or ask(*question))
     monkeypatch.setattr(Cluster, "start", lambda *_: 2)
-    monkeypatch.setattr("search.run.tune_runs", tune_runs)
+    monkeypatch.setattr("search.tune.driver.tune_runs", tune_runs)
     for lacking in (1, 0):  # of a study that is new, and of one that has its runs
         happened.clear()
         run_study(tiny_study, store)
