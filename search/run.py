@@ -154,12 +154,15 @@ class StudyQueue(RunQueue):
         self._digests = digests  # by cell_key
         self._reserved: deque[Job] = deque()  # those that have their MLflow run
         self._unreserved = deque(jobs)
+        self._has_parents = False
         self.elsewhere = 0
         self.has_own_code = any(user_modules(job.config.acting()) for job in jobs)
 
     def reserve(self, delivery: Delivery) -> bool:
-        if not self._unreserved:  # then parents, of runs that other studies, or a driver that died, made
-            delivery.parents.update(self.study, self.study.cells())
+        if not self._unreserved:
+            if not self._has_parents:  # of runs that other studies, or a driver that died, made
+                delivery.parents.update(self.study, self.study.cells())
+                self._has_parents = True
             return False
         some = list(islice(self._unreserved, AT_ONCE))
         with self.store.exclusive():  # two drivers must not make two

@@ -45,6 +45,7 @@ def pytest_collection_modifyitems(config, items):
 def pytest_collection_finish():
     gc.freeze()
     gc.enable()
+    gc.set_threshold(100_000)  # objects; by looking more often a twentieth of the suite would go
     if "matplotlib" in sys.modules:  # to embed fonts takes longer than all else of a figure
         sys.modules["matplotlib"].rcParams["pdf.use14corefonts"] = True
 

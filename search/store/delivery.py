@@ -24,7 +24,7 @@ from trainers.run_folder import end_of, mark_end, read_evaluations, read_provena
 from trainers.run_state import IN_TABLE, RunState
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, RunTag
     from PIL.Image import Image
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class Delivery:
         self._opened: set[str] = set()  # runs whose provenance this process has stored
         self._steps: dict[str, set[int]] = {}  # images at which the store has a run's evaluation
         self._grids: dict[str, set[int]] = {}  # steps of a run that have their grid
+        self._closed: dict[str, tuple[RunState, str, int]] = {}  # with how many evaluations
 
     def create(self, study: Study | Search, cell: Cell, seed: int, parent: Cell | None = None, **tags: str) -> str:
         """A new run of one seed of a cell, with further tags, below the cell's parent or another's; returns its id."""
@@ -54,10 +55,7 @@ class Delivery:
 
     def propose(self, run_id: str, search: Search, cell: Cell, tags: Mapping[str, str]) -> None:
         """Write into a trial's run, which may have been created before it was proposed, what it trains."""
-        from mlflow.entities import RunTag
-
-        found = {**cell_tags(search, cell), **tags}
-        self.store.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in found.items()])
+        self.store.client.log_batch(run_id, tags=_tags({**cell_tags(search, cell), **tags}))
 
     def mark_duplicates(self, duplicates: Iterable[tuple[StoredRun, StoredRun]]) -> None:
         """Say of runs that another one counts in their place; nothing is deleted."""
@@ -109,16 +107,16 @@ class Delivery:
             raise OSError(f"{folder} does not show its last row yet")  # a file system over a network takes its time
         rows = read_evaluations(folder)  # after its end, lest a row that comes meanwhile end a run without counting
         if run_id not in self._opened and (provenance := read_provenance(folder)):
-            for name, value in provenance.items():
-                client.set_tag(run_id, name, value)
+            client.log_batch(run_id, tags=_tags(provenance))
             self._opened.add(run_id)
         if run_id not in self._steps:
             self._steps[run_id] = {point.step for point in client.get_metric_history(run_id, "images")}
         self._deliver_rows(run_id, [row for row in rows if row["images"] not in self._steps[run_id]])
         for row in rows:
             self._deliver_grid(run_id, row["images"])
-        if state.has_ended:
+        if state.has_ended and self._closed.get(run_id) != (state, error, len(rows)):
             self._close(run_id, rows, state, error)
+            self._closed[run_id] = state, error, len(rows)
 
     def _deliver_rows(self, run_id: str, rows: list[dict[str, Any]]) -> None:
         """Store evaluations, each whole, and as many at a time as MLflow takes: a slow server has many to catch up."""
@@ -144,16 +142,22 @@ class Delivery:
 
     def _close(self, run_id: str, rows: list[dict[str, Any]], state: RunState, error: str) -> None:
         """Finals and bests of a run's evaluations, its MLflow status, and last its state, by which it counts."""
-        from mlflow.entities import Metric, RunTag
+        from mlflow.entities import Metric
 
-        client = self.store.client
+        metrics = []
         if rows and state in IN_TABLE:
             stamp = int(rows[-1]["logged_at"] * 1000)
             values = {**final_metrics(rows), "evaluations": len(rows)}
             metrics = [Metric(name, value, stamp, rows[-1]["images"]) for name, value in values.items()]
-            client.log_batch(run_id, metrics=metrics)
-        client.set_terminated(run_id, state.mlflow_status)
-        client.log_batch(run_id, tags=[RunTag("error", error), RunTag("state", state)])
+        self.store.client.set_terminated(run_id, state.mlflow_status)
+        self.store.client.log_batch(run_id, metrics=metrics, tags=_tags({"error": error, "state": state}))
+
+
+def _tags(values: Mapping[str, str]) -> list[RunTag]:
+    """As MLflow takes them."""
+    from mlflow.entities import RunTag
+
+    return [RunTag(name, value) for name, value in values.items()]
 
 
 def mlflow_metrics(row: dict[str, Any]) -> list[Metric]:

@@ -26,6 +26,7 @@ class Parents:
         self._ids: dict[tuple[str, str, str, str], str] = {}  # by experiment, cell_key, row and column
         self._asked: set[str] = set()  # cell keys whose parents are known
         self._former: dict[str, list[StoredRun]] = {}  # parents that a study had before, by its title
+        self._whole: set[str] = set()  # parents that have their params and are closed
 
     def experiment(self, study: Study | Search) -> str:
         """Id of the experiment of a study or search, made if there is none. Raises ValueError if it was deleted."""
@@ -76,11 +77,16 @@ class Parents:
             if key not in self._ids:
                 self._rename_former(experiment, study, cell)
                 run = client.create_run(experiment, tags=cell_tags(study, cell), run_name=cell.label)
-                run_id = str(run.info.run_id)
-                log_params(self.store, run_id, cell.config)
-                client.set_terminated(run_id, "FINISHED")
-                self._ids[key] = run_id
+                self._ids[key] = str(run.info.run_id)
+                self._complete(self._ids[key], cell)
         return self._ids[key]
+
+    def _complete(self, parent: str, cell: Cell) -> None:
+        """Write what stays of a parent, which a crash may have left out, once a process."""
+        if parent not in self._whole:
+            log_params(self.store, parent, cell.config)
+            self.store.client.set_terminated(parent, "FINISHED")
+            self._whole.add(parent)
 
     def _rename_former(self, experiment: str, study: Study | Search, cell: Cell) -> None:
         """Tell the parent of what a row was before it changed from the new one, which has the same label."""
@@ -107,26 +113,24 @@ class Parents:
             ids = ",".join(of_cell.loc[of_cell["state"] == RunState.DONE, "run_id"])
             parent = self.parent(study, cell)
             self.write(parent, values, {"run_ids": ids})
-            log_params(self.store, parent, cell.config)
-            self.store.client.set_terminated(parent, "FINISHED")
+            self._complete(parent, cell)
 
     def write(self, parent: str, values: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Write what a parent says of the runs below it, in place of what it said before.
 
-        Each change is a step further, since MLflow's latest value of a metric is that of the highest step.
+        Their step is the time in milliseconds, since MLflow's latest value of a metric is that of the highest step.
         """
         from mlflow.entities import Metric, RunTag
 
         client, stamp = self.store.client, time.time_ns() // 1_000_000
-        with self.store.exclusive():
-            before = client.get_run(parent).data.metrics
-            metrics = []
-            for name, value in values.items():
-                if name in before and (before[name] == value or (math.isnan(before[name]) and math.isnan(value))):
-                    continue
-                steps = [point.step for point in client.get_metric_history(parent, name)] if name in before else []
-                metrics.append(Metric(name, value, stamp, max(steps, default=-1) + 1))
-            client.log_batch(parent, metrics=metrics, tags=[RunTag(name, value) for name, value in tags.items()])
+        before = client.get_run(parent).data.metrics
+        changed = {
+            name: value
+            for name, value in values.items()
+            if not (name in before and (before[name] == value or (math.isnan(before[name]) and math.isnan(value))))
+        }
+        metrics = [Metric(name, value, stamp, stamp) for name, value in changed.items()]
+        client.log_batch(parent, metrics=metrics, tags=[RunTag(name, value) for name, value in tags.items()])
 
 
 def cell_tags(study: Study | Search, cell: Cell) -> dict[str, str]:
