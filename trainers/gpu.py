@@ -1,6 +1,7 @@
 """The device that a process trains on, its share of it, and the errors after which it is of no use to another run."""
 
 import gc
+import math
 import re
 from collections.abc import Iterator
 
@@ -14,6 +15,20 @@ LONGEST = 300  # letters of what they say
 def chosen_device() -> torch.device:
     """What training runs on: the first GPU that the process sees or, where there is none, the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def memory(device: torch.device) -> float:
+    """Bytes of a GPU's memory that this process may take; a CPU's have no such bound."""
+    if device.type != "cuda":
+        return math.inf
+    total = torch.cuda.get_device_properties(device).total_memory
+    return total * torch.cuda.get_per_process_memory_fraction(device)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU has done what it was told: only then does a clock tell how long that took."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def take_share(share: float) -> None:

@@ -21,7 +21,7 @@ from trainers.data.dataset import Dataset
 from trainers.data.load import load_dataset
 from trainers.features import load_features
 from trainers.files import save_tensors
-from trainers.gpu import chosen_device
+from trainers.gpu import chosen_device, synchronize
 from trainers.heartbeat import heartbeat
 from trainers.metrics.evaluate import compute, evaluate, generate
 from trainers.names import BACKBONES, FEATURES
@@ -68,6 +68,7 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
             images = min((last // config.eval_every + 1) * config.eval_every, config.n_images)
             with tensor_float(config.precision == "tf32"):
                 reached = _train_until(state, images, stop)
+            synchronize(device)
             state.seconds += time.perf_counter() - started
             if not reached:
                 save_checkpoint(folder, {**state.state_dict(), "rows": evaluations})

@@ -143,7 +143,7 @@ class State:
         if n == len(labels):
             return labels
         rng = stream(self.config.seed, "labels of G", self.images)
-        return self.data.labels[torch.randint(len(self.data.labels), (n,), generator=rng)].to(self.device)
+        return self.sampler.labels_at(torch.randint(len(self.data.labels), (n,), generator=rng))
 
     def rng(self, purpose: str) -> torch.Generator:
         """Generator of one purpose, keyed by the image count, which differs for every D update."""

@@ -1,7 +1,8 @@
 """A pretended accelerator for machines without one: tensors that say they are elsewhere, with numbers on the CPU.
 
 What CUDA refuses raises Mixed: operands on two devices, a generator of one device for a tensor of the other. What makes
-the host wait for the device (`.item()`, `.cpu()`, `nonzero`), and what is copied to it, is counted by file and line.
+the host wait for the device (`.item()`, `.cpu()`, `nonzero`, a copy to it that does not say non_blocking), and what is
+copied to it, is counted by file and line; of copies, also how many bytes come from pinned memory.
 Numbers are those of the CPU, so that a run there must equal the run here.
 """
 
@@ -74,6 +75,8 @@ class Log:
     def __init__(self):
         self.waits = Counter()
         self.copies = Counter()
+        self.pinned = {}  # tensors that are in pinned memory, by their address there
+        self.bytes = Counter()  # copied to the device, by whether they were
 
 
 LOG = Log()
@@ -170,16 +173,20 @@ def run(func, args, kwargs):
     there, here = [], []
     inner_args, inner_kwargs = opened(args, there, here), opened(kwargs, there, here)
     device = kwargs.get("device")
+    is_pinned = inner_kwargs.pop("pin_memory", False)
     lands_there = is_pretended(device) if device is not None else bool(there)
     check_generator(func, kwargs.get("generator"), lands_there)
     if func in (aten._to_copy.default, aten.copy_.default):
         source = args[0] if func is aten._to_copy.default else args[1]
         goes_there = lands_there if func is aten._to_copy.default else isinstance(args[0], There)
-        note_copy(func, source, goes_there)
+        at = 1 if func is aten._to_copy.default else 2  # where copy_ may say it without a name
+        note_copy(func, source, goes_there, kwargs.get("non_blocking") or args[at:] == (True,))
     elif there:
         check_operands(func, args, there, here)
 
     out = func(*inner_args, **inner_kwargs)
+    if is_pinned:
+        LOG.pinned[out.data_ptr()] = out
     return wrapped(func, out, args, kwargs) if lands_there and func is not aten._local_scalar_dense.default else out
 
 
@@ -221,6 +228,7 @@ def check_operands(func, args, there, here):
             LOG.waits[f"{place()} {func}: boolean index"] += 1
         if here:
             LOG.copies[f"{place()} {func}: index"] += len(here)
+            LOG.waits[f"{place()} {func}: until an index is there"] += len(here)
     else:
         takes_numbers = torch.Tag.pointwise in func.tags or func is aten.where.self
         if any(x.dim() or not takes_numbers for x in here):
@@ -228,11 +236,14 @@ def check_operands(func, args, there, here):
             raise Mixed(f"{place()} {func}: {', '.join(shapes)}")
 
 
-def note_copy(func, source, goes_there):
+def note_copy(func, source, goes_there, does_not_wait):
     if isinstance(source, There) and not goes_there:
         LOG.waits[f"{place()} {func}: to the host"] += 1
     elif goes_there and not isinstance(source, There):
         LOG.copies[f"{place()} {func} {list(source.shape)}"] += 1
+        LOG.bytes["pinned" if source.data_ptr() in LOG.pinned else "pageable"] += source.nbytes
+        if not does_not_wait:
+            LOG.waits[f"{place()} {func}: until the copy is made"] += 1
 
 
 class Pretend(TorchDispatchMode):
@@ -257,6 +268,7 @@ def pretended():
         if not is_pretended(device):
             return tensor(data, device=device, **options)
         LOG.copies[f"{place()} torch.tensor"] += 1
+        LOG.waits[f"{place()} torch.tensor"] += 1
         return There(tensor(data, **options))
 
     LOG.__init__()

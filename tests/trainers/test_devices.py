@@ -3,6 +3,8 @@
 Operands and generators of two devices raise there; a step never waits for the host, and copies no more than its batch.
 """
 
+import math
+
 import pretended_device as device  # before any test: torch counts devices once, in the first backward pass
 import pytest
 import torch
@@ -11,6 +13,7 @@ from test_combinations import make_config, numbers
 from trainers import augment, features
 from trainers.adversarial import adversarial_step
 from trainers.coopinit import cooperative_step
+from trainers.data import rows
 from trainers.data.sampler import Sampler
 from trainers.loop import train
 from trainers.metrics import points, reference
@@ -89,16 +92,25 @@ def steps_of(config):
 
 
 def check_steps(config):
-    """No wait, and copies of the data, the labels and G's labels alone. Gives all statistics."""
+    """No wait, and copies of the data, the labels and G's labels alone, of a translating G also of what it starts from,
+    for D, for itself and for PatchNCE. Gives all statistics."""
     steps = steps_of(config)
     with device.pretended() as log:
         state = State(config, device.DEVICE)
         told = [take(step, state) for step in steps]
         log.waits.clear()
         log.copies.clear()  # of what then stays there
+        log.bytes.clear()
         told += [take(step, state) for step in steps]
         assert not log.waits
-        assert log.copies.total() <= 3 * len(steps), log.copies
+        assert log.copies.total() <= (6 if BACKBONES[config.backbone].translates else 3) * len(steps), log.copies
+        images = config.batch_size * math.prod(state.data.shape) * state.data.examples.element_size()
+        if state.sampler.examples.resident:
+            assert log.bytes["pinned"] == 0
+            assert state.config.has_points or log.bytes["pageable"] < images  # indices alone
+        else:
+            assert log.bytes["pinned"] >= len(steps) * images
+            assert log.bytes["pageable"] == 0
     return told
 
 
@@ -113,7 +125,33 @@ def check_steps(config):
 )
 def test_steps_stay_on_their_device(backbone, method):
     """And have the numbers of the CPU, to rounding."""
-    config = config_of(backbone, **method)
+    check_numbers(config_of(backbone, **method))
+
+
+@pytest.mark.parametrize("backbone", ["mlp", "dcgan", "cut"])
+def test_data_too_large_for_the_device_cross_as_they_are_wanted(backbone, monkeypatch):
+    """From pinned memory, images as bytes; of a translation those of both domains."""
+    monkeypatch.setattr(rows, "memory", lambda where: 0 if where.type == device.NAME else math.inf)
+    check_numbers(config_of(backbone, **METHODS[2]))
+
+
+@pytest.mark.parametrize("room", [0, -1], ids=["resident", "pinned"])
+def test_what_takes_an_eighth_of_the_memory_stays_there(room, monkeypatch):
+    """And not what takes more; the rows are the same, also those that are turned left to right."""
+    images = torch.arange(5 * 3 * 4 * 4, dtype=torch.uint8).view(5, 3, 4, 4)
+    monkeypatch.setattr(rows, "memory", lambda where: 8 * images.nbytes + room)
+    indices, turned = torch.tensor([4, 0, 4]), torch.tensor([True, False, False])
+    with device.pretended() as log:
+        there = rows.Rows(images, device.DEVICE)
+        plain, mirrored = there.take(indices), there.take(indices, turned)
+        assert there.resident == (room == 0)
+        assert (log.bytes["pinned"] > 0) == (room < 0)
+    assert torch.equal(plain.held, images[indices])
+    assert torch.equal(mirrored.held, torch.stack([images[4].flip(-1), images[0], images[4]]))
+
+
+def check_numbers(config):
+    """As check_steps; the numbers are the CPU's, to rounding."""
     found = check_steps(config)
     here = State(config, torch.device("cpu"))
     expected = [take(step, here) for step in steps_of(config) * 2]
@@ -153,7 +191,8 @@ def takes_a_generator_of_the_cpu(monkeypatch):
 
 def leaves_labels_on_the_cpu(monkeypatch):
     batch = Sampler.batch
-    monkeypatch.setattr(Sampler, "batch", lambda self, start, n: (batch(self, start, n)[0], self.data.labels[:n]))
+    labels = torch.zeros(8, dtype=torch.int64)
+    monkeypatch.setattr(Sampler, "batch", lambda self, start, n: (batch(self, start, n)[0], labels[:n]))
 
 
 @pytest.mark.parametrize("fault", [forgets_the_device, takes_a_generator_of_the_cpu, leaves_labels_on_the_cpu])

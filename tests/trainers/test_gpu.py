@@ -1,9 +1,12 @@
 """Which errors of a GPU a run goes on from in another process, and a process's share of its memory; no GPU needed."""
 
+import math
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from trainers.gpu import chosen_device, gpu_lost, take_share
+from trainers.gpu import chosen_device, gpu_lost, memory, synchronize, take_share
 from trainers.user_code import guard_user_code
 
 LOST = [
@@ -59,3 +62,18 @@ def test_a_share_is_that_of_the_present_trial(monkeypatch):
 def test_a_gpu_is_taken_where_there_is_one(there, kind, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     assert chosen_device().type == kind
+
+
+def test_memory_is_the_share_of_it(monkeypatch):
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda device: SimpleNamespace(total_memory=80))
+    monkeypatch.setattr("torch.cuda.get_per_process_memory_fraction", lambda device: 0.5)
+    assert memory(torch.device("cuda")) == 40
+    assert memory(torch.device("cpu")) == math.inf
+
+
+def test_a_gpu_is_waited_for(monkeypatch):
+    waited = []
+    monkeypatch.setattr("torch.cuda.synchronize", waited.append)
+    for kind in ("cpu", "cuda"):
+        synchronize(torch.device(kind))
+    assert waited == [torch.device("cuda")]

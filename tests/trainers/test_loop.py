@@ -3,6 +3,8 @@
 import hashlib
 import json
 import math
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -523,3 +525,11 @@ def test_golden_losses(name, tiny_points, tiny_images, tmp_path):
     last = list(train(config, tmp_path))[-1]
     got = {key: last[key] for key in ("loss_real", "loss_fake", "loss_g", config.metric)}
     assert got == pytest.approx(GOLDEN[name], rel=1e-3)
+
+
+def test_seconds_are_read_once_the_device_has_done_all(tiny_images, tmp_path, monkeypatch):
+    """By a clock that stands still but for what the device still has to do."""
+    clock = [0.0]
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: clock[0], time=time.time))
+    monkeypatch.setattr(loop, "synchronize", lambda device: clock.append(clock.pop() + 1))
+    assert [row["seconds"] for row in train(tiny_images, tmp_path)] == [1, 2, 3]

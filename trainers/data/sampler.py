@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from trainers.data.dataset import Dataset
+from trainers.data.dataset import Dataset, scale
+from trainers.data.rows import Rows
 from trainers.streams import stream
 
 
@@ -16,9 +17,10 @@ class Sampler:
         size = len(data.examples)
         if n_train is not None and n_train > size:
             raise ValueError(f"n_train = {n_train} is more than the {size} training examples of the data set")
-        self.data = data
         self.seed = seed
         self.device = device
+        self.examples = Rows(data.examples, device)
+        self.labels = Rows(data.labels, device) if data.n_classes > 1 else None
         chosen = torch.randperm(size, generator=stream(seed, "subset"))[:n_train]
         self.indices = torch.arange(size) if n_train is None else chosen
         self._epoch = -1
@@ -33,7 +35,13 @@ class Sampler:
             parts.append(part)
             start, n = start + len(part), n - len(part)
         indices = torch.cat(parts)
-        return self.data.scaled(indices).to(self.device), self.data.labels[indices].to(self.device)
+        return scale(self.examples.take(indices)), self.labels_at(indices)
+
+    def labels_at(self, indices: Tensor) -> Tensor:
+        """Labels [n] of the examples at the indices [n] of the CPU; without classes nothing crosses for them."""
+        if self.labels is None:
+            return torch.zeros(len(indices), dtype=torch.int64, device=self.device)
+        return self.labels.take(indices)
 
     def _shuffled(self, epoch: int) -> Tensor:
         if epoch != self._epoch:

@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 from trainers.config import Config
 from trainers.data.dataset import Dataset, scale
 from trainers.data.load import load_dataset
+from trainers.data.rows import Rows
 from trainers.networks.layers import image_side
 from trainers.resample import binomial, resample, upsample
 from trainers.streams import seeded
@@ -141,20 +142,18 @@ def initialize(module: nn.Module) -> None:
 
 
 def draw_from(sources: Dataset, *, mirror: bool) -> Draw:
-    """A function that draws images of A with replacement, flipped left to right at random if `mirror`. A GPU gets all
-    of A once, as bytes: to ask for the images that were drawn there, each step would wait for it."""
+    """A function that draws images of A with replacement, flipped left to right at random if `mirror`. Which
+    ones is drawn on the CPU whatever device the stream is on: to ask that for it, each step would wait."""
 
     @cache
-    def examples(device: torch.device) -> Tensor:
-        return sources.examples.to(device)
+    def examples(device: torch.device) -> Rows:
+        return Rows(sources.examples, device)
 
     def draw(n: int, rng: torch.Generator) -> Tensor:
-        indices = torch.randint(len(sources.examples), (n,), generator=rng, device=rng.device)
-        images = scale(examples(rng.device)[indices])
-        if mirror:
-            turned = torch.rand(n, 1, 1, 1, generator=rng, device=rng.device) < 0.5
-            images = torch.where(turned, images.flip(-1), images)
-        return images
+        here = rng if rng.device.type == "cpu" else torch.Generator().manual_seed(rng.initial_seed())
+        indices = torch.randint(len(sources.examples), (n,), generator=here)
+        turned = torch.rand(n, generator=here) < 0.5 if mirror else None
+        return scale(examples(rng.device).take(indices, turned))
 
     return draw  # not a method: a copy of the generator shares the images
 
