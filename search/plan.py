@@ -147,9 +147,16 @@ def much_scoring(configs: Iterable[Config]) -> list[str]:
     return [told[most]] if most > MUCH_SCORING else []
 
 
-def to_make(what: str, configs: Iterable[Config]) -> str:
-    """What to say before such runs of these Configs are made."""
-    return "\n".join([f"{what} to make.", *much_scoring(configs)])
+def to_make(what: str, configs: Iterable[Config], gpus: float) -> str:
+    """What to say before such runs of these Configs are made, each on so many GPUs."""
+    configs = list(configs)
+    lines = [f"{what} to make.", *much_scoring(configs)]
+    if gpus and any(config.precision == "fp32" for config in configs):
+        lines.append(
+            "They train in full 32-bit floats; --set precision=tf32 uses the tensor cores of a GPU, which are several "
+            "times as fast and round products to 10 bits."
+        )
+    return "\n".join(lines)
 
 
 def check_title(study: Study | Search) -> None:

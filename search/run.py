@@ -78,7 +78,8 @@ def _make(
     """Make runs; the state of each by its label. Raises KeyboardInterrupt after a signal, ValueError if none can be
     made any more, ConnectionError if the store is away in the end."""
     store = delivery.store
-    console.print(to_make(f"{study.title}: {len(jobs)} runs", (job.cell.config for job in jobs)), highlight=False)
+    told = to_make(f"{study.title}: {len(jobs)} runs", (job.cell.config for job in jobs), cluster.share)
+    console.print(told, highlight=False)
     images = sum(job.cell.config.n_images for job in jobs)
     with RunLocks(store.storage) as locks:
         queue = StudyQueue(study, store, jobs, locks, digests)

@@ -45,6 +45,15 @@ def _methods(config: Any) -> None:
     for name, regularizer in config.active_regularizers.items():
         if regularizer.second_order and config.compile:
             raise ValueError(f"compile = True has no second derivatives, which {name} needs; leave one of them off")
+    net = BACKBONES.get(config.backbone)
+    unordered = {f"ada = {config.ada!r}": "bilinear sampling"} if config.ada != "off" else {}
+    unordered |= {f"backbone = {config.backbone!r}": net.unordered} if net and net.unordered else {}
+    for field, layer in unordered.items():
+        if config.deterministic:
+            raise ValueError(
+                f"deterministic = True: {field} has {layer}, whose gradient has no deterministic algorithm on CUDA; "
+                f"leave one of them off"
+            )
 
 
 def _data(config: Any) -> None:

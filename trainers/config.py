@@ -47,8 +47,7 @@ class Config(BaseModel):
     at the top or a dataset.json label them), `pair:PATH` of a folder with trainA, trainB, testA and testB, for
     translation from A to B, or `module:object`."""
     resolution: int | None = Field(None, ge=1)
-    """Side in pixels that images of a folder, a zip, a pair or torchvision are resized to (Lanczos); None: they stay as
-    they are, and must be of equal size."""
+    """Side in pixels that image files are resized to (Lanczos); None: they stay as they are, and are of equal size."""
     center_crop: bool = True
     """True: the shorter side is resized to `resolution` and the centre cropped; False: stretched to a square."""
     background: Annotated[str, switches.BACKGROUND] = "white"
@@ -190,8 +189,9 @@ class Config(BaseModel):
     set, raw for points."""
 
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
-    """Of training: 32-bit floats, the same with TensorFloat-32 products on CUDA, or bfloat16 by autocast. Samples are
-    scored in fp32."""
+    """Of training: 32-bit floats, these with TensorFloat-32 products on CUDA, or bfloat16 by autocast; scores: fp32."""
+    deterministic: bool = False
+    """The same bits each time on a GPU too, at a cost there. As the machine, it is no part of `cell_key`."""
     channels_last: bool = False
     """Convolutions store their channels last, which is faster on most GPUs."""
     compile: bool = False
@@ -256,6 +256,7 @@ class Config(BaseModel):
     def identity(self) -> dict[str, Any]:
         """What `cell_key` is made of. Raises ValueError as it does."""
         fields = self.acting().non_defaults()
+        fields.pop("deterministic", None)
         if self.is_at_path:  # the decoded pixels tell their form
             fields = {name: value for name, value in fields.items() if name not in ImageForm._fields}
             fields["dataset"] = self.data_digest or f"unknown: {self.data_spelling}"

@@ -2,10 +2,18 @@
 
 import gc
 import math
+import os
+import platform
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
+
+# cuBLAS, which reads it once a process, then sums in one order; torch refuses deterministic algorithms without it
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+DRIVER = Path("/proc/driver/nvidia/version")  # on Linux
 
 # what torch, cuDNN and Triton say once a kernel failed: from then on every call of the process does
 BROKEN = re.compile(r"CUDA (driver )?error:|cuDNN error:|Triton Error \[CUDA\]:")
@@ -29,6 +37,37 @@ def synchronize(device: torch.device) -> None:
     """Wait until a GPU has done what it was told: only then does a clock tell how long that took."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+@contextmanager
+def arithmetic(device: torch.device, *, tf32: bool, deterministic: bool) -> Iterator[None]:
+    """Within it, products of 32-bit floats on CUDA are TensorFloat-32 ones or, as after it, not, where torch's own
+    default has convolutions on; and if `deterministic`, its algorithms are, or an operation that has none raises
+    RuntimeError. A CPU's are in any case."""
+    deterministic = deterministic and device.type != "cpu"
+    try:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        if deterministic:  # asked for alone: it imports the compiler
+            torch.backends.cudnn.deterministic = True
+            torch.use_deterministic_algorithms(True)
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        if deterministic:
+            torch.backends.cudnn.deterministic = False
+            torch.use_deterministic_algorithms(False)
+
+
+def made_with(device: torch.device) -> dict[str, str]:
+    """What numbers depend on beside a Config, by the names of PROVENANCE: torch and the device, of a GPU also cuDNN and
+    the driver."""
+    if device.type != "cuda":
+        return {"torch": torch.__version__, "device": platform.machine()}
+    known = {"torch": torch.__version__, "device": torch.cuda.get_device_name(device)}
+    if torch.backends.cudnn.is_available():
+        known["cudnn"] = str(torch.backends.cudnn.version())
+    driver = re.search(r"\d+\.[\d.]+", DRIVER.read_text()) if DRIVER.exists() else None
+    return known | ({"driver": driver[0]} if driver else {})
 
 
 def take_share(share: float) -> None:

@@ -3,10 +3,8 @@
 import json
 import logging
 import math
-import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from trainers.data.dataset import Dataset
 from trainers.data.load import load_dataset
 from trainers.features import load_features
 from trainers.files import save_tensors
-from trainers.gpu import chosen_device, synchronize
+from trainers.gpu import arithmetic, chosen_device, made_with, synchronize
 from trainers.heartbeat import heartbeat
 from trainers.metrics.evaluate import compute, evaluate, generate
 from trainers.names import BACKBONES, FEATURES
@@ -45,9 +43,9 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
     One holds images, seconds (of training so far), eval_seconds, logged_at (Unix time), state ("running", then "done"
     or "diverged"), the scores (NaN in a diverged run), and running means of the steps' statistics. It is on disk, with
     a checkpoint, before it is yielded; those of an earlier process are yielded again first, and training goes on from
-    there, bit-identical on the same machine but for the time fields. Fields that do not act rest (`Config.acting`), for
-    code of the user's own too. Once `stop()`, which is asked before each step, is
-    true, a checkpoint is written and no more evaluations come. Uses CUDA where there is a device.
+    there, bit-identical on the same machine but for the time fields; on a GPU if `deterministic`. Fields that do not
+    act rest (`Config.acting`), for code of the user's own too. Once `stop()`, which is asked before each step, is true,
+    a checkpoint is written and no more evaluations come. Uses CUDA where there is a device.
     Raises ValueError if the parts of the config do not fit, or the folder holds a run of another.
     """
     folder = Path(run_dir)
@@ -58,22 +56,22 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
     with locked(folder):
         open_run(config, folder)
         state = State(config, device)
-        on = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-        record_provenance(folder, found, {"torch": torch.__version__, "device": on})
+        record_provenance(folder, found, made_with(device))
         evaluations = _restore(state, folder)
         yield from evaluations
         while not evaluations or evaluations[-1]["state"] == RunState.RUNNING:
             started = time.perf_counter()
             last = evaluations[-1]["images"] if evaluations else -config.eval_every
             images = min((last // config.eval_every + 1) * config.eval_every, config.n_images)
-            with tensor_float(config.precision == "tf32"):
+            with arithmetic(device, tf32=config.precision == "tf32", deterministic=config.deterministic):
                 reached = _train_until(state, images, stop)
             synchronize(device)
             state.seconds += time.perf_counter() - started
             if not reached:
                 save_checkpoint(folder, {**state.state_dict(), "rows": evaluations})
                 return
-            evaluations.append(_evaluate(state, folder, evaluations))
+            with arithmetic(device, tf32=False, deterministic=config.deterministic):
+                evaluations.append(_evaluate(state, folder, evaluations))
             yield evaluations[-1]
 
 
@@ -165,17 +163,6 @@ def _evaluate(state: State, folder: Path, evaluations: list[dict[str, Any]]) -> 
     }
     _save(state, folder, [*evaluations, evaluation])
     return evaluation
-
-
-@contextmanager
-def tensor_float(on: bool) -> Iterator[None]:
-    """Within it, products of 32-bit floats on CUDA are TensorFloat-32 ones or, as after it, not; torch's own default
-    has convolutions on."""
-    try:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = on
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 
 def _train_until(state: State, images: int, stop: Callable[[], bool]) -> bool:

@@ -106,6 +106,7 @@ class Backbone(NamedTuple):
     conditional: bool = False  # can be built with classes
     translates: bool = False  # starts from images of domain A of a pair; the others start from noise
     points: bool = False  # takes 2-D points too
+    unordered: str = ""  # a layer whose gradient CUDA sums in any order, where torch has no algorithm that does not
 
 
 # fmt: off
@@ -118,7 +119,8 @@ BACKBONES = {
         "trainers.networks.biggan:build", {"g_width": 2, "d_width": 2, "latent": 16, "attention": 0}, conditional=True),
     "stylegan2": Backbone("trainers.networks.stylegan2:build", {"latent": 16, "max_channels": 8}, conditional=True),
     "cut": Backbone("trainers.networks.cut:build",
-        {"width": 4, "d_width": 8, "blocks": 5, "d_layers": 2, "projection": 16}, translates=True),
+        {"width": 4, "d_width": 8, "blocks": 5, "d_layers": 2, "projection": 16}, translates=True,
+        unordered="reflected borders"),
 }
 # fmt: on
 

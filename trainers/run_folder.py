@@ -24,7 +24,7 @@ from trainers.files import read_json, waiting_lock, write_atomically, write_json
 from trainers.messages import first_error
 from trainers.run_state import ENDED, IN_TABLE, RunState
 
-PROVENANCE = ("data_digest", "features_digest", "own_code_digest", "torch", "device", "code_version")
+PROVENANCE = ("data_digest", "features_digest", "own_code_digest", "torch", "device", "cudnn", "driver", "code_version")
 LONGEST = 5_000  # characters of a text there: MLflow cuts longer tags
 ORIGIN = "origin.json"  # which store the folder belongs to, and of a trial of a search its proposal
 PROPOSAL = ("search", "trial", "params", "ranges", "config", "proposed_at")

@@ -82,7 +82,7 @@ def run_search(
             left = _left(search, store, samples, retry_failed)
         queue = TrialQueue(search, store, samples, retry_failed, slots, digests)
         queue.reserve(delivery)  # where a store refuses, nothing starts
-        console.print(to_make(f"{search.title}: {left} trials", [search.base]), highlight=False)
+        console.print(to_make(f"{search.title}: {left} trials", [search.base], cluster.share), highlight=False)
         progress = SweepProgress(left, left * search.base.n_images, console)
         with progress:
             waiting = tune.tune_runs(queue, store, progress, cluster)

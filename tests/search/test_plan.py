@@ -8,7 +8,7 @@ import pytest
 from search.locks import RunLocks, is_locked
 from search.optimize.outcome import check_table
 from search.optimize.searches import check_search
-from search.plan import foresee, make_plan, much_scoring
+from search.plan import foresee, make_plan, much_scoring, to_make
 from search.run import run_study
 from search.store.delivery import Delivery
 from search.store.image_sets import resolved
@@ -188,3 +188,11 @@ def test_translations_are_scored_as_often_as_there_are_sources():
     config = STUDIES["translation"].cells()[0].config
     assert much_scoring([config]) == []
     assert "(9 evaluations of 400)" in much_scoring([config.scaled(0.1)])[0]
+
+
+def test_tensor_cores_are_offered_where_a_gpu_would_use_them():
+    config = STUDIES["quick"].cells()[0].config
+    offer = "--set precision=tf32 uses the tensor cores"
+    assert offer in to_make("quick: 2 runs", iter([config, config.replace(precision="bf16")]), 0.5)
+    assert offer not in to_make("quick: 1 run", [config], 0)
+    assert to_make("quick: 1 run", [config.replace(precision="tf32")], 1) == "quick: 1 run to make."

@@ -329,3 +329,15 @@ def test_another_backbone_starts_from_its_own_options():
     assert config.replace(backbone="mlp").backbone_options == {}
     assert config.replace(backbone="mlp", backbone_options={"depth": 3}).backbone_options == {"depth": 3}
     assert config.replace(lr=1e-3).backbone_options == config.backbone_options
+
+
+def test_deterministic_algorithms_are_no_other_run():
+    """As another machine is none; what torch has none for is refused."""
+    config = Config(backbone="autogan", gp_weight=1.0)
+    assert config.replace(deterministic=True).cell_key == config.cell_key
+    assert config.replace(deterministic=True).acting().deterministic
+    assert config.replace(deterministic=True).non_defaults()["deterministic"] is True
+    for fields, layer in (({"ada": "bg"}, "bilinear sampling"), (RECIPES["cut_digits"].model_dump(), "reflected")):
+        with pytest.raises(ValueError, match=f"deterministic = True: .*{layer}.*leave one of them off") as told:
+            Config(**{**fields, "deterministic": True})
+        assert "\n" not in str(told.value)

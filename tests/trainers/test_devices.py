@@ -10,7 +10,7 @@ import pytest
 import torch
 from test_combinations import make_config, numbers
 
-from trainers import augment, features
+from trainers import augment, features, loop
 from trainers.adversarial import adversarial_step
 from trainers.coopinit import cooperative_step
 from trainers.data import rows
@@ -176,6 +176,25 @@ def test_a_run_stays_on_its_device(backbone, tmp_path, monkeypatch, fresh):
     for a, b in zip(here, there, strict=True):
         assert a.pop("state") == b.pop("state")
         assert a == pytest.approx(b, rel=1e-2, abs=1e-4)
+
+
+def test_a_deterministic_run_is_so_from_end_to_end(tmp_path, monkeypatch, fresh):
+    """In steps and evaluations, and nowhere between them; on a CPU nothing is set."""
+    config = config_of("mlp", **METHODS[2]).replace(n_images=16, eval_every=16, deterministic=True)
+    seen = []
+
+    def noted(function):
+        return lambda *given: seen.append(torch.are_deterministic_algorithms_enabled()) or function(*given)
+
+    for name in ("adversarial_step", "evaluate"):
+        monkeypatch.setattr(loop, name, noted(getattr(loop, name)))
+    list(train(config, tmp_path / "here"))
+    fresh()
+    monkeypatch.setattr("trainers.loop.chosen_device", lambda: device.DEVICE)
+    with device.pretended():
+        for _ in train(config, tmp_path / "there"):
+            assert not torch.are_deterministic_algorithms_enabled()
+    assert (seen.count(False), seen.count(True)) == (4, 4)  # two steps and two evaluations each
 
 
 # --- what must be caught ----------------------------------------------------------------------------------------------

@@ -1,12 +1,16 @@
 """Which errors of a GPU a run goes on from in another process, and a process's share of its memory; no GPU needed."""
 
 import math
+import os
+import platform
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from trainers.gpu import chosen_device, gpu_lost, memory, synchronize, take_share
+from trainers import gpu
+from trainers.gpu import arithmetic, chosen_device, gpu_lost, made_with, memory, synchronize, take_share
+from trainers.run_folder import PROVENANCE
 from trainers.user_code import guard_user_code
 
 LOST = [
@@ -77,3 +81,35 @@ def test_a_gpu_is_waited_for(monkeypatch):
     for kind in ("cpu", "cuda"):
         synchronize(torch.device(kind))
     assert waited == [torch.device("cuda")]
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_arithmetic_is_as_asked_within_alone(device, tf32, deterministic):
+    """A CPU's stays as it is: its numbers are the same in any case."""
+
+    def flags():
+        cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+        return cuda.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, torch.are_deterministic_algorithms_enabled()
+
+    is_set = deterministic and device == "cuda"
+    with arithmetic(torch.device(device), tf32=tf32, deterministic=deterministic):
+        assert flags() == (tf32, tf32, is_set, is_set)
+    assert flags() == (False, False, False, False)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_what_numbers_depend_on_is_known(monkeypatch, tmp_path):
+    assert made_with(torch.device("cpu")) == {"torch": torch.__version__, "device": platform.machine()}
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: "H100")
+    monkeypatch.setattr("torch.backends.cudnn.is_available", lambda: True)
+    monkeypatch.setattr("torch.backends.cudnn.version", lambda: 92400)
+    monkeypatch.setattr(gpu, "DRIVER", tmp_path / "version")
+    known = {"torch": torch.__version__, "device": "H100", "cudnn": "92400"}
+    assert made_with(torch.device("cuda")) == known
+    gpu.DRIVER.write_text(
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sun Jul 27\nGCC version: 12.2.0\n"
+    )
+    assert made_with(torch.device("cuda")) == known | {"driver": "580.65.06"}
+    assert made_with(torch.device("cuda")).keys() <= set(PROVENANCE)

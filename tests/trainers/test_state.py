@@ -11,7 +11,7 @@ from torch.nn.utils.parametrize import cached
 from trainers.adversarial import adversarial_step
 from trainers.config import Config
 from trainers.coopinit import cooperative_step, langevin
-from trainers.loop import tensor_float, train
+from trainers.loop import train
 from trainers.spectral import normalize
 from trainers.state import State, frozen, update
 
@@ -115,14 +115,6 @@ def test_bfloat16_is_near_and_keeps_its_weights_in_float32(tiny_images):
     logits = states[1].critic("x", labels)(near)
     assert logits.dtype == torch.float32
     assert {p.dtype for p in states[1].discriminator.parameters()} == {torch.float32}
-
-
-def test_tensor_float_is_on_in_training_alone():
-    flags = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    for on in (True, False):
-        with tensor_float(on):
-            assert [flag.allow_tf32 for flag in flags] == [on, on]
-        assert [flag.allow_tf32 for flag in flags] == [False, False]
 
 
 @pytest.mark.parametrize("fields", [{"precision": "bf16"}, {"precision": "tf32"}, {"channels_last": True}], ids=str)

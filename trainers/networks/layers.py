@@ -5,7 +5,8 @@ pfnet-research/sngan_projection), which BigGAN (ajbrock/BigGAN-PyTorch) and Auto
 """
 
 import itertools
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, cat, nn, zeros
@@ -24,6 +25,13 @@ class Generator(nn.Module):
     def sample_source(self, n: int, rng: torch.Generator) -> Tensor:
         """n inputs of the generator from a random stream, on the stream's device."""
         return torch.randn(n, self.latent, generator=rng, device=rng.device)
+
+
+@contextmanager
+def in_32_bits(x: Tensor) -> Iterator[Tensor]:
+    """Within it x has 32 bits at least, and nothing on its device is computed in fewer, whatever the precision is."""
+    with torch.autocast(x.device.type, enabled=False):
+        yield x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def image_side(config: Config, shape: tuple[int, ...], fits: Callable[[int], bool], sides: str) -> int:

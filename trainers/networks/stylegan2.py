@@ -17,7 +17,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, one_hot
 from torch.nn.utils.parametrize import register_parametrization
 
 from trainers.config import Config
-from trainers.networks.layers import Generator, image_side
+from trainers.networks.layers import Generator, image_side, in_32_bits
 from trainers.resample import binomial, downsample, resample, upsample
 from trainers.streams import seeded
 
@@ -92,7 +92,7 @@ def modulated_conv2d(
 
 class Mapping(nn.Module):
     """z [N, latent], labels [N] or both -> [N, width], through `depth` layers from inputs of mean square 1. `latent` =
-    0 stands for no z, `n_classes` = 0 for no labels."""
+    0 stands for no z, `n_classes` = 0 for no labels. In 32 bits, as in the public code."""
 
     def __init__(self, latent: int, n_classes: int, width: int, depth: int) -> None:
         super().__init__()
@@ -101,15 +101,18 @@ class Mapping(nn.Module):
         self.layers = nn.ModuleList(equalized(nn.Linear(i, o), MAPPING_LR) for i, o in itertools.pairwise(widths))
 
     def forward(self, z: Tensor | None, labels: Tensor | None) -> Tensor:
-        inputs = [] if z is None else [normalize(z)]
-        if self.embed is not None:
-            assert labels is not None
-            known = one_hot(labels, self.embed.in_features).to(self.embed.bias.dtype)
-            inputs.append(normalize(self.embed(known)))
-        x = torch.cat(inputs, dim=1)
-        for layer in self.layers:
-            x = activate(layer(x))
-        return x
+        known = labels if z is None else z
+        assert known is not None
+        with in_32_bits(known) as exact:
+            inputs = [] if z is None else [normalize(exact)]
+            if self.embed is not None:
+                assert labels is not None
+                classes = one_hot(labels, self.embed.in_features).to(self.embed.bias.dtype)
+                inputs.append(normalize(self.embed(classes)))
+            x = torch.cat(inputs, dim=1)
+            for layer in self.layers:
+                x = activate(layer(x))
+            return x
 
 
 class ModulatedConv(nn.Module):
@@ -218,8 +221,9 @@ class MinibatchStd(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, _, height, width = x.shape
         size = max(size for size in range(1, min(self.group, n) + 1) if n % size == 0)
-        groups = x.unflatten(0, (size, n // size))  # [size, n / size, C, H, W]
-        deviation = (groups.var(0, correction=0) + 1e-8).sqrt().mean((1, 2, 3))  # [n / size]
+        with in_32_bits(x) as exact:  # a square of a small deviation is lost in fewer
+            groups = exact.unflatten(0, (size, n // size))  # [size, n / size, C, H, W]
+            deviation = (groups.var(0, correction=0) + 1e-8).sqrt().mean((1, 2, 3)).to(x.dtype)  # [n / size]
         channel = deviation.repeat(size)[:, None, None, None].expand(-1, 1, height, width)
         return torch.cat([x, channel], dim=1)
 

@@ -14,6 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from trainers.config import Config
 from trainers.networks.stylegan2 import (
     DiscriminatorBlock,
+    Mapping,
     MinibatchStd,
     activate,
     build,
@@ -229,6 +230,21 @@ def test_minibatch_deviation_by_hand(n, group, size):
         variances = [float(np.var(mates[:, c, h, w].numpy())) for c, h, w in np.ndindex(3, 2, 4)]
         deviations = [math.sqrt(variance + 1e-8) for variance in variances]
         torch.testing.assert_close(found[i, 3], torch.full((2, 4), float(np.mean(deviations))))
+
+
+@pytest.mark.parametrize("classes", [0, 10])
+def test_mapping_and_deviation_stay_in_32_bits(classes):
+    """Whatever autocast is on around them; the deviation here vanishes in bfloat16."""
+    z, labels = torch.randn(4, 8, generator=rng()), torch.arange(4)
+    mapping = Mapping(8, classes, 8, depth=2)
+    x = 1 + 1e-4 * torch.randn(4, 2, 4, 4, generator=rng())
+    exact = mapping(z, labels), MinibatchStd(4)(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert mapping.layers[1](z).dtype == torch.bfloat16
+        assert torch.equal(mapping(z, labels), exact[0])
+        assert torch.equal(mapping(z.bfloat16().float(), labels), mapping(z.bfloat16(), labels))
+        assert torch.equal(MinibatchStd(4)(x), exact[1])
+        assert MinibatchStd(4)(x.bfloat16()).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("residual", [False, True])
