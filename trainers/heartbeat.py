@@ -6,7 +6,6 @@ Whoever makes runs says by `heartbeats` where they go; elsewhere they go nowhere
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 EVERY = 1.0  # seconds between two that are passed on
@@ -31,12 +30,3 @@ def heartbeats(sink: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         _SINKS.remove(entry)
-
-
-@cache
-def beat_while_compiling() -> None:
-    """From now on each graph that torch.compile begins or ends is a sign of life."""
-    from torch._dynamo.callback import on_compile_end, on_compile_start
-
-    on_compile_start(heartbeat)
-    on_compile_end(heartbeat)

@@ -67,6 +67,8 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
                 reached = _train_until(state, images, stop)
             synchronize(device)
             state.seconds += time.perf_counter() - started
+            if state.compilation:
+                state.compilation.tell()
             if not reached:
                 save_checkpoint(folder, {**state.state_dict(), "rows": evaluations})
                 return

@@ -13,11 +13,11 @@ from pydantic import ValidationError, validate_call
 from torch import Tensor, nn
 
 from trainers.augment import augment, next_p
+from trainers.compilation import Compilation
 from trainers.config import Config
 from trainers.data.dataset import Dataset
 from trainers.data.load import load_dataset
 from trainers.data.sampler import Sampler
-from trainers.heartbeat import beat_while_compiling
 from trainers.losses import Loss
 from trainers.messages import first_error
 from trainers.names import BACKBONES, LOSSES
@@ -83,10 +83,7 @@ class State:
             network.to(device)
             network.to(memory_format=torch.channels_last if config.channels_last else torch.preserve_format)
         self.average = copy.deepcopy(self.generator) if config.ema_halflife else None
-        if config.compile:
-            beat_while_compiling()
-            self.generator.compile()
-            self.discriminator.compile()
+        self.compilation = Compilation(self.generator, self.discriminator) if config.compile else None
         self.ada_p = torch.tensor(config.ada_p or 0.0, device=device)
         self.signs = torch.zeros(2, device=device)  # sum and count of the signs of D(real) since ada_p last moved
         self.images = 0
