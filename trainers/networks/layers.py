@@ -31,7 +31,7 @@ class Generator(nn.Module):
 def in_32_bits(x: Tensor) -> Iterator[Tensor]:
     """Within it x has 32 bits at least, and nothing on its device is computed in fewer, whatever the precision is."""
     with torch.autocast(x.device.type, enabled=False):
-        yield x.to(torch.promote_types(x.dtype, torch.float32))
+        yield x.float() if x.element_size() < 4 else x
 
 
 def image_side(config: Config, shape: tuple[int, ...], fits: Callable[[int], bool], sides: str) -> int:
