@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainers.awloss import aw_weights
+from trainers.awloss import weigh
 from trainers.config import Config
 from trainers.coopinit import cooperate
 from trainers.probes import angles, logits_after, logits_before
@@ -88,7 +88,7 @@ def _weighed(
     real, fake = grads
     if aw == "off":
         return torch._foreach_add(real, fake), {}
-    weights = aw_weights(
+    total, weights = weigh(
         *grads,
         *scores,
         alpha1=config.aw_alpha1,
@@ -97,7 +97,6 @@ def _weighed(
         epsilon=config.aw_epsilon,
         normalized=aw == "normalized",
     )
-    total = torch._foreach_add(torch._foreach_mul(real, weights.w_real), torch._foreach_mul(fake, weights.w_fake))
     taken = (weights.case == torch.arange(1, 6, device=weights.case.device)).float()
     cases = {f"aw_case_{case}": is_it for case, is_it in enumerate(taken.unbind(), 1)}
     return total, {

@@ -5,7 +5,7 @@ CVPR 2021, arXiv 2012.03149, in both variants.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,7 +41,41 @@ def aw_weights(
     the gradients is obtuse, 1 and 3 go orthogonally to the other gradient (Theorem 2; exact for epsilon = 0). A
     gradient of zero counts as orthogonal, so that 1 and 3 have those steps too.
     """
-    both = torch.cat([g.reshape(-1) for g in (*real_grads, *fake_grads)]).view(2, -1)  # [2, parameters]
+    both = _joined(real_grads, fake_grads)
+    weights, case, cosine = _weights(both, real_score, fake_score, alpha1, alpha2, delta, epsilon, normalized)
+    w_real, w_fake = weights
+    return AwWeights(w_real, w_fake, case, cosine)
+
+
+def weigh(
+    real_grads: Sequence[Tensor], fake_grads: Sequence[Tensor], real_score: Tensor, fake_score: Tensor, **options: Any
+) -> tuple[list[Tensor], AwWeights]:
+    """w_real * real_grads + w_fake * fake_grads, a tensor each, and the weights, of the arguments of `aw_weights`. All
+    of it is done on one joined copy of the gradients: to make others takes longer than the arithmetic."""
+    both = _joined(real_grads, fake_grads)
+    weights, case, cosine = _weights(both, real_score, fake_score, **options)
+    w_real, w_fake = weights
+    total = torch.add(*both.mul_(weights[:, None]), out=both[0])
+    parts = total.split([g.numel() for g in real_grads])
+    return [part.view_as(g) for part, g in zip(parts, real_grads, strict=True)], AwWeights(w_real, w_fake, case, cosine)
+
+
+def _joined(real_grads: Sequence[Tensor], fake_grads: Sequence[Tensor]) -> Tensor:
+    """[2, parameters]"""
+    return torch.cat([g.reshape(-1) for g in (*real_grads, *fake_grads)]).view(2, -1)
+
+
+def _weights(
+    both: Tensor,
+    real_score: Tensor,
+    fake_score: Tensor,
+    alpha1: float,
+    alpha2: float,
+    delta: float,
+    epsilon: float,
+    normalized: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The two weights [2], the case and the cosine, of the two gradients [2, parameters]."""
     tiny = torch.finfo(both.dtype).tiny ** 0.5  # guards a division by zero and nothing else
     norms = torch.linalg.vector_norm(both, dim=1).clamp_min(tiny)  # [2]: of the real and of the fake gradient
     cosine = torch.dot(*(both / norms[:, None]))
@@ -58,5 +92,4 @@ def aw_weights(
     units = torch.where(is_other, (-cosine).clamp_min(0), 1)
     # unnormalized the other's weight is -<r, f> / |f|^2 = -cosine |r| / |f|, or with r and f exchanged
     weights = units / norms if normalized else torch.where(is_other, units * (norms.flip(0) / norms), units)
-    w_real, w_fake = weights + epsilon
-    return AwWeights(w_real, w_fake, case, cosine)
+    return weights + epsilon, case, cosine

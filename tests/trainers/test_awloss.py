@@ -7,6 +7,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from trainers import awloss
 from trainers.awloss import aw_weights
 
 DEFAULTS = {"alpha1": 0.5, "alpha2": 0.75, "delta": 0.05, "epsilon": 0.05}
@@ -122,3 +123,18 @@ def test_zero_gradients_give_a_finite_step(normalized, s_r, dtype):
     for real, fake in ((ones, zeros), (zeros, ones), (zeros, zeros)):
         w = aw_weights(real, fake, torch.tensor(s_r), torch.tensor(0.3), **DEFAULTS, normalized=normalized)
         assert torch.isfinite(w.w_real * real[0] + w.w_fake * fake[0]).all()
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+@pytest.mark.parametrize("score", [0.2, 0.6, 0.9])
+def test_the_weighed_sum_is_that_of_the_weights(score, normalized):
+    """To the bit; the gradients stay as they were."""
+    rng = torch.Generator().manual_seed(0)
+    real, fake = ([torch.randn(shape, generator=rng) for shape in [(3, 2), (), (4,)]] for _ in range(2))
+    before = [gradient.clone() for gradient in (*real, *fake)]
+    scores, options = (torch.tensor(score), torch.tensor(0.5)), {**DEFAULTS, "normalized": normalized}
+    total, weights = awloss.weigh(real, fake, *scores, **options)
+    assert weights == aw_weights(real, fake, *scores, **options)
+    for sum_, r, f in zip(total, real, fake, strict=True):
+        assert torch.equal(sum_, weights.w_real * r + weights.w_fake * f)
+    assert all(map(torch.equal, (*real, *fake), before))
