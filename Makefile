@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 TWO_WORKERS = -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test test-fast slow lint bench
+.PHONY: demo test test-fast slow lint bench bench-sweep
 
 # installs, runs the quick study, prints its table and where it lies
 demo: .venv/installed
@@ -26,11 +26,16 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# the tables of docs/performance.md but for a sweep's, in a quarter of an hour
 bench: .venv/installed
-	$(BIN)/python benchmarks/aw_step.py
 	$(BIN)/python benchmarks/launches.py
+	$(BIN)/python benchmarks/steps.py
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/store_scale.py
+
+# wall time of a sweep beside that of plain processes which make the same runs
+bench-sweep: .venv/installed
+	$(BIN)/python benchmarks/sweeps.py
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

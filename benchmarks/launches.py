@@ -29,9 +29,11 @@ from trainers.adversarial import adversarial_step
 from trainers.config import Config
 from trainers.coopinit import cooperative_step
 from trainers.data import Dataset
+from trainers.gpu import chosen_device
 from trainers.names import BACKBONES
 from trainers.state import State
 
+DEVICE = chosen_device()
 LIST = 64  # tensors that one launch of an operation on a list takes
 MOST_ADDED = {"off": 16, "aw": 40}  # a D update, to the plainest loop
 MOST = {"stylegan2 1/4 R1": 1_800}  # a step
@@ -93,20 +95,26 @@ def config_of(row: str, **fields: Any) -> Config:
 
 def make_state(config: Config) -> State:
     """Its batch of data is at hand: no launch is spent on it."""
-    state = State(config, torch.device("cpu"))
+    state = State(config, DEVICE)
     batch = state.sampler.batch(0, config.batch_size)
     vars(state.sampler)["batch"] = lambda start, n: batch
     return state
 
 
-def plainest(config: Config) -> Callable[[], object]:
-    """A step of the plainest loop."""
+def plain_state(config: Config) -> State:
+    """Networks and optimisers of a plain loop, with torch's spectral norm."""
     state = make_state(config.replace(spectral_norm="off"))
     for name, network in (("both", state.generator), ("d", state.discriminator)):
         kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, *([nn.Embedding] if name == "d" else []))
         layers = [module for module in network.modules() if isinstance(module, kinds)]
         for layer in layers if config.spectral_norm in (name, "both") else []:
             spectral_norm(layer)
+    return state
+
+
+def plainest(config: Config) -> Callable[[], object]:
+    """A step of the plainest loop."""
+    state = plain_state(config)
 
     def step() -> None:
         for _ in range(config.n_critic):
@@ -120,13 +128,18 @@ def plainest(config: Config) -> Callable[[], object]:
             state.opt_d.zero_grad()
             loss.backward()
             state.opt_d.step()
-        fake = state.generator(state.generator_input("z of G", len(real)), labels)
-        loss = state.loss.generator(state.discriminator(fake, labels))
-        state.opt_g.zero_grad()
-        loss.backward()
-        state.opt_g.step()
+        plain_update_of_g(state, labels)
 
     return step
+
+
+def plain_update_of_g(state: State, labels: Tensor) -> None:
+    """As published loops have it: D's gradients are taken with G's, and thrown away."""
+    fake = state.generator(state.generator_input("z of G", len(labels)), labels)
+    loss = state.loss.generator(state.discriminator(fake, labels))
+    state.opt_g.zero_grad()
+    loss.backward()
+    state.opt_g.step()
 
 
 def slope(state: State, real: Tensor, labels: Tensor) -> Tensor:
