@@ -4,7 +4,8 @@ python benchmarks/launches.py [BACKBONE ...]
 
 A GPU is fed by one CPU core, and where images are small that core is the limit: each operation costs it some 5
 microseconds, whatever its size. They can be counted without a GPU. Views and bare allocations count 0, an operation on
-a list of tensors 1 for every 64 of them, any other one 1. What brings a batch of data to the device is left out.
+a list of tensors 1 for every 64 of them, any other one 1. What brings a batch of data to the device is left out: two
+gathers, their joined indices, and three that make floats of bytes.
 
 The plainest loop is written here, with what a published one has: one backward pass through the summed loss, fused
 Adam, torch's spectral norm; no statistics, no average of G, no method of this project.

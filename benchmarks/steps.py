@@ -47,7 +47,7 @@ LIMITS = {"own / plainest": 1.03, "aw / off": 1.03, "aw / two backwards": 1.0, "
 # Large enough that arithmetic counts as at the papers' sizes: what aw-loss adds to a D update falls with the batch.
 SIZES: dict[str, dict[str, Any]] = {
     "dcgan": {"batch_size": 64, "backbone_options": {"width": 32}},
-    "sngan": {"batch_size": 8, "backbone_options": {"g_width": 64, "d_width": 64}},
+    "sngan": {"batch_size": 4, "backbone_options": {"g_width": 64, "d_width": 64}},
     "stylegan2": {"batch_size": 64, "backbone_options": {"g_scale": 1 / 32, "d_scale": 1 / 32, "max_channels": 512}},
 }
 Step = Callable[[], object]
