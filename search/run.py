@@ -109,9 +109,14 @@ def get_ready(store: Store, cluster: Cluster, configs: Iterable[Config]) -> int:
 
     Raises ValueError if the store refuses, or for what a machine lacks.
     """
-    imported = in_thread(lambda: (store.client, tune.tune_runs))  # of MLflow and Ray Tune, in which Ray starts
+
+    def prepare() -> None:
+        store.prepare()
+        _ = tune.tune_runs  # imported while Ray starts, as MLflow is
+
+    prepared = in_thread(prepare)
     slots = cluster.start(store.shared, configs)
-    imported.result()
+    prepared.result()
     return slots
 
 

@@ -19,6 +19,7 @@ import psutil
 import pytest
 from forked import COMMAND, Forked, ganablate
 from PIL import Image
+from tuned import without_ray
 
 from ganablate import main
 from search.store import load_runs
@@ -163,6 +164,7 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(things, monkeypatch, capsys, arguments, words):
     """And it leaves nothing behind."""
+    without_ray(monkeypatch)
     before = sorted(things.rglob("*"))
     monkeypatch.setattr(sys, "argv", ["ganablate", *arguments])
     with pytest.raises(SystemExit) as ended:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, nullcontext
 from functools import cached_property, partial
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 from search.store.address import (
     describe_error,
@@ -70,15 +71,10 @@ class Store:
     def client(self) -> SpokenClient:
         """MLflow's client of this store, which has answered once. Raises ValueError if it does not answer, as all of
         its methods do then, or where it refuses what is asked."""
-        for name, value in _MLFLOW.items():
-            os.environ.setdefault(name, value)
-        import mlflow
+        mlflow = _import_mlflow()
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # what it logs it also raises
         self._make_database()
         if (database := sqlite_file(self.uri)) == self.storage / "mlflow.db":
             try:
@@ -104,21 +100,45 @@ class Store:
         self.opened = self.file_stamp()
         return SpokenClient(client, self.unusable)
 
-    def _make_database(self) -> None:
-        """Make the SQLite file, if there is none, or only half of one and no run: aside, so that a process that is
-        killed meanwhile leaves nothing."""
-        path = sqlite_file(self.uri)
-        if path is None or not (not path.exists() or is_half_made(path)):
-            return
-        import mlflow
+    def prepare(self) -> None:
+        """Import MLflow and open the store; one that would have to be made is not, since a command may be refused yet,
+        but what it begins as waits in the cache. Raises ValueError if the store does not answer."""
+        if self._lacks_database():
+            self._empty_database()
+        else:
+            _ = self.client
 
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self.exclusive(), tempfile.TemporaryDirectory(dir=path.parent, prefix="tune-") as aside:
-            if not path.exists() or is_half_made(path):
+    def _lacks_database(self) -> bool:
+        """Whether the SQLite file is not there, or only half of it and no run."""
+        path = sqlite_file(self.uri)
+        return path is not None and (not path.exists() or is_half_made(path))
+
+    def _empty_database(self) -> Path:
+        """A file with the tables of this MLflow, in the storage's cache."""
+        mlflow = _import_mlflow()
+        path = self.storage / "cache" / f"mlflow-{mlflow.__version__}.db"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent, prefix="tune-") as aside:
                 made = Path(aside, path.name)
-                made.touch()  # as the umask says: SQLite's own making lets nobody else write
                 mlflow.MlflowClient(sqlite_uri(made)).search_experiments(max_results=1)
                 made.replace(path)
+        return path
+
+    def _make_database(self) -> None:
+        """Make the SQLite file where it lacks: aside, so that a process that is killed meanwhile leaves nothing."""
+        if not self._lacks_database():
+            return
+        path = sqlite_file(self.uri)
+        assert path is not None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self.exclusive(), tempfile.TemporaryDirectory(dir=path.parent, prefix="tune-") as aside:
+            if self._lacks_database():
+                empty, made = self._empty_database(), Path(aside, path.name)
+                made.touch()  # as the umask says: SQLite's own making lets nobody else write
+                made.write_bytes(empty.read_bytes())
+                made.replace(path)
+                empty.unlink(missing_ok=True)
 
     def file_stamp(self) -> tuple[int, int] | None:
         """Device and inode of the SQLite file; None if it is not there, or the store is none."""
@@ -173,3 +193,15 @@ class Store:
                 yield
             finally:
                 self._held.lock = before
+
+
+def _import_mlflow() -> Any:
+    """The module, which is told first what it should do, and says no more than what goes wrong."""
+    for name, value in _MLFLOW.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)  # what it logs it also raises
+    return mlflow

@@ -170,3 +170,14 @@ def test_a_schema_of_another_version_says_what_helps(tmp_path, empty_database, v
     connection.close()
     with pytest.raises(ValueError, match=words):
         _ = Store(storage=tmp_path).client
+
+
+@pytest.mark.process
+def test_what_is_prepared_is_no_store_yet(tmp_path, capfd):
+    store = Store(storage=tmp_path / "runs")
+    store.prepare()
+    assert not (tmp_path / "runs" / "mlflow.db").exists()
+    assert capfd.readouterr() == ("", "")
+    assert store.client.search_experiments()
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"cache", "locks", "mlflow.db"}
+    assert not list((tmp_path / "runs" / "cache").iterdir())
