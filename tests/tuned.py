@@ -36,4 +36,5 @@ def without_ray(monkeypatch):
     """Within the patch studies and searches are made in this process."""
     monkeypatch.setattr("search.tune.driver.tune_runs", tune_here)
     monkeypatch.setattr("search.tune.cluster.Cluster.start", lambda *_: 1)
+    monkeypatch.setattr("search.tune.cluster.Cluster.share", 0.0)
     monkeypatch.setattr("search.store.Store.prepare", lambda _: None)  # else made beside it, seconds to import

@@ -8,6 +8,7 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException, RestException
 from sqlalchemy.exc import OperationalError
+from tuned import without_ray
 
 from search.importing import import_runs
 from search.plan import make_plan
@@ -66,7 +67,7 @@ def test_a_store_that_reads_and_does_not_write_is_told_before_anything_trains(
     """As a lock held by another process, 403, 429, 500."""
     for _ in train(tiny_study.cells()[0].config, tmp_path / "made"):
         pass
-    monkeypatch.setattr("search.run.Cluster.start", lambda *_: 1)
+    without_ray(monkeypatch)
     monkeypatch.setattr("search.tune.driver.tune_runs", lambda *_: pytest.fail("it trains"))
 
     def refuses(*_, **__):

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 
 import pytest
+from tuned import without_ray
 
 from search.plan import make_plan
 from search.run import run_study
@@ -14,7 +15,6 @@ from search.store.delivery import Delivery
 from search.store.frames import final_metrics
 from search.store.parents import Parents
 from search.store.queries import histories, links
-from search.tune.cluster import Cluster
 from spaces import Study
 from trainers.loop import train
 
@@ -289,7 +289,7 @@ def test_run_asks_the_store_twice_before_it_starts(store, tiny_study, monkeypatc
         return []
 
     monkeypatch.setattr(queries, "runs_from_database", lambda *question: happened.append("asked") or ask(*question))
-    monkeypatch.setattr(Cluster, "start", lambda *_: 2)
+    without_ray(monkeypatch)
     monkeypatch.setattr("search.tune.driver.tune_runs", tune_runs)
     for lacking in (1, 0):  # of a study that is new, and of one that has its runs
         happened.clear()
