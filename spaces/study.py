@@ -14,7 +14,13 @@ from trainers.messages import did_you_mean
 from trainers.names import METRICS
 
 Overrides = Mapping[str, Any]
-POINT_METRICS = ("energy_distance_final", "modes_final", "high_quality_final")
+POINT_METRICS = (
+    "energy_distance_late",
+    "energy_distance_final",
+    "modes_final",
+    "all_modes_final",
+    "high_quality_final",
+)
 FIRST_SEARCH_SEED = 10_000  # table seeds end below it, so that no table holds a trial of a search
 
 
@@ -227,7 +233,7 @@ class Study:
     @property
     def summary(self) -> tuple[str, ...]:
         """What the cells' parent runs say of their seeds."""
-        return (*(f"{metric}_{name}" for metric in self.metrics for name in ("mean", "std", "n")), "diverged")
+        return (*(f"{metric}_{name}" for metric in self.metrics for name in ("mean", "std", "n")), "diverged", "lost")
 
     def variant(
         self,
