@@ -65,7 +65,7 @@ class Comparison(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The ended runs of a cell, those among them that are not lost, and by what cells it is paired with others."""
+    """The ended runs of a cell by seed, those among them that are not lost, and what makes it a pair with another."""
 
     ended: pd.DataFrame
     kept: pd.DataFrame
@@ -89,8 +89,8 @@ def samples(cells: Mapping[Label, pd.DataFrame], configs: Mapping[Label, Config]
     """The Sample of each cell, of its judged runs."""
     found = {}
     for label, runs in cells.items():
-        ended = runs[runs["state"].isin(IN_TABLE)]
-        kept = ended[(ended["state"] == RunState.DONE) & ~ended["lost"].astype(bool)]
+        ended = runs[runs["state"].isin(IN_TABLE)].sort_values("seed")
+        kept = ended[~ended["lost"].to_numpy(bool)]
         found[label] = Sample(ended, kept, pairing(configs[label], ended["data_digest"], ended["device"]))
     return found
 

@@ -12,7 +12,6 @@ from spaces import Part
 from spaces.claims import Label
 from trainers.config import Config
 from trainers.names import METRICS
-from trainers.run_state import IN_TABLE
 
 Measure = Callable[[Series, Config, float], float]
 TIME = "seconds"  # of training, as evaluations record it: those of a table of runs have the evaluations too
@@ -39,11 +38,10 @@ class Measurements:
         study = self.results.study
         if label not in self.results.cells:
             raise Untestable(f"{study.title} has no cell {labels((label,))}")
-        group = self.results.cells[label]
-        group = group[group["state"].isin(IN_TABLE)]
+        group = self.results.samples[label].ended
         if len(group) < study.seeds:
             raise Untestable(f"{labels((label,))}: {len(group)} of {study.seeds} runs are done")
-        return group.sort_values("seed")
+        return group
 
     def refuse_mixtures(self) -> None:
         """Raise Untestable unless runs were scored alike or, if times are compared, are of one kind of machine."""

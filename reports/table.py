@@ -125,7 +125,8 @@ def with_arrow(metric: str) -> str:
 
 def _number(value: float, metric: str, sign: str = "") -> str:
     """A number with the metric's decimals; a dash for none."""
-    return "–" if math.isnan(value) else f"{value:{sign}.{METRICS[metric].decimals}f}"
+    decimals = METRICS[metric].decimals
+    return "–" if math.isnan(value) else f"{round(value, decimals) + 0.0:{sign}.{decimals}f}"  # no minus before zeros
 
 
 def _value(statistics: Mapping[Hashable, float], metric: str) -> str:
