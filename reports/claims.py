@@ -161,7 +161,8 @@ def _compared(measured: Measurements) -> Contrast:
     treatment, control = values[: len(part.treatment)], values[len(part.treatment) :]
     signs = [1] * len(treatment) + [-1] * len(control)
     shares = np.concatenate(values) >= part.reaches
-    cells = tuple(zip(signs, labels, pairings, strict=True))
+    names = [(part.study, label) for label in labels]
+    cells = tuple(zip(signs, names, pairings, strict=True))
 
     def contrast(test: Test) -> Contrast:
         return Contrast(test, cells, len(values[0]), part.claimed, part.kind == "ratio", float(shares.mean()))

@@ -100,7 +100,8 @@ def as_text(verdicts: Collection[Verdict]) -> TextTable:
 
 def _said(verdict: Verdict) -> str:
     """A verdict, with its scale where it does not tell, and when its claim was registered."""
-    said = f"undecided at {verdict.scope} scale" if verdict.verdict == UNDECIDED else verdict.verdict
+    of_paper = verdict.verdict == UNDECIDED and verdict.claim.paper
+    said = f"undecided at {verdict.scope} scale" if of_paper else verdict.verdict
     return said + (f" ({verdict.registered})" if verdict.registered else "")
 
 

@@ -63,8 +63,8 @@ class Study:
     which orders and compares; `published` names the table of published.csv that it stands beside, and `note` tells the
     paper's budget and protocol and what a run costs. `budget` scales the budgets in images, `settings` change the
     recipe, `tiny` makes every cell a matter of seconds; all three show in the title, and a metric that the changed
-    cells lack is left out. `searched` gives rows the value of the first metric by which a search chose them, to stand
-    beside their fresh seeds. `data` has the digests of image files at a path, by `Config.data_spelling`, "" where
+    cells lack is left out. `searched` gives rows the final value by which a search chose them, to stand beside fresh
+    seeds. `data` has the digests of image files at a path, by `Config.data_spelling`, "" where
     nobody knows it, and `told` the spellings whose digest shows in the title, since a store has other images of that
     name too.
 

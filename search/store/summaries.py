@@ -48,7 +48,7 @@ def summary(series: list[tuple[int, float]], metric: Metric) -> float:
     if metric.when == "best":
         return min(values) if metric.lower_is_better else max(values)
     late = [value for images, value in series if images >= LATE * series[-1][0]]
-    if len(late) < LEAST_LATE:
+    if len(late) < LEAST_LATE or not all(map(math.isfinite, late)):
         return math.nan
     if metric.scale != "ratio":
         return math.fsum(late) / len(late)

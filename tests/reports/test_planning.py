@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 from stubs import StubResults, no_results, stub_runs
+from typer.testing import CliRunner
 
+from ganablate import app
 from reports.planning import (
     LOG_STD,
     Spread,
@@ -110,3 +112,11 @@ def test_all_claims_have_a_need_or_none():
             assert (needed >= 3) == (
                 part.kind == "share" or (part.kind == "ratio" and len(part.control) == 1 == len(part.treatment))
             )
+
+
+def test_the_command_tells_it(tmp_path):
+    done = CliRunner().invoke(app, ["plan", "quick", "--seeds", "10", "--detect", "0.7", "--storage", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "+ aw-loss against GAN: 8 seeds (paired; log std 0.27, r 0.6 by prior); 10 decide with" in done.stdout
+    assert "Claims that 10 seeds can hardly decide" in done.stdout
+    assert "A12" in done.stdout.splitlines()[-1]  # at most 1.1 times the cost
