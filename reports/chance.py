@@ -3,6 +3,7 @@
 import math
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 from scipy import stats
@@ -37,8 +38,10 @@ class Contrast(NamedTuple):
 
 def false_chance(readings: Sequence[Sequence[Contrast | None]], can_hold: bool = True) -> float:
     """The chance that a claim gets a verdict that is false if nothing has an effect: that it holds or fails, of order,
-    or fails, of a margin. A part that could not be tested is None. Seeded: the same claim has the same chance."""
-    rng, drawn = np.random.default_rng(0), dict[Hashable, np.ndarray]()
+    or fails, of a margin. A part that could not be tested is None. Seeded by
+    the cells: the same claim has the same chance, and other claims other draws."""
+    names = repr([contrast.cells for contrasts in readings for contrast in contrasts if contrast])
+    rng, drawn = np.random.default_rng(crc32(names.encode())), dict[Hashable, np.ndarray]()
     holds, fails = np.full(DRAWS, can_hold), np.full(DRAWS, True)
     of_order = False
     for contrasts in readings:
