@@ -79,6 +79,7 @@ def plan(
     tracking_uri: TrackingUri = None,
     storage: Storage = STORAGE,
     as_json: Json = False,
+    detect: Annotated[float | None, typer.Option(help="a ratio of means: say how many seeds each row needs")] = None,
 ) -> None:
     """Show a study's cells and seeds, their states, and what `run` would start."""
     from search.plan import foresee, make_plan
@@ -97,6 +98,10 @@ def plan(
         print(textwrap.fill(printable(chosen.note), shutil.get_terminal_size().columns))
     for line in made.to_text():
         print(printable(line))
+    if detect is not None:
+        from reports.planning import plan_lines
+
+        print(*map(printable, plan_lines(chosen, store, detect)), sep="\n")
 
 
 @app.command()
@@ -176,7 +181,7 @@ def search(
 
 @app.command()
 def report(
-    study: StudyName,
+    study: Annotated[str | None, typer.Argument(metavar="STUDY", help="a study of `list`, or file.py[:NAME]")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the report [default: STORAGE/reports/STUDY]")] = None,
     seeds: Seeds = None,
     budget: Budget = None,
@@ -184,10 +189,19 @@ def report(
     tiny: Tiny = False,
     tracking_uri: TrackingUri = None,
     storage: Storage = STORAGE,
+    source: Annotated[Path | None, typer.Option("--from", help="make this report again, without a store")] = None,
 ) -> None:
     """Write a study's table (CSV, LaTeX, Markdown) and figures from the store, and print the table."""
     from search.store.image_sets import resolved
+    from spaces import parse_settings
 
+    if source:
+        from reports.folder import rebuild
+
+        rebuild(source, out, study, seeds, {"budget": budget, "settings": parse_settings(set_), "tiny": tiny})
+        return
+    if study is None:
+        raise ValueError("report needs a STUDY, or the folder of a report: --from FOLDER")
     store = _store(tracking_uri, storage)
     chosen = resolved(_select(study, seeds, budget, set_, tiny), store)
     _report(chosen, store, out or store.report_folder(chosen.title))
@@ -218,7 +232,9 @@ def why(
 
 @app.command()
 def claims(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM...]", help="ids of claims, or all")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[file.py] [CLAIM...]", help="ids of claims, or all")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="folder for claims.csv and claims.md [default: none]")] = None,
     seeds: Seeds = None,
     budget: Budget = None,
@@ -227,25 +243,16 @@ def claims(
     tracking_uri: TrackingUri = None,
     storage: Storage = STORAGE,
     as_json: Json = False,
+    register: Annotated[bool, typer.Option("--register", help="note in the store that your claims stand")] = False,
 ) -> None:
-    """Print the papers' claims, each with a verdict from the store: of the studies as they are, else of the variant
-    that the options stand for."""
-    from rich.console import Console
-
-    from reports.ledger import Ledger, as_text, to_json, variants, write_ledger
-    from reports.screen import show
+    """Print the papers' claims, or your own in file.py, each with a verdict from the store: of the studies as they are,
+    else of the variant that the options stand for."""
+    from reports.ledger import ledger_of, show_ledger, variants
     from spaces import parse_settings
 
     chosen = variants(seeds, {"budget": budget, "settings": parse_settings(set_), "tiny": tiny})
-    ledger = Ledger(_store(tracking_uri, storage), *chosen)
-    verdicts = ledger.verdicts(ids or [])
-    paths = write_ledger(verdicts, out) if out else []
-    if as_json:
-        print(json.dumps(to_json(verdicts)))
-        return
-    show(as_text(verdicts), Console())
-    for path in paths:
-        print(path)
+    ledger, wanted = ledger_of(_store(tracking_uri, storage), ids or [], chosen, register)
+    show_ledger(ledger, wanted, out, as_json)
 
 
 @app.command("import")
@@ -377,20 +384,12 @@ def _run(study: Study, store: Store, cluster: Cluster, retry_failed: bool, new_d
 
 
 def _report(study: Study, store: Store, folder: Path, outcomes: Iterable[Outcome] = ()) -> None:
-    """Write and print a study's table; of the winners of searches also the study and all trials."""
-    from rich.console import Console
-
-    from reports.report import write_report
+    """Write and print a study's report; of the winners of searches also the study and all trials."""
+    from reports.report import show_report
     from reports.results import Results
-    from reports.screen import show
-    from reports.searches import write_study, write_trials
 
     store.require()
-    text, paths = write_report(Results(study, store), folder)
-    show(text, Console())
-    if study.searched:
-        paths += [write_study(study, folder), *(write_trials(outcome, folder) for outcome in outcomes)]
-    print(*paths, sep="\n")
+    show_report(Results(study, store), folder, outcomes)
 
 
 def _interruptible(make: Callable[..., T], *arguments: Any, **options: Any) -> T:

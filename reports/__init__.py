@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from trainers.lazy import exports
 
 if TYPE_CHECKING:
-    from reports.statistics import ablation_table
+    from reports.ablation import ablation_table
 
 __all__ = ["ablation_table"]
-__getattr__ = exports(__name__, {"ablation_table": "reports.statistics"})
+__getattr__ = exports(__name__, {"ablation_table": "reports.ablation"})

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from reports.ablation import over_seeds
 from reports.measurements import labels
 from reports.results import Results
-from reports.statistics import over_seeds
 from reports.style import COLOURS, GREY, legend, mean_line, panels
 from trainers.names import ANGLE_STEP
 

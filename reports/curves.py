@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from reports.ablation import over_seeds
 from reports.results import Results
-from reports.statistics import over_seeds
 from reports.style import ABREAST, GREY, PANEL, legend, line_style, log_values, mean_line, panels
 from spaces import Study
 from trainers.messages import printable

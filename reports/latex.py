@@ -51,7 +51,7 @@ def to_latex(text: TextTable, results: Results) -> str:
 
 
 def _tabular(column: str, text: TextTable) -> str:
-    styles = text.marks.map({0: "", 1: "textbf:--rwrap", 2: "underline:--rwrap"}.get)
+    styles = text.marks.map({False: "", True: "textbf:--rwrap"}.get)
     style = text.cells.rename_axis(index=None, columns=escape_latex(column) or None).style
     style = style.apply(lambda _: styles, axis=None)
     style = style.format(escape_latex).format_index(escape_latex, axis=0).format_index(escape_latex, axis=1)

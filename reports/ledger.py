@@ -1,7 +1,9 @@
 """The ledger of claims: verdicts on all of them, as a table, CSV and JSON."""
 
+import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,27 +13,32 @@ import pandas as pd
 from reports.claims import NOT_RUN, UNDECIDED, Finding, VariantJudge, Vary, Verdict
 from reports.markdown import to_markdown
 from reports.measurements import labels
+from reports.own_claims import register_claim, told_of
+from reports.planning import LOG_STD, R_ALIKE, Spread, visible_ratio
 from reports.spreadsheet import write_csv
 from reports.table import TextTable
-from reports.verdicts import detectable_ratio, least_seeds
 from search.store import Store
-from spaces import CLAIMS, Claim, Study
+from spaces import CLAIMS, Claim, Study, find_claims
+from trainers.messages import printable
 
 
 class Ledger:
-    """Verdicts from a store. `varies` make the variants of studies whose runs count: other budgets, settings, seeds;
+    """Verdicts from a store, on the papers' claims or on `own` ones and their studies. `varies` make the variants of
+    studies whose runs count: other budgets, settings, seeds;
     a claim is judged by the first of them under which it was run, by its own parts before those of its small study."""
 
-    def __init__(self, store: Store, *varies: Vary) -> None:
-        self.judges = [VariantJudge(store, vary) for vary in varies or [lambda study: study]]
+    def __init__(self, store: Store, *varies: Vary, own: tuple[Mapping[str, Claim], Mapping[str, Study]] | None = None):
+        self.claims, studies = own or (CLAIMS, {})
+        self.is_own = own is not None
+        self.judges = [VariantJudge(store, vary, studies) for vary in varies or [lambda study: study]]
 
     def verdicts(self, names: Iterable[str] = ()) -> list[Verdict]:
         """Of the claims with these ids, or of all. Raises ValueError for an id that there is not, and for a variant
         that fits no study."""
         for name in names:
-            if name not in CLAIMS:
-                raise ValueError(f"claim {name!r} is unknown; allowed: {', '.join(CLAIMS)}")
-        verdicts = [self.verdict(CLAIMS[name]) for name in list(names) or CLAIMS]
+            if name not in self.claims:
+                raise ValueError(f"claim {name!r} is unknown; allowed: {', '.join(self.claims)}")
+        verdicts = [self.verdict(self.claims[name]) for name in list(names) or self.claims]
         for judge in self.judges:
             if judge.refused and not judge.variants:
                 raise next(iter(judge.refused.values()))
@@ -39,9 +46,26 @@ class Ledger:
 
     def verdict(self, claim: Claim) -> Verdict:
         """Of one claim."""
-        own = [judge.judged(claim, claim.parts) for judge in self.judges]
-        small = [judge.judged(claim, claim.small, "small") for judge in self.judges] if claim.small else []
-        return next((verdict for verdict in (*own, *small) if verdict.verdict != NOT_RUN), own[0])
+        own = [judge.judged(claim, claim.sets) for judge in self.judges]
+        small = [judge.judged(claim, {"": claim.small}, "small") for judge in self.judges] if claim.small else []
+        found = next((verdict for verdict in (*own, *small) if verdict.verdict != NOT_RUN), own[0])
+        return found._replace(registered=told_of(self.judges[0], claim)) if self.is_own else found
+
+    def register(self) -> list[str]:
+        """Register all claims, by the first of the variants; what to say of each."""
+        return [f"{claim.id}: {register_claim(self.judges[0], claim)}" for claim in self.claims.values()]
+
+
+def ledger_of(store: Store, ids: list[str], varies: Iterable[Vary], register: bool) -> tuple[Ledger, list[str]]:
+    """The ledger that a command line asks for, and the ids: of the papers' claims or, if the first of the texts names a
+    file.py, of those that it holds, registered if so asked. Raises ValueError."""
+    path = ids[0] if ids and ids[0].partition(":")[0].endswith(".py") else None
+    if register and path is None:
+        raise ValueError("--register is for claims of your own: ganablate claims my_study.py --register")
+    ledger = Ledger(store, *varies, own=find_claims(path) if path else None)
+    if register:
+        print(*map(printable, ledger.register()), sep="\n", file=sys.stderr)
+    return ledger, ids[1:] if path else ids
 
 
 def variants(seeds: int | None, options: Mapping[str, Any]) -> list[Vary]:
@@ -58,12 +82,12 @@ def variants(seeds: int | None, options: Mapping[str, Any]) -> list[Vary]:
     return [partial(vary, options=options, count=count) for options in chosen for count in counts]
 
 
-def as_text(verdicts: Iterable[Verdict]) -> TextTable:
+def as_text(verdicts: Collection[Verdict]) -> TextTable:
     """The ledger as a table, a line a claim; effect, seeds and budget are those of the part on which it hangs."""
     lines = [
         {
             "claim": verdict.claim.text,
-            "verdict": f"undecided at {verdict.scope} scale" if verdict.verdict == UNDECIDED else verdict.verdict,
+            "verdict": _said(verdict),
             "effect": effect(verdict.weakest),
             "runs": _runs(verdict),
             "why not": verdict.reason,
@@ -71,7 +95,14 @@ def as_text(verdicts: Iterable[Verdict]) -> TextTable:
         for verdict in verdicts
     ]
     cells = pd.DataFrame(lines, index=pd.Index([verdict.claim.id for verdict in verdicts], name="claims"))
-    return TextTable(cells, pd.DataFrame(0, cells.index, cells.columns), CAPTION, prose=True)
+    return TextTable(cells, pd.DataFrame(False, cells.index, cells.columns), caption(verdicts), prose=True)
+
+
+def _said(verdict: Verdict) -> str:
+    """A verdict, with its scale where it does not tell, and when its claim was registered."""
+    of_paper = verdict.verdict == UNDECIDED and verdict.claim.paper
+    said = f"undecided at {verdict.scope} scale" if of_paper else verdict.verdict
+    return said + (f" ({verdict.registered})" if verdict.registered else "")
 
 
 def _runs(verdict: Verdict) -> str:
@@ -82,16 +113,31 @@ def _runs(verdict: Verdict) -> str:
     return f"{studies}: {len(runs)} runs, {hangs.n} a cell, {hangs.budget} images each" if runs else studies
 
 
-CAPTION = (
-    "A claim holds if each of its parts does, by Welch's t test of logarithms, a permutation test of ranks where runs "
-    "diverged, or Fisher's exact test of shares, each direction at 2.5% with Holm's correction over the parts; "
-    "equivalence is within 10%. Effect: ratio of geometric means (shares: odds ratio; logits and angles: difference) "
-    "with 95% interval, of the part on which the verdict hangs. Only cells with all their seeds count; to look again "
-    "with more seeds makes false verdicts likelier than 5%. A t test of two cells whose logarithms vary by 0.27 sees, "
-    "four times in five, a ratio of "
-    + ", ".join(f"{detectable_ratio(seeds):.2f} with {seeds} seeds" for seeds in (3, 5, 10, 20))
-    + "."
-)
+def caption(verdicts: Collection[Verdict]) -> str:
+    """What a reader needs to trust the verdicts, and how many of them are false by chance."""
+    tested = [verdict for verdict in verdicts if any(finding.contrast for finding in verdict.findings)]
+    parts = sum(finding.contrast is not None for verdict in tested for finding in verdict.findings)
+    expected = sum(verdict.false_chance for verdict in tested)
+    of_chance = (
+        f"Of the {len(tested)} claims with the {parts} parts that were tested here, {expected:.1f} would get a false "
+        f"verdict if nothing had an effect. "
+        if tested
+        else ""
+    )
+    seen = (
+        f"{visible_ratio(n, Spread(LOG_STD * math.sqrt(2 - 2 * r), paired, '')):.2f} with {n} seeds"
+        for r, paired, n in ((R_ALIKE, True, 5), (R_ALIKE, True, 10), (0.0, False, 10))
+    )
+    return (
+        "A claim holds if each of its parts does, by a t test of logarithms, seed by seed where cells share their data "
+        "order, else Welch's; by a permutation test of ranks where runs were lost, or Fisher's exact test of shares; "
+        "each direction at 2.5% with Holm's correction over the parts; equivalence is within 10%. "
+        + of_chance
+        + "Effect: ratio of geometric means (shares: odds ratio; logits and angles: difference) with 95% interval, of "
+        "the part on which the verdict hangs. Only cells with all their seeds count; to look again with more seeds "
+        f"makes false verdicts likelier. With logarithms that vary by {LOG_STD}, a comparison sees four times in five "
+        f"a ratio of {', '.join(seen)} (the first two at a correlation of {R_ALIKE} over seeds, the last unpaired)."
+    )
 
 
 def effect(finding: Finding) -> str:
@@ -112,6 +158,7 @@ def to_lines(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
             "place": verdict.claim.place,
             "verdict": verdict.verdict,
             "scope": verdict.scope,
+            "registered": verdict.registered,
             "study": finding.study,
             "over": labels(finding.part.treatment),
             "under": labels(finding.part.control),
@@ -122,7 +169,9 @@ def to_lines(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
             **{name: value for name, value in finding.test._asdict().items() if name != "kind"},
             "test": finding.test.kind,
             "n": finding.n,
-            "least_n": least_seeds(finding.test.kind, len(verdict.findings)),
+            "needed_n": finding.needed,
+            "reading": finding.reading,
+            "reading_judged": verdict.readings[finding.reading],
             "images": finding.budget,
             "reason": finding.reason,
             "run_ids": ";".join(finding.run_ids),
@@ -140,10 +189,26 @@ def to_json(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
             {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in line.items()}
             for line in to_lines([verdict])
         ]
-        shared = ("id", "paper", "claim", "place", "verdict", "scope")
+        shared = ("id", "paper", "claim", "place", "verdict", "scope", "registered")
         parts = [{name: value for name, value in line.items() if name not in shared} for line in lines]
         claims.append({**{name: lines[0][name] for name in shared}, "reason": verdict.reason, "parts": parts})
     return claims
+
+
+def show_ledger(ledger: Ledger, ids: Collection[str], out: Path | None, as_json: bool) -> None:
+    """Judge claims; write, and print, what was found."""
+    from rich.console import Console
+
+    from reports.screen import show
+
+    verdicts = ledger.verdicts(ids)
+    paths = write_ledger(verdicts, out) if out else []
+    if as_json:
+        print(json.dumps(to_json(verdicts)))
+        return
+    show(as_text(verdicts), Console())
+    for path in paths:
+        print(path)
 
 
 def write_ledger(verdicts: list[Verdict], folder: Path) -> list[Path]:

@@ -6,8 +6,6 @@ import re
 from reports.table import TextTable, by_column
 from trainers.messages import printable
 
-MARKS = ("{}", "**{}**", "<u>{}</u>")  # none, best, second
-
 
 def to_markdown(text: TextTable) -> str:
     """A Markdown table a column of the study, with the caption below."""
@@ -20,7 +18,7 @@ def _markdown(column: str, text: TextTable) -> str:
     lines = [[escape_markdown(head) for head in (column, *text.cells)], ["---"] * (text.cells.shape[1] + 1)]
     for row in text.cells.index:
         fields = zip(text.cells.loc[row], text.marks.loc[row], strict=True)
-        lines.append([escape_markdown(row), *(MARKS[mark].format(value) for value, mark in fields)])
+        lines.append([escape_markdown(row), *(f"**{value}**" if is_bold else value for value, is_bold in fields)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -6,13 +6,12 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from reports.ablation import mixture
 from reports.results import Results, Series
-from reports.statistics import mixture
 from spaces import Part
 from spaces.claims import Label
 from trainers.config import Config
 from trainers.names import METRICS
-from trainers.run_state import IN_TABLE, RunState
 
 Measure = Callable[[Series, Config, float], float]
 TIME = "seconds"  # of training, as evaluations record it: those of a table of runs have the evaluations too
@@ -23,7 +22,7 @@ class Untestable(Exception):
 
 
 class Measurements:
-    """Values of a part's metric, one a run; a diverged run has the worst value, infinity, but no time.
+    """Values of a part's metric, one a run, by seed; a lost run has the worst value, infinity, but no time.
 
     Raises Untestable unless all seeds of all its cells have ended: to look again after every seed would raise false
     verdicts.
@@ -39,8 +38,7 @@ class Measurements:
         study = self.results.study
         if label not in self.results.cells:
             raise Untestable(f"{study.title} has no cell {labels((label,))}")
-        group = self.results.cells[label]
-        group = group[group["state"].isin(IN_TABLE)]
+        group = self.results.samples[label].ended
         if len(group) < study.seeds:
             raise Untestable(f"{labels((label,))}: {len(group)} of {study.seeds} runs are done")
         return group
@@ -52,7 +50,7 @@ class Measurements:
             raise Untestable(f"{self.part.study}: the runs differ in {mixed}")
 
     def values(self, label: Label) -> np.ndarray:
-        """[n] of one cell. Raises Untestable if the runs do not record what is needed."""
+        """[n] of one cell, NaN where a run has no time. Raises Untestable if the runs do not record what is needed."""
         group, metric = self.groups[label], self.part.metric
         config = self.results.configs[label]
         if metric in group and metric != TIME:
@@ -64,9 +62,9 @@ class Measurements:
             ends = [np.array([each[-1][1] for each in self._series(label, key)]) for key in metric.split(" - ")]
             values = ends[0] - sum(ends[1:])
         higher = metric in METRICS and not METRICS[metric].lower_is_better
-        lost = (group["state"] == RunState.DIVERGED).to_numpy()
+        lost = group["lost"].to_numpy(bool)
         if metric == TIME:
-            return values[~lost]
+            return np.where(lost, math.nan, values)
         values = np.where(lost, -math.inf if higher else math.inf, values)
         if np.isnan(values).any():
             raise Untestable(f"{self.part.study} has runs without {metric}")
@@ -80,9 +78,10 @@ class Measurements:
         return series
 
     def _target(self, when: str) -> float:
-        """What all done runs of the cell on the right reached: the worst of their final, or of their best, values."""
+        """What all runs of the cell on the right reached that are not lost: the worst of their finals, or bests."""
         (label,) = self.part.control
-        return float(self.groups[label][f"{self.results.configs[label].metric}_{when}"].max())
+        group = self.groups[label]
+        return float(group.loc[~group["lost"].astype(bool), f"{self.results.configs[label].metric}_{when}"].max())
 
 
 def labels(cells: tuple[Label, ...]) -> str:

@@ -1,14 +1,23 @@
-"""A study's report: table.csv, runs.csv, table.tex, table.md and figures in one folder, from the store alone."""
+"""A study's report in one folder: the table, what a paper needs beside it, and figures, from the store alone."""
+
+from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reports.latex import to_latex
 from reports.markdown import to_markdown
+from reports.paper import evaluations_frame, methods, tests_frame
 from reports.results import Results
 from reports.spreadsheet import to_csv, write_csv
 from reports.table import TextTable, as_text
 from search.store.image_sets import other_content
+from search.store.registry import registrations
+
+if TYPE_CHECKING:
+    from search.optimize.outcome import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -17,13 +26,41 @@ def write_report(results: Results, out: Path) -> tuple[TextTable, list[Path]]:
     """Write the report; returns the table and the paths. Raises ValueError if runs cannot stand in one table."""
     from reports.figures import make_figures
 
-    for line in other_content(results.study, results.store):
-        logger.warning(line)
+    held: Collection[str] = ()
+    if results.store:
+        held = registrations(results.store, results.study)
+        for line in other_content(results.study, results.store):
+            logger.warning(line)
     text = as_text(results)
     out.mkdir(parents=True, exist_ok=True)
-    paths = [out / name for name in ("table.csv", "runs.csv", "table.tex", "table.md")]
-    write_csv(to_csv(results), paths[0])
-    write_csv(results.runs, paths[1])
-    paths[2].write_text(to_latex(text, results), encoding="utf-8")
-    paths[3].write_text(to_markdown(text), encoding="utf-8")
+    claimed = [f"{len(held)} claims were registered (`ganablate claims` tells when)"] if held else []
+    frames = {"table.csv": to_csv(results), "runs.csv": results.runs, "tests.csv": tests_frame(results)}
+    frames |= {"evaluations.csv": evaluations_frame(results)}
+    texts = {
+        "table.tex": to_latex(text, results),
+        "table.md": to_markdown(text),
+        "methods.md": methods(results, claimed),
+    }
+    paths = []
+    for name, frame in frames.items():
+        if len(frame):  # without rows there are no comparisons, without runs no evaluations
+            paths.append(out / name)
+            write_csv(frame, paths[-1])
+    for name, written in texts.items():
+        paths.append(out / name)
+        paths[-1].write_text(written, encoding="utf-8")
     return text, paths + make_figures(results, out)
+
+
+def show_report(results: Results, folder: Path, outcomes: Iterable[Outcome] = ()) -> None:
+    """Write and print a study's report; of the winners of searches also the study and all trials."""
+    from rich.console import Console
+
+    from reports.screen import show
+    from reports.searches import write_study, write_trials
+
+    text, paths = write_report(results, folder)
+    show(text, Console())
+    if results.study.searched and results.store:
+        paths += [write_study(results.study, folder), *(write_trials(outcome, folder) for outcome in outcomes)]
+    print(*paths, sep="\n")

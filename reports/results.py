@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from reports.ablation import ablation_table, by_cell
+from reports.comparisons import Comparison, Key, Sample, bold_cells, compare_table, samples, scales
 from reports.published import PublishedValue, published_values
-from reports.statistics import Difference, ablation_table, by_cell, difference, ranks
 from search.store import Store, load_runs, queries
 from search.store.image_sets import resolved
+from search.store.summaries import judged
 from spaces import Study
 from spaces.claims import Label
 from trainers.config import Config
+from trainers.names import Scale
 from trainers.run_state import RunState
 
 Series = list[tuple[int, float]]  # a run's evaluations: images, value
@@ -23,16 +26,16 @@ Pictures = dict[Label, dict[int, Path]]  # by cell, then by images
 
 
 class Results:
-    """The results of a study, from a store, or of runs that are given in the form of load_runs.
+    """The results of a study, from a store, or of runs that are given in the form of load_runs, without a store too.
 
     The store is asked for the runs once, and for each run's evaluations once a key: ValueError if it does not answer.
     """
 
-    def __init__(self, study: Study, store: Store, runs: pd.DataFrame | None = None) -> None:
-        self.study, self.store = study if runs is not None else resolved(study, store), store
+    def __init__(self, study: Study, store: Store | None, runs: pd.DataFrame | None = None) -> None:
+        self.study, self.store = resolved(study, store) if store and runs is None else study, store
         self._series: dict[str, dict[str, Series]] = {}  # by key, then by run
         if runs is not None:
-            self.runs = runs
+            self.runs = runs if "lost" in runs else judged(runs, study)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -65,23 +68,34 @@ class Results:
         return ablation_table(self.runs, self.study)
 
     @cached_property
-    def ranks(self) -> pd.DataFrame:
-        """Which means of the table are best and second, as statistics.ranks gives them."""
-        return ranks(self.table, self.study.seeds)
-
-    @cached_property
     def references(self) -> dict[str, str]:
         """The row of each column that the others are compared with: the first that it has."""
         return {column: row for row, column in reversed(self.configs)}
 
     @cached_property
-    def mean_differences(self) -> dict[tuple[str, str, str], Difference]:
-        """Difference of each cell's done runs to those of its column's reference, by (row, column, metric)."""
-        return {
-            (row, column, metric): difference(runs[metric], self.done[self.references[column], column][metric])
-            for metric in self.study.metrics
-            for (row, column), runs in self.done.items()
-        }
+    def samples(self) -> dict[Label, Sample]:
+        """The ended runs of each cell, and those that are not lost."""
+        return samples(self.cells, self.configs)
+
+    @cached_property
+    def scales(self) -> dict[str, Scale]:
+        """How each metric is compared."""
+        return scales(self.study, self.samples)
+
+    @cached_property
+    def comparisons(self) -> dict[Key, Comparison]:
+        """Each cell against the first row of its column, by (row, column, metric)."""
+        return compare_table(self.study, self.samples, self.references)
+
+    @property
+    def family(self) -> int:
+        """Comparisons over which the correction runs: those by the first metric."""
+        return sum(metric == self.study.metrics[0] for *_, metric in self.comparisons)
+
+    @cached_property
+    def bold(self) -> set[Label]:
+        """The cells that no other of their column is better than."""
+        return bold_cells(self.study, self.samples)
 
     @cached_property
     def pictured_runs(self) -> dict[Label, str]:
@@ -91,7 +105,10 @@ class Results:
     def part(self, study: Study) -> Results:
         """The results of a study that has some of this one's rows and columns."""
         is_part = self.runs["row"].isin(study.rows) & self.runs["column"].isin(study.columns)
-        return Results(study, self.store, self.runs[is_part])
+        part = object.__new__(type(self))
+        known = {name: value for name, value in vars(self).items() if not hasattr(type(self), name)}  # nothing cached
+        vars(part).update({**known, "study": study, "runs": self.runs[is_part]})
+        return part
 
     def histories(self, key: str, run_ids: Iterable[str] | None = None) -> dict[str, Series]:
         """The evaluations of runs, by default of all done ones: images and the value of a key, in the order of images;
@@ -100,13 +117,13 @@ class Results:
             run_ids = [run_id for group in self.done.values() for run_id in group["run_id"]]
         known, wanted = self._series.setdefault(key, {}), list(run_ids)
         new = [run_id for run_id in wanted if run_id not in known]
-        for run_id, points in (queries.histories(self.store, new, key) if new else {}).items():
+        for run_id, points in (queries.histories(self.store, new, key) if new and self.store else {}).items():
             known[run_id] = list({images: value for _, images, value in points}.items())
         return {run_id: known[run_id] for run_id in wanted}
 
     def pictures(self, folder: Path, nearest: Sequence[float] = (math.inf,)) -> Pictures:
         """The grids of samples of the pictured runs that are nearest to some numbers of images, by default the last;
         fetched into the folder where they do not lie here. A cell without any is left out."""
-        runs = self.pictured_runs.items()
-        pictures = ((label, queries.pictures(self.store, run_id, folder, nearest)) for label, run_id in runs)
+        store, runs = self.store, self.pictured_runs.items() if self.store else ()
+        pictures = ((label, queries.pictures(store, run_id, folder, nearest)) for label, run_id in runs if store)
         return {label: grids for label, grids in pictures if grids}

@@ -36,9 +36,8 @@ def _table(text: TextTable, title: str, width: int) -> Table:
     for head in text.cells:
         side: Literal["left", "right"] = "left" if text.prose else "right"
         table.add_column(_plain(head), justify=side, overflow="fold", width=least[head] - 3 if broken else None)
-    styles = {0: "", 1: "bold", 2: "underline"}
     for row in text.cells.index:
-        fields = [_plain(text.cells.loc[row, head], styles[text.marks.loc[row, head]]) for head in text.cells]
+        fields = [_plain(text.cells.loc[row, head], "bold" if text.marks.loc[row, head] else "") for head in text.cells]
         table.add_row(_plain(row), *fields)
     return table
 

@@ -10,17 +10,20 @@ import pandas as pd
 
 from reports.published import PublishedValue
 from reports.results import Results
-from reports.statistics import Difference
+
+COMPARED = {"{}": "effect", "{}_low": "low", "{}_high": "high"}  # columns of a metric, and fields of its comparison
+COMPARED |= {name: name for name in ("p", "p_holm", "pairs", "r", "lost_p", "p_better")}
 
 
 def to_csv(results: Results) -> pd.DataFrame:
-    """The table with raw numbers, one line a cell: statistics, differences to the first row, run ids, code version."""
+    """The table with raw numbers, one line a cell: statistics, comparison with the first row, run ids, code version."""
     table, study = results.table, results.study
     flat = table.set_axis([f"{metric}_{name}" for metric, name in table.columns], axis=1)
-    for metric in study.metrics:
-        differences = [results.mean_differences.get((*label, metric), Difference()) for label in flat.index]
-        for name in Difference._fields:
-            flat[f"{metric}_difference_{name}"] = [getattr(each, name) for each in differences]
+    for metric, scale in results.scales.items():
+        found = [results.comparisons.get((*label, metric)) for label in flat.index]
+        for name, field in COMPARED.items():
+            name = name.format("odds" if scale == "event" else scale)
+            flat[f"{metric}_{name}"] = [math.nan if each is None else getattr(each, field) for each in found]
     if study.searched:
         flat["search_value"] = [study.searched.get(row, math.nan) for row, _ in flat.index]
     for metric in {metric: None for _, _, metric in results.published}:

@@ -1,95 +1,175 @@
-"""Statistics of a study's runs over training seeds: the ablation table, differences of means, ranks."""
+"""The statistics of everything that is told of seeds: tables, ledger, plans and figures go by these.
+
+Functions of arrays that end in one value a seed, [..., seeds], NaN where a seed is missing; what stands before it is
+kept, so that a simulation of many studies is one call. An effect is a difference of means: of logarithms for a ratio.
+Rows of one seed share data, latents and noise, so cells that are alike but for their method are compared seed by seed;
+spreads of rows differ, so nothing is pooled (Welch). Knows no study and no store.
+"""
 
 import math
 import warnings
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Iterable
+from typing import NamedTuple
 
-import pandas as pd
-from scipy.stats import ttest_ind
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+from scipy.special import betaincinv, stdtr, stdtrit
+from scipy.stats.contingency import odds_ratio
 
-from reports.published import PublishedValue, published_values
-from search.store.frames import Aggregate, aggregate
-from spaces import Study
-from spaces.claims import Label
-from trainers.names import METRICS
-from trainers.run_state import IN_TABLE
-
-STATISTICS = (*Aggregate._fields, "published")
+LEVEL = 0.05  # two-sided
+LEAST = 3  # seeds, or pairs of them, below which there is neither interval nor p value
 
 
-def ablation_table(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Aggregates of a study's runs over seeds.
+class Estimate(NamedTuple):
+    """An effect, its standard error and degrees of freedom, [...] each; NaN errors where there are too few seeds."""
 
-    `runs` is what load_runs gives. Index (row, column) in the study's order, then what the published table holds
-    beside; columns (metric, mean | std | n | diverged | published), std being the sample standard deviation. Only done
-    runs enter mean, std and n. Raises ValueError if the runs of one column were scored by different protocols or data.
-    """
-    for column, scored in runs[runs["state"].isin(IN_TABLE)].groupby("column"):
-        if mixed := mixture(scored):
-            raise ValueError(f"{f'column {column!r}' if column else 'the table'} would mix runs of different {mixed}")
-    cells, published = by_cell(runs, study), published_values(study)
-    labels = list(dict.fromkeys([*cells, *((row, column) for row, column, _ in published)]))
-    lines = []
-    for label in labels:
-        group = cells.get(label, runs.iloc[:0])
-        line: list[float] = []
-        for name in study.metrics:
-            line += [*aggregate(group, name), published.get((*label, name), PublishedValue()).value]
-        lines.append(line)
-    index = pd.MultiIndex.from_tuples(labels, names=["row", "column"])
-    columns = pd.MultiIndex.from_product([study.metrics, STATISTICS], names=["metric", "statistic"])
-    return pd.DataFrame(lines, index=index, columns=columns)
+    effect: np.ndarray
+    error: np.ndarray
+    freedom: np.ndarray
 
+    @property
+    def interval(self) -> tuple[np.ndarray, np.ndarray]:
+        """The 95% t interval."""
+        half = self.error * stdtrit(self.freedom, 1 - LEVEL / 2)
+        return self.effect - half, self.effect + half
 
-def by_cell(runs: pd.DataFrame, study: Study) -> dict[Label, pd.DataFrame]:
-    """The runs of each cell, in the study's order; an empty frame for a cell that has none."""
-    groups = dict(iter(runs.groupby(["row", "column"])))
-    return {(cell.row, cell.column): groups.get((cell.row, cell.column), runs.iloc[:0]) for cell in study.cells()}
+    @property
+    def p(self) -> np.ndarray:
+        """Two-sided, that the effect is 0."""
+        return 2 * stdtr(self.freedom, -np.abs(self.t(0.0)))
 
+    def t(self, bound: float) -> np.ndarray:
+        """How far the effect lies above a bound, in standard errors."""
+        with np.errstate(over="ignore"):
+            return (self.effect - bound) / self.error
 
-def mixture(runs: pd.DataFrame, names: tuple[str, ...] = ("protocol", "data_digest", "features_digest")) -> str:
-    """The first of these fields in which runs differ, and its values; empty where they agree."""
-    values = {name: sorted(set(runs[name])) for name in names}
-    return next((f"{name}: {'; '.join(several)}" for name, several in values.items() if len(several) > 1), "")
+    def p_below(self, bound: float) -> np.ndarray:
+        """One-sided: small where the effect is below the bound."""
+        return stdtr(self.freedom, self.t(bound))
+
+    def p_above(self, bound: float) -> np.ndarray:
+        """One-sided: small where the effect is above the bound."""
+        return stdtr(self.freedom, -self.t(bound))
 
 
-def over_seeds(points: Iterable[tuple[Any, ...]], names: list[str]) -> pd.DataFrame:
-    """Values over seeds, the last in each point: mean, std and n of those whose other parts, so named, are the same."""
-    values = pd.DataFrame(points, columns=[*names, "value"]).groupby(names, sort=False)["value"]
-    return values.agg(mean="mean", std="std", n="count").reset_index()
+def estimate(*blocks: ArrayLike) -> Estimate:
+    """The sum of the blocks' means over seeds. A block [..., seeds] holds what is paired, so differences for two cells:
+    one block is a paired (or one-sample) t test, two are Welch's, with Satterthwaite's degrees of freedom."""
+    total, variance, squares = np.zeros(()), np.zeros(()), np.zeros(())
+    least = np.full((), np.inf)
+    for block in blocks:
+        values = np.asarray(block, float)
+        there = np.isfinite(values)
+        n = there.sum(-1)
+        mean = np.where(there, values, 0).sum(-1) / np.maximum(n, 1)
+        deviations = np.where(there, values - mean[..., None], 0)
+        part = (deviations**2).sum(-1) / np.maximum(n - 1, 1) / np.maximum(n, 1)
+        total, variance, least = total + np.where(n > 0, mean, np.nan), variance + part, np.minimum(least, n)
+        squares = squares + part**2 / np.maximum(n - 1, 1)
+    alike = variance == 0  # all seeds agree
+    with np.errstate(invalid="ignore", divide="ignore"):
+        freedom = np.where(alike, least - 1, variance**2 / squares)
+    error = np.where(alike, np.finfo(float).tiny, np.sqrt(variance))
+    return Estimate(total, np.where(least >= LEAST, error, np.nan), freedom)
 
 
-class Difference(NamedTuple):
-    """Difference of two means with its 95% Welch interval, NaN where a side has fewer than two seeds."""
+def blocks_of(cells: Iterable[tuple[int, ArrayLike, Hashable]]) -> list[np.ndarray]:
+    """The blocks of a contrast of cells (sign, values [..., seeds], pairing): those of one pairing are taken seed by
+    seed, of the seeds that all of them have."""
+    blocks: dict[Hashable, np.ndarray] = {}
+    for sign, values, pairing in cells:
+        signed = sign * np.asarray(values, float)
+        blocks[pairing] = blocks[pairing] + signed if pairing in blocks else signed
+    return list(blocks.values())
 
-    mean: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
+
+def compare(values: ArrayLike, reference: ArrayLike, paired: bool) -> Estimate:
+    """Mean of values less mean of reference, [..., seeds] both."""
+    return estimate(*blocks_of([(1, values, 0), (-1, reference, 0 if paired else 1)]))
 
 
-def difference(values: pd.Series, reference: pd.Series) -> Difference:
-    """Mean of values minus mean of reference, with Welch's t interval."""
-    values, reference = values.astype(float), reference.astype(float)
-    mean = float(values.mean() - reference.mean())
-    if min(len(values), len(reference)) < 2:
-        return Difference(mean)
+def correlation(values: ArrayLike, reference: ArrayLike) -> np.ndarray:
+    """Pearson's r over the pairs, [...]; NaN below LEAST pairs and where one side does not vary."""
+    a, b = np.broadcast_arrays(np.asarray(values, float), np.asarray(reference, float))
+    both = np.isfinite(a) & np.isfinite(b)
+    n = both.sum(-1)
+    a, b = (np.where(both, side, 0) for side in (a, b))
+    a, b = (np.where(both, side - (side.sum(-1) / np.maximum(n, 1))[..., None], 0) for side in (a, b))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = (a * b).sum(-1) / np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
+    return np.where(n >= LEAST, r, np.nan)
+
+
+def holm(p_values: ArrayLike) -> np.ndarray:
+    """p values adjusted over the last axis (Holm 1979): those at or below a level are rejected with any false rejection
+    rarer than it. A NaN, a test that could not be made, counts among the tests and stays NaN."""
+    given = np.asarray(p_values, float)
+    p = np.where(np.isnan(given), 1.0, given)
+    order = np.argsort(p, -1, kind="stable")
+    steps = np.take_along_axis(p, order, -1) * np.arange(p.shape[-1], 0, -1)
+    raised = np.minimum(np.maximum.accumulate(steps, -1), 1.0)
+    adjusted = np.empty_like(p)
+    np.put_along_axis(adjusted, order, raised, -1)
+    return np.where(np.isnan(given), np.nan, adjusted)
+
+
+def stars(values: ArrayLike, references: ArrayLike, paired: bool) -> np.ndarray:
+    """Which of the rows [..., rows, seeds] differ from their reference [..., 1 or rows, seeds], [..., rows]: p after
+    Holm over the rows below LEVEL."""
+    return holm(compare(values, references, paired).p) < LEVEL
+
+
+def among_best(values: ArrayLike, paired: np.ndarray) -> np.ndarray:
+    """Which rows of [..., rows, seeds], lower being better, no other is better than, [..., rows]: one-sided tests of
+    all ordered pairs, Holm over all of them at LEVEL (Mogstad, Romano, Shaikh, Wilhelm 2024), so that the row that is
+    truly best is left out with at most that probability. `paired` [rows, rows] says which are taken seed by seed."""
+    rows = np.asarray(values, float)
+    left, right = np.nonzero(~np.eye(rows.shape[-2], dtype=bool))
+    p = np.empty((*rows.shape[:-2], len(left)))
+    for pairing in (True, False):
+        these = paired[left, right] == pairing
+        if these.any():
+            found = compare(rows[..., right[these], :], rows[..., left[these], :], pairing)
+            p[..., these] = found.p_below(0.0)
+    beaten = holm(p) < LEVEL
+    return ~np.stack([beaten[..., left == row].any(-1) for row in range(rows.shape[-2])], -1)
+
+
+def share_interval(events: ArrayLike, runs: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Clopper and Pearson's 95% interval of a share, [...]."""
+    k, n = np.asarray(events, float), np.asarray(runs, float)
+    low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, LEVEL / 2), 0.0)
+    high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - LEVEL / 2), 1.0)
+    return low, high
+
+
+def share(events: int, runs: int) -> str:
+    """Events of runs with the interval of their share, in words."""
+    low, high = share_interval(events, runs)
+    return f"{events}/{runs} [{low:.2f}, {high:.2f}]"
+
+
+def fisher(events: int, runs: int, other_events: int, other_runs: int, alternative: str = "two-sided") -> float:
+    """Fisher's exact p value that an event is as likely in both, or `greater` or `less` in the first."""
+    table = [[events, runs - events], [other_events, other_runs - other_events]]
+    return float(stats.fisher_exact(table, alternative=alternative).pvalue)
+
+
+def odds(events: int, runs: int, other_events: int, other_runs: int) -> tuple[float, float, float]:
+    """Odds ratio of an event (conditional maximum likelihood) with its exact 95% interval."""
+    if events + other_events in (0, runs + other_runs):  # always or never
+        return math.nan, 0.0, math.inf
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # equal values: the interval is a point
-        interval = ttest_ind(values, reference, equal_var=False).confidence_interval(0.95)
-    return Difference(mean, float(interval.low), float(interval.high))
+        warnings.simplefilter("ignore", RuntimeWarning)  # an end of the interval at 0 or infinity
+        table = [[events, runs - events], [other_events, other_runs - other_events]]
+        found = odds_ratio(np.array(table))
+        interval = found.confidence_interval(1 - LEVEL)
+    return float(found.statistic), float(interval.low), float(interval.high)
 
 
-def ranks(table: pd.DataFrame, seeds: int) -> pd.DataFrame:
-    """1 for the best mean of a final metric in its column, 2 for the second, else 0; same shape as the table's means.
-
-    Only a cell with all its seeds done has a rank: the mean of the survivors of a divergence flatters it. The best of
-    several evaluations has none, since it flatters noisy runs; nor has a cell without another to beat.
-    """
-    result = {}
-    for metric in table.columns.unique("metric"):
-        clean = table[metric]["mean"].where((table[metric]["n"] == seeds) & (METRICS[metric].when == "final"))
-        columns = clean.groupby(level="column")
-        ranked = columns.rank(method="dense", ascending=METRICS[metric].lower_is_better)
-        result[metric] = ranked.where((ranked <= 2) & (columns.transform("count") > 1), 0).fillna(0).astype(int)
-    return pd.DataFrame(result, index=table.index)
+def chance_better(values: ArrayLike, reference: ArrayLike) -> float:
+    """P(better): the share of pairs, one of [n] and one of [m], in which the first is lower; ties half, infinite (lost)
+    last."""
+    a, b = np.asarray(values, float)[:, None], np.asarray(reference, float)[None, :]
+    return float(((a < b) + 0.5 * (a == b)).mean()) if a.size and b.size else math.nan

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter, NullLocator
 
+from reports.ablation import STATISTICS
 from reports.results import Results
-from reports.statistics import STATISTICS
 from reports.style import ABREAST, COLOURS, GREY, MARKERS, STYLES, labelled, legend, panels
 from reports.table import span, with_arrow
 from spaces import Cell, Study
@@ -99,7 +99,7 @@ def sweep_metric(results: Results) -> str:
 
 def sweep_data(results: Results, metric: str) -> pd.DataFrame:
     """One line a point that has a mean or a published value: field, label of its line, x (NaN of a reference), mean,
-    std, n, diverged, published."""
+    std, n, diverged, lost, published."""
     table, points = results.table[metric], []
     for field, lines in list(sweeps(results.study).items())[:MAX_FIELDS]:
         swept = [line for line in lines if len(line.cells) > 1][:MAX_LINES]
@@ -145,11 +145,11 @@ def _draw_line(axis: Axes, line: pd.DataFrame, index: int) -> Any:
 
 
 def _counted(label: str, data: pd.DataFrame) -> str:
-    """A line's label with its numbers of seeds, those that diverged, or that it is published alone."""
+    """A line's label with its numbers of seeds, those that are lost, or that it is published alone."""
     part = data[data["label"] == label]
-    counts, lost = part["n"].fillna(0).astype(int), int(part["diverged"].fillna(0).sum())
+    counts, lost = part["n"].fillna(0).astype(int), int(part["lost"].fillna(0).sum())
     seeds = f"n = {span(counts)}" if any(counts) else "published alone"
-    return labelled(f"{label} ({seeds}{f', {lost} diverged' if lost else ''})".strip())
+    return labelled(f"{label} ({seeds}{f', {lost} lost' if lost else ''})".strip())
 
 
 def _scale_x(axis: Axes, values: Sequence[float], field: str) -> None:

@@ -7,20 +7,21 @@ from typing import NamedTuple
 import pandas as pd
 from rich.cells import cell_len
 
+from reports.comparisons import Comparison, Sample, events
 from reports.published import PublishedValue, footnotes
 from reports.results import Results
-from reports.statistics import Difference
+from reports.statistics import LEAST, share
 from spaces import Study
 from spaces.papers import find_paper
 from trainers.messages import printable
 from trainers.names import METRICS
-from trainers.run_state import IN_TABLE, RunState
+from trainers.run_state import IN_TABLE
 
 
 class TextTable(NamedTuple):
     """A table as text: its rows are those of the study, its columns a field for each column and metric.
 
-    marks: 0, 1 (best) or 2 (second) for each field.
+    marks: whether each field is bold.
     columns: the column of the study that each field belongs to; none in a table without columns.
     prose: whether fields have many words, which may be broken.
     """
@@ -69,42 +70,50 @@ def in_parts(text: TextTable, room: int, broken: bool = False) -> list[TextTable
 
 
 def as_text(results: Results) -> TextTable:
-    """The table that is printed: for each column its metrics, what is published beside the best ones, the differences
-    of the first and of final ones to the column's first row, and n. Rows that are only published are called quoted."""
+    """The table that is printed: for each column its metrics, what is published beside the best ones, how the first and
+    the final ones compare with the column's first row, what was lost, and n. Rows that are only published are called
+    quoted."""
     study = results.study
     rows, columns = (list(results.table.index.unique(level)) for level in ("row", "column"))
     cells: dict[str, list[str]] = {}
-    marks: dict[str, list[int]] = {}
+    marks: dict[str, list[bool]] = {}
     of = []
     for column in columns:
         for head, texts, marked in _fields(results, rows, column):
             name = f"{column}: {head}" if column else head
-            cells[name], marks[name] = texts, marked or [0] * len(rows)
+            cells[name], marks[name] = texts, marked or [False] * len(rows)
             of.append(column)
     index = pd.Index([row if row in study.rows else f"{row} (quoted)" for row in rows], name=study.title)
     frames = pd.DataFrame(cells, index=index), pd.DataFrame(marks, index=index)
     return TextTable(*frames, caption(results), tuple(of))
 
 
-def _fields(results: Results, rows: list[str], column: str) -> Iterator[tuple[str, list[str], list[int]]]:
-    """Head, texts and marks (none: all are 0) of each field of a column of the study."""
+def _fields(results: Results, rows: list[str], column: str) -> Iterator[tuple[str, list[str], list[bool]]]:
+    """Head, texts and marks (none: nothing is bold) of each field of a column of the study."""
     study, reference = results.study, results.references.get(column)
     part = results.table.xs(column, level="column").reindex(rows)
-    marks = results.ranks.xs(column, level="column").reindex(rows, fill_value=0)
     letters, paper = footnotes(study), find_paper(study.published)
     for metric in study.metrics:
-        texts = [_value(statistics, metric) for statistics in part[metric].to_dict("records")]
-        yield with_arrow(metric), texts, list(marks[metric])
+        bold = [metric == study.metrics[0] and (row, column) in results.bold for row in rows]
+        if METRICS[metric].scale == "event":
+            texts = [_events(results.samples.get((row, column)), metric) for row in rows]
+        else:
+            texts = [_value(statistics, metric) for statistics in part[metric].to_dict("records")]
+        yield with_arrow(metric), texts, bold
         if paper and metric in paper.metrics.values():  # of whatever cells
             values = [results.published.get((row, column, metric), PublishedValue()) for row in rows]
             yield f"published {with_arrow(metric)}", [_published(value, metric, letters) for value in values], []
     if study.searched:
         yield "search value", [_number(study.searched.get(row, math.nan), study.metrics[0]) for row in rows], []
     for metric in study.metrics if reference is not None and len(study.rows) > 1 else ():
-        if metric == study.metrics[0] or METRICS[metric].when == "final":
-            sides = {row: results.mean_differences.get((row, column, metric), Difference()) for row in rows}
-            texts = ["" if row == reference else _difference(sides[row], metric) for row in rows]
-            yield f"{METRICS[metric].label} − {reference}", texts, []
+        if metric == study.metrics[0] or METRICS[metric].when in ("final", "late"):
+            scale = results.scales[metric]
+            head = f"{METRICS[metric].label} {'−' if scale == 'difference' else '/'} {reference}"
+            shown = [(row, results.comparisons.get((row, column, metric))) for row in rows]
+            texts = [compared(each, metric) if each else "" if row == reference else "–" for row, each in shown]
+            yield head, texts, []
+    if any(cell.lost for cell in results.samples.values()):
+        yield "lost runs", [_lost(results, row, column) for row in rows], []
     counts = part[study.metrics[0], "n"]
     yield "n", [_count(counts[row], study.seeds) if (row, column) in results.cells else "–" for row in rows], []
 
@@ -116,17 +125,33 @@ def with_arrow(metric: str) -> str:
 
 def _number(value: float, metric: str, sign: str = "") -> str:
     """A number with the metric's decimals; a dash for none."""
-    return "–" if math.isnan(value) else f"{value:{sign}.{METRICS[metric].decimals}f}"
+    decimals = METRICS[metric].decimals
+    return "–" if math.isnan(value) else f"{round(value, decimals) + 0.0:{sign}.{decimals}f}"  # no minus before zeros
 
 
 def _value(statistics: Mapping[Hashable, float], metric: str) -> str:
-    """mean ± std; the mean alone below two seeds; div k/n where seeds diverged."""
-    n, diverged = (0 if math.isnan(statistics[name]) else int(statistics[name]) for name in ("n", "diverged"))
-    lost = f"div {diverged}/{n + diverged}" if diverged else ""
-    if n == 0:
-        return lost or "–"
-    spread = f" ± {_number(statistics['std'], metric)}" if n > 1 else ""
-    return _number(statistics["mean"], metric) + spread + (f" ({lost})" if lost else "")
+    """mean ± std; the mean alone below two seeds."""
+    if not statistics["n"] > 0:
+        return "–"
+    return _number(statistics["mean"], metric) + (
+        f" ± {_number(statistics['std'], metric)}" if statistics["n"] > 1 else ""
+    )
+
+
+def _events(cell: Sample | None, metric: str) -> str:
+    """How many of a cell's runs had an event, with the interval of their share."""
+    happened, runs = events(cell, metric) if cell else (0, 0)
+    return share(happened, runs) if runs else "–"
+
+
+def _lost(results: Results, row: str, column: str) -> str:
+    """The lost runs of a cell, with Fisher's p against the column's first row."""
+    cell = results.samples.get((row, column))
+    if cell is None or cell.ended.empty:
+        return "–"
+    found = results.comparisons.get((row, column, results.study.metrics[0]))
+    tested = found is not None and not math.isnan(found.lost_p)
+    return f"lost {share(cell.lost, len(cell.ended))}" + (f", p {found.lost_p:.2g}" if found and tested else "")
 
 
 def _published(stated: PublishedValue, metric: str, letters: Mapping[str, str]) -> str:
@@ -138,10 +163,24 @@ def _published(stated: PublishedValue, metric: str, letters: Mapping[str, str]) 
     return _number(stated.value, metric) + spread + (f" ({', '.join(marks)})" if marks else "")
 
 
-def _difference(difference: Difference, metric: str) -> str:
-    """mean [low, high], each with its sign."""
-    mean, low, high = (_number(value, metric, "+") for value in difference)
-    return mean if math.isnan(difference.low) else f"{mean} [{low}, {high}]"
+def compared(found: Comparison, metric: str) -> str:
+    """Effect [low, high], with a star if it stands after correction, or P(better) where runs are lost."""
+    mark = "*" if found.is_starred else ""
+    if not math.isnan(found.p_better):
+        mark = f", P(better) {found.p_better:.2f}"
+    if found.scale == "difference":
+        effect, low, high = (_number(value, metric, "+") for value in (found.effect, found.low, found.high))
+    else:
+        effect, low, high = (ratio(value) for value in (found.effect, found.low, found.high))
+    bounds = "" if math.isnan(found.low) else f" [{low}, {high}]"
+    return effect + bounds + mark
+
+
+def ratio(value: float) -> str:
+    """A ratio in two decimals, a small one in two digits; a dash for none."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:.2f}" if value >= 0.095 or value == 0 else f"{value:.2g}"
 
 
 def _count(n: float, seeds: int) -> str:
@@ -153,19 +192,20 @@ def caption(results: Results) -> str:
     """What a reader needs to trust the numbers: statistics, protocol, budget, code version, what is missing."""
     study, runs = results.study, results.runs
     configs = list(results.configs.values())
-    first = set(results.references.values())
-    reference = first.pop() if len(first) == 1 else "the first row that a column has"
-    marks = f"; best bold, second underlined; differences to {reference} with Welch's 95% interval"
     lines = [
-        f"{study.title}: mean ± sample standard deviation over n training seeds{marks if len(study.rows) > 1 else ''}.",
+        f"{study.title}: mean ± sample standard deviation over n training seeds.",
+        *_on_comparisons(results),
         "Protocol: " + " | ".join(sorted({config.protocol for config in configs})) + ".",
         f"Budget: {span({config.n_images for config in configs})} training images a run.",
     ]
     evaluations = {int(n) for n in runs["evaluations"].dropna()}
-    best = [METRICS[metric] for metric in study.metrics if METRICS[metric].when == "best"]
-    if evaluations and best:
+    whens = {METRICS[metric].when for metric in study.metrics}
+    if evaluations and "best" in whens:
+        best = [METRICS[metric] for metric in study.metrics if METRICS[metric].when == "best"]
         word = "lowest" if all(metric.lower_is_better for metric in best) else "best"
         lines.append(f"Best values are the {word} of {span(evaluations)} scheduled evaluations.")
+    if "late" in whens:
+        lines.append("Late values are means of a run's evaluations in its last fifth, geometric ones for ratios.")
     if study.searched:
         lines.append(
             "Search value: the one for which a search chose the row, of one seed; being the best of many, "
@@ -174,12 +214,45 @@ def caption(results: Results) -> str:
     versions = sorted(set(runs["code_version"]) - {""})
     if len(versions) > 1:
         lines.append(f"Runs of several code versions: {', '.join(versions)}.")
-    if (runs["state"] == RunState.DIVERGED).any():
-        lines.append("div k/n: k of n seeds diverged; the mean is of the others and takes no mark.")
     left = len(configs) * study.seeds - int(runs["state"].isin(IN_TABLE).sum())
     if left:
         lines.append(f"{left} runs are not done.")
     return " ".join(lines + _on_published(study, results.published))
+
+
+def _on_comparisons(results: Results) -> list[str]:
+    """What intervals, stars and bold mean, and what was lost."""
+    study, lines = results.study, []
+    first, family = METRICS[study.metrics[0]], results.family
+    if results.comparisons:
+        references = set(results.references.values())
+        to = references.pop() if len(references) == 1 else "the first row that a column has"
+        paired = {each.method for each in results.comparisons.values()}
+        how = {"paired t": "by paired t intervals over equal seeds", "Welch t": "by Welch's t intervals"}
+        lines.append(
+            f"Compared with {to} {' or '.join(text for method, text in how.items() if method in paired)}: ratios of "
+            f"geometric means (/) or differences of means (−), each interval at 95% for itself, so it may leave out 1 "
+            f"(or 0) without a star. *: p < 0.05 after Holm's correction over the {family} comparisons of "
+            f"{first.label}. Bold: no row of its column has a better {first.label} by one-sided tests of all pairs, "
+            f"Holm's correction over these at 5%; none is bold where none is beaten."
+        )
+        if "Welch t" in paired:
+            lines.append(
+                "Between rows that share no data order (Welch), a table without any difference has a star in up to "
+                "7.5% of cases if one row's spread is four times the others'."
+            )
+        if study.seeds < LEAST:
+            lines.append(f"There is no interval below {LEAST} seeds.")
+    for metric, scale in results.scales.items():
+        if scale != METRICS[metric].scale:
+            lines.append(f"{METRICS[metric].label} has values of 0 or less, so it is compared by differences.")
+    if any(cell.lost for cell in results.samples.values()):
+        lines.append(
+            "Lost k/n [95% interval of the share]: runs that diverged, ended no better than untrained, or far above "
+            "their own best evaluation; p by Fisher's exact test. Mean, std and ratio are of the others and take no "
+            "mark; P(better): share of pairs of runs in which the row is better, lost ones last."
+        )
+    return lines
 
 
 def _on_published(study: Study, published: Mapping[tuple[str, str, str], PublishedValue]) -> list[str]:

@@ -6,19 +6,15 @@ Holm's correction runs over the parts of a claim. Absence of significance is nev
 """
 
 import math
-import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
-from scipy.optimize import brentq
-from scipy.special import stdtr, stdtrit
-from scipy.stats.contingency import odds_ratio
 
-LEVEL = 0.05  # two-sided: false verdicts of either direction together
-LOG_STD = 0.27  # of a FID over seeds, as measured on digits: the middle of 0.23 to 0.30
+from reports.statistics import LEVEL, Estimate, blocks_of, estimate, fisher, holm, odds, share
+
 RESAMPLES = 9_999  # of a permutation test; fewer permutations than that are enumerated
 
 Kind = Literal["mean", "rank", "share"]
@@ -29,8 +25,8 @@ Cells = Sequence[ArrayLike]
 
 class Test(NamedTuple):
     """An effect with its 95% interval (NaN where there is none), and the p values that it lies in the claimed range
-    and that it lies beyond it, both one-sided; of shares also the counts. The default is a test that could not be
-    made."""
+    and that it lies beyond it, both one-sided; of shares also the counts, of means the standard error, of logarithms
+    for a ratio. The default is a test that could not be made."""
 
     effect: float = math.nan
     low: float = math.nan
@@ -39,31 +35,35 @@ class Test(NamedTuple):
     p_against: float = 1.0
     kind: Kind = "mean"
     counts: str = ""
+    error: float = math.nan
 
 
-def compare_means(treatment: Cells, control: Cells, claimed: Range, *, ratio: bool = True) -> Test:
-    """Sum of the means of the cells in `treatment` minus that of those in `control`, with Welch's t interval.
+def compare_means(
+    treatment: Cells, control: Cells, claimed: Range, *, ratio: bool = True, pairings: Sequence[Hashable] = ()
+) -> Test:
+    """Sum of the means of the cells in `treatment` minus that of those in `control`.
 
-    Each cell is an array [n] of finite values. With `ratio`, of their logarithms (values > 0), and effect, interval and
-    range are ratios of geometric means: two cells give the ratio of one to the other, two and two a ratio of ratios,
-    one and none the mean itself. Degrees of freedom are Welch and Satterthwaite's. A cell of one value decides nothing.
+    Each cell is an array [n] of values by seed, NaN where one is missing. With `ratio`, of their logarithms (values
+    > 0), and effect, interval and range are ratios of geometric means: two cells give the ratio of one to the other,
+    two and two a ratio of ratios, one and none the mean itself. Cells of one of the `pairings`, treatment first, are
+    compared seed by seed, others (by default all) by Welch's test.
     """
     signs = [1] * len(treatment) + [-1] * len(control)
     cells = [np.log(cell) if ratio else np.asarray(cell, float) for cell in (*treatment, *control)]
+    found = estimate(*blocks_of(zip(signs, cells, pairings or range(len(cells)), strict=True)))
+    p_for, p_against = p_values(found, claimed, ratio=ratio)
     back = math.exp if ratio else float
-    effect = float(sum(sign * cell.mean() for sign, cell in zip(signs, cells, strict=True)))
-    if min(map(len, cells)) < 2:
-        return Test(back(effect))
-    variances = [float(cell.var(ddof=1)) / len(cell) for cell in cells]
-    freedom, error = 1.0, float(np.finfo(float).tiny)  # where all seeds agree
-    if any(variances):
-        parts = sum(variance**2 / (len(cell) - 1) for variance, cell in zip(variances, cells, strict=True))
-        freedom, error = sum(variances) ** 2 / parts, math.sqrt(sum(variances))
+    effect, low, high = (back(float(number)) for number in (found.effect, *found.interval))
+    if math.isnan(low):  # too few seeds
+        return Test(effect)
+    return Test(effect, low, high, float(p_for), float(p_against), error=float(found.error))
+
+
+def p_values(found: Estimate, claimed: Range, *, ratio: bool) -> tuple[np.ndarray, np.ndarray]:
+    """One-sided p values that an effect lies in the claimed range, and that it lies beyond it, [...] both."""
     low, high = (math.log(bound) if bound else -math.inf for bound in claimed) if ratio else claimed
-    inward = [(effect - low) / error, (high - effect) / error]  # how far within each bound, in standard errors
-    half = error * float(stdtrit(freedom, 1 - LEVEL / 2))
-    p_for, p_against = max(stdtr(freedom, -t) for t in inward), min(stdtr(freedom, t) for t in inward)
-    return Test(back(effect), back(effect - half), back(effect + half), float(p_for), float(p_against))
+    p_for = np.maximum(found.p_above(low), found.p_below(high))
+    return p_for, np.minimum(found.p_below(low), found.p_above(high))
 
 
 def compare_ranks(treatment: ArrayLike, control: ArrayLike, claimed: Range) -> Test:
@@ -92,56 +92,21 @@ def _p_of_ranks(first: np.ndarray, second: np.ndarray, alternative: str) -> floa
 
 def compare_shares(treatment: tuple[int, int], control: tuple[int, int]) -> Test:
     """Fisher's exact test that an event is likelier in `treatment`, both (events, runs); the effect is the odds ratio
-    (conditional maximum likelihood) with its exact interval."""
-    table = [[treatment[0], treatment[1] - treatment[0]], [control[0], control[1] - control[0]]]
-    counts = f"{_share(*treatment)} against {_share(*control)}"
-    p_for, p_against = (float(stats.fisher_exact(table, alternative=side).pvalue) for side in ("greater", "less"))
-    if treatment[0] + control[0] in (0, treatment[1] + control[1]):  # always or never: no odds
-        return Test(math.nan, 0.0, math.inf, p_for, p_against, "share", counts)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # an end of the interval at 0 or infinity
-        odds = odds_ratio(np.array(table))
-        interval = odds.confidence_interval(1 - LEVEL)
-    return Test(float(odds.statistic), float(interval.low), float(interval.high), p_for, p_against, "share", counts)
+    with its exact interval."""
+    sides = ("greater", "less")
+    p_for, p_against = (fisher(*treatment, *control, alternative=side) for side in sides)
+    counts = f"{share(*treatment)} against {share(*control)}"
+    return Test(*odds(*treatment, *control), p_for, p_against, "share", counts)
 
 
-def _share(events: int, runs: int) -> str:
-    """Events of runs with Clopper and Pearson's 95% interval of the share."""
-    interval = stats.binomtest(events, runs).proportion_ci(1 - LEVEL, "exact")
-    return f"{events}/{runs} [{interval.low:.2f}, {interval.high:.2f}]"
-
-
-def holm(p_values: Sequence[float], level: float = LEVEL / 2) -> list[bool]:
-    """Which hypotheses are rejected while all true ones survive together with probability 1 - level (Holm 1979)."""
-    rejected = [False] * len(p_values)
-    for rank, i in enumerate(np.argsort(p_values, kind="stable")):
-        if p_values[i] > level / (len(p_values) - rank):
-            break
-        rejected[i] = True
-    return rejected
+def decided(p_for: ArrayLike, p_against: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Whether claims hold, and whether they fail, by their parts' p values, [..., parts] both."""
+    holds = np.asarray((holm(p_for) <= LEVEL / 2).all(-1))
+    return holds, np.asarray((holm(p_against) <= LEVEL / 2).any(-1)) & ~holds
 
 
 def judge(tests: Sequence[Test]) -> Judgement:
     """A claim holds if each of its parts does, and fails if one lies beyond its range. With a part that could not be
     tested, which counts in Holm's correction, it cannot hold."""
-    if all(holm([test.p_for for test in tests])):
-        return "holds"
-    return "fails" if any(holm([test.p_against for test in tests])) else "undecided"
-
-
-def least_seeds(kind: Kind, parts: int = 1) -> int:
-    """Seeds a cell below which even the clearest outcome, all values of one cell beyond all of the other, has a p value
-    above the level. Two for means, whose p value has no lower bound."""
-    n = 2
-    while kind != "mean" and 1 / math.comb(2 * n, n) > LEVEL / 2 / parts:
-        n += 1
-    return n
-
-
-def detectable_ratio(seeds: int, parts: int = 1, *, log_std: float = LOG_STD, power: float = 0.8) -> float:
-    """The ratio of geometric means nearest to 1, below it, that a t test of two cells of 2 seeds or more sees with this
-    power at the first of Holm's levels. With equal variances: Welch's sees a little less below five seeds."""
-    freedom = 2 * seeds - 2
-    needed = stats.t.isf(LEVEL / 2 / parts, freedom)
-    shift = brentq(lambda shift: stats.nct.sf(needed, freedom, shift) - power, 0, 10 * needed)
-    return math.exp(-shift * log_std * math.sqrt(2 / seeds))
+    holds, fails = decided([test.p_for for test in tests], [test.p_against for test in tests])
+    return "holds" if holds else "fails" if fails else "undecided"

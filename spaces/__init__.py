@@ -1,7 +1,7 @@
 """What varies: recipes (named Configs), search spaces, studies (ablation tables to be)."""
 
 from spaces.claims import Claim, Part
-from spaces.find import find_recipe, find_space, find_study, parse_settings
+from spaces.find import find_claims, find_recipe, find_space, find_study, parse_settings
 from spaces.paper import Paper, Published
 from spaces.papers import CLAIMS, PAPERS, published
 from spaces.recipes import RECIPES
@@ -23,6 +23,7 @@ __all__ = [
     "Published",
     "Search",
     "Study",
+    "find_claims",
     "find_recipe",
     "find_space",
     "find_study",

@@ -5,8 +5,8 @@ A < B, and lower is better unless said. A claim holds only if each of its parts 
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 Label = tuple[str, str]  # row and column of a study
@@ -39,18 +39,35 @@ class Claim:
     """A claim, where its paper states it, its parts, and parts of a small study that stand in until those are run.
 
     `covered` tells which of the claim's cases the small study has, if it lacks some: it can then speak against the
-    claim, not for it. With `setting_told` false the paper does not say on what, so that no run is at its scale.
+    claim, not for it. Where the paper leaves a setting open, `readings` are alternative sets of parts, by what each
+    takes it to be, in place of `parts`: the claim holds only if it does by all, and fails only if by all. With
+    `setting_told` false the paper does not say on what, so that no run is at its scale.
     `paper` is the name of the paper that holds it.
     """
 
     id: str
     text: str
     place: str
-    parts: tuple[Part, ...]
+    parts: tuple[Part, ...] = ()
     small: tuple[Part, ...] = ()
     covered: str = ""
     setting_told: bool = True
     paper: str = ""
+    readings: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if bool(self.parts) == bool(self.readings) or not all(self.readings.values()):
+            raise ValueError(f"claim {self.id!r} should have parts, or readings that each have some, and not both")
+
+    @property
+    def all_parts(self) -> tuple[Part, ...]:
+        """Of its readings, and of the small study."""
+        return (*(part for parts in self.sets.values() for part in parts), *self.small)
+
+    @property
+    def sets(self) -> Mapping[str, tuple[Part, ...]]:
+        """Its readings, of which it has one, "", where it leaves nothing open."""
+        return self.readings or {"": self.parts}
 
 
 def contrasts(study: str, treatment: Label | str, *controls: Label | str, **fields: Any) -> tuple[Part, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from spaces.claims import Claim
 from spaces.recipes import RECIPES
 from spaces.search_spaces import SPACES, Space
 from spaces.studies import STUDIES
@@ -20,6 +21,41 @@ def find_study(name: str) -> Study:
     """The study of that name, or of `file.py` or `file.py:NAME`. Raises ValueError."""
     study: Study = _find("study", name, STUDIES, Study)
     return study
+
+
+def find_claims(name: str) -> tuple[dict[str, Claim], dict[str, Study]]:
+    """The claims by id that `claims` (or NAME) of `file.py` (or `file.py:NAME`) lists, and the file's studies by name.
+    Raises ValueError, for a claim on cells that there are not too."""
+    path, attribute = _split(name)
+    if path is None:
+        raise ValueError(f"{name} is no file.py with claims of your own")
+    module, listed = load_file(path), attribute or "claims"
+    claims = getattr(module, listed, None)
+    if not isinstance(claims, list | tuple) or not claims or not all(isinstance(each, Claim) for each in claims):
+        raise ValueError(f"{path} should list its claims, as {listed} = [Claim(...)]")
+    studies = {value.name: value for value in vars(module).values() if isinstance(value, Study)}
+    found: dict[str, Claim] = {}
+    for claim in claims:
+        if claim.id in found:
+            raise ValueError(f"{path} has two claims {claim.id!r}")
+        _check_claim(claim, {**STUDIES, **studies})
+        found[claim.id] = claim
+    return found, studies
+
+
+def _check_claim(claim: Claim, studies: Mapping[str, Study]) -> None:
+    """Raise ValueError if a claim is on a study, a cell or a metric that there is not."""
+    for part in claim.all_parts:
+        if part.study not in studies:
+            raise ValueError(
+                f"claim {claim.id!r}: study {part.study!r} is unknown; {did_you_mean(part.study, studies)}"
+            )
+        cells = {(cell.row, cell.column) for cell in studies[part.study].cells()}
+        for label in (*part.treatment, *part.control):
+            if label not in cells:
+                raise ValueError(f"claim {claim.id!r}: study {part.study!r} has no cell {label}")
+        if not part.treatment:
+            raise ValueError(f"claim {claim.id!r} has a part without a treatment")
 
 
 def find_recipe(name: str) -> tuple[str, Config]:

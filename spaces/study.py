@@ -14,7 +14,13 @@ from trainers.messages import did_you_mean
 from trainers.names import METRICS
 
 Overrides = Mapping[str, Any]
-POINT_METRICS = ("energy_distance_final", "modes_final", "high_quality_final")
+POINT_METRICS = (
+    "energy_distance_late",
+    "energy_distance_final",
+    "modes_final",
+    "all_modes_final",
+    "high_quality_final",
+)
 FIRST_SEARCH_SEED = 10_000  # table seeds end below it, so that no table holds a trial of a search
 
 
@@ -57,8 +63,8 @@ class Study:
     which orders and compares; `published` names the table of published.csv that it stands beside, and `note` tells the
     paper's budget and protocol and what a run costs. `budget` scales the budgets in images, `settings` change the
     recipe, `tiny` makes every cell a matter of seconds; all three show in the title, and a metric that the changed
-    cells lack is left out. `searched` gives rows the value of the first metric by which a search chose them, to stand
-    beside their fresh seeds. `data` has the digests of image files at a path, by `Config.data_spelling`, "" where
+    cells lack is left out. `searched` gives rows the final value by which a search chose them, to stand beside fresh
+    seeds. `data` has the digests of image files at a path, by `Config.data_spelling`, "" where
     nobody knows it, and `told` the spellings whose digest shows in the title, since a store has other images of that
     name too.
 
@@ -227,7 +233,7 @@ class Study:
     @property
     def summary(self) -> tuple[str, ...]:
         """What the cells' parent runs say of their seeds."""
-        return (*(f"{metric}_{name}" for metric in self.metrics for name in ("mean", "std", "n")), "diverged")
+        return (*(f"{metric}_{name}" for metric in self.metrics for name in ("mean", "std", "n")), "diverged", "lost")
 
     def variant(
         self,

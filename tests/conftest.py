@@ -128,6 +128,12 @@ def tiny_study(tiny_points):
     )
 
 
+@pytest.fixture
+def none_lost(monkeypatch):
+    """Runs of seconds end no better than untrained: here only those that diverged are lost."""
+    monkeypatch.setattr("search.store.summaries.is_lost", lambda _, state, *__, **___: state == "diverged")
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory):
     """An SQLite store without runs: MLflow takes two seconds to make one. From here on, nothing waits for the disk."""

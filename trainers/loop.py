@@ -30,6 +30,7 @@ from trainers.user_code import describe, guard_user_code, own_code_digest, user_
 
 logger = logging.getLogger(__name__)
 
+WANDERED = 10.0  # standard deviations of the data that Langevin chains cover in a run that diverged
 UNTRAINED = 0.1  # share of the untrained generator in the average, above which a user is told
 WATCH_EVERY = 32  # steps between two looks at whether the run diverged, each of which waits for the device
 GRID_COLUMNS = 8  # of a grid of samples, which has as many rows unless it has one for each class
@@ -146,7 +147,7 @@ def _evaluate(state: State, folder: Path, evaluations: list[dict[str, Any]]) -> 
     config = state.config
     started = time.perf_counter()
     metrics: dict[str, float] = {}
-    if state.diverged_at < 0 and state.has_finite_parameters():
+    if state.diverged_at < 0 and state.has_finite_parameters() and not wanders(state, evaluations):
         metrics = evaluate(config, state.data, state.evaluated_generator, state.device)
         metrics |= compute((score for score in config.scores.values() if score.takes == "state"), state)
         save_samples(state, folder / "samples" / f"{state.images:012d}.png")
@@ -165,6 +166,12 @@ def _evaluate(state: State, folder: Path, evaluations: list[dict[str, Any]]) -> 
     }
     _save(state, folder, [*evaluations, evaluation])
     return evaluation
+
+
+def wanders(state: State, evaluations: list[dict[str, Any]]) -> bool:
+    """Whether D moves G's samples far out of the data, now and at the evaluation before: no chain comes back then."""
+    reached = [each.get("langevin_distance", 0.0) for each in (*evaluations[-1:], state.statistics.means())]
+    return len(reached) == 2 and min(reached) > WANDERED * state.data.std
 
 
 def _train_until(state: State, images: int, stop: Callable[[], bool]) -> bool:

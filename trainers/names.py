@@ -29,6 +29,7 @@ class DataSource(NamedTuple):
     origin: Literal["embedded", "torchvision", "path", "user"]
     reference: int | None = None  # examples that a Frechet distance uses: of a pair test B, else the training examples
     features: str | None = None  # feature net that `features = auto` stands for
+    collapse: float = 5.0  # a run is lost if it ends above so many times its own best evaluation
 
     @property
     def is_image_files(self) -> bool:
@@ -186,6 +187,10 @@ MODE_RADIUS = 10.0  # standard deviations of a mode within which a 2-D sample co
 ANGLE_STEP = 10  # degrees from one place of the histogram of a probe's angles to the next
 
 
+Scale = Literal["ratio", "difference", "event"]
+When = Literal["final", "best", "late", "untrained"]
+
+
 class Score(NamedTuple):
     """A number of an evaluation: how tables show it, what computes it, and where there is one."""
 
@@ -196,7 +201,10 @@ class Score(NamedTuple):
     # what `compute` takes: trainers.metrics.sampled.Sampled with these of it kept, trainers.state.State, or nothing
     takes: Literal["moments", "features", "samples", "state", "steps"] = "moments"
     on: Literal["all", "points", "logits", "probe"] = "all"  # 2-D points, nets that have logits, a Config that probes
-    when: tuple[Literal["final", "best"], ...] = ("final",)  # what METRICS has of it
+    when: tuple[When, ...] = ("final",)  # what METRICS has of it
+    scale: Scale = (
+        "difference"  # how cells are compared: ratio of means, difference, or an event (1 or 0) by its counts
+    )
     name: str = ""  # in METRICS, where that is not the key
     also: tuple[str, ...] = ()  # keys that `compute` gives beside, and no table shows
     min_samples: int = 2
@@ -236,18 +244,25 @@ def _modes(config: Any) -> str:
     return f"a mode is covered by {near}, high quality is within that of any mode"
 
 
-BOTH: Final = ("final", "best")
+JUDGED: Final = ("final", "best", "late", "untrained")  # of the scores that runs are judged by
+TWICE: Final = ("final", "late")
 # fmt: off
 SCORES = {
-    "fid": Score("FID", True, 2, "trainers.metrics.fid:fid", when=BOTH, protocol=_fid),
+    "fid": Score("FID", True, 2, "trainers.metrics.fid:fid", when=JUDGED, scale="ratio", protocol=_fid),
     "inception_score": Score("IS", False, 2, "trainers.metrics.inception:inception_score", "features", "logits",
-        BOTH, "is", ("inception_score_std",), SCORE_SPLITS, lambda _: f"IS is the mean over {SCORE_SPLITS} parts"),
+        ("final", "best", "late"), "ratio", "is", ("inception_score_std",), SCORE_SPLITS,
+        lambda _: f"IS is the mean over {SCORE_SPLITS} parts"),
     "kid": Score(
-        "KID", True, 5, "trainers.metrics.inception:kid", "features", "logits", also=("kid_std",), protocol=_kid),
+        "KID", True, 5, "trainers.metrics.inception:kid", "features", "logits", TWICE, also=("kid_std",),
+        protocol=_kid),
     "energy_distance": Score(
-        "energy distance", True, 4, "trainers.metrics.points:energy", "samples", "points", BOTH, protocol=_energy),
-    "modes": Score("modes covered", False, 2, "trainers.metrics.points:modes", "samples", "points", protocol=_modes),
-    "high_quality": Score("high-quality share", False, 3, "trainers.metrics.points:modes", "samples", "points"),
+        "energy distance", True, 4, "trainers.metrics.points:energy", "samples", "points", JUDGED, "ratio",
+        protocol=_energy),
+    "modes": Score(
+        "modes covered", False, 2, "trainers.metrics.points:modes", "samples", "points", TWICE, protocol=_modes),
+    "high_quality": Score("high-quality share", False, 3, "trainers.metrics.points:modes", "samples", "points", TWICE),
+    "all_modes": Score(
+        "all modes covered", False, 0, "trainers.metrics.points:modes", "samples", "points", scale="event"),
     "class_logit_min": Score("lowest class logit", False, 3, "trainers.probes:class_logits", "state", "points"),
     "class_logit_spread": Score("spread of class logits", True, 3, "trainers.probes:class_logits", "state", "points"),
     "real_fake_obtuse": Score("real-fake obtuse", True, 3, "", "steps", "probe"),
@@ -270,20 +285,27 @@ def scores_of(features: str, *, points: bool, probe: bool = False) -> dict[str, 
 
 
 class Metric(NamedTuple):
-    """How a metric of the tables is named, ordered and printed."""
+    """How a metric of the tables is named, ordered, compared and printed."""
 
     key: str  # in an evaluation
-    when: Literal["final", "best"]  # of the last evaluation, or the best of the scheduled ones
+    # of the last evaluation, the best of the scheduled ones, the mean of the last fifth of the run, or the first one
+    when: When
     label: str
     lower_is_better: bool
     decimals: int
+    scale: Scale = "difference"
 
 
 def metrics_of(scores: Mapping[str, Score]) -> dict[str, Metric]:
     """The metrics that tables can show of some scores."""
     return {
         f"{score.name or key}_{when}": Metric(
-            key, when, score.label if when == "final" else f"best {score.label}", score.lower_is_better, score.decimals
+            key,
+            when,
+            score.label if when == "final" else f"{when} {score.label}",
+            score.lower_is_better,
+            score.decimals,
+            score.scale,
         )
         for key, score in scores.items()
         for when in score.when

@@ -10,7 +10,7 @@ class RunState(StrEnum):
     RUNNING = "running"  # a process is making it now
     INTERRUPTED = "interrupted"  # begun, and held by nobody: it goes on from its checkpoint
     DONE = "done"  # it reached its budget
-    DIVERGED = "diverged"  # a loss or a weight was not finite, or a logit too large
+    DIVERGED = "diverged"  # a loss or a weight was not finite, a logit too large, or Langevin chains left the data
     STOPPED = "stopped"  # a scheduler ended it
     FAILED = "failed"  # an error ended it
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from search.store.connection import Store
 from search.store.database import StoredRun
-from search.store.frames import final_metrics
 from search.store.parents import Parents, cell_tags, log_params
 from search.store.queries import stored_grids
+from search.store.summaries import final_metrics
 from spaces import Cell, Search, Study
 from trainers.config import Config
 from trainers.run_folder import end_of, mark_end, read_evaluations, read_provenance, read_run

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from search.store.connection import Store
 from search.store.database import StoredRun
 from search.store.queries import seed_runs
+from search.store.summaries import completed, judged
 from spaces import STUDIES, Cell, Study
 from trainers.messages import did_you_mean
 from trainers.names import METRICS
@@ -25,8 +26,8 @@ def load_runs(study: Study | str, tracking_uri: str | None = None, *, store: Sto
     """All runs of a study's cells and seeds that the store holds, one a row, in the study's order.
 
     Columns: row, column, seed, state, run_id, cell_key; the tags protocol, code_version, data_digest, features_digest,
-    own_code_digest, device, torch; finals and bests by the names of METRICS, evaluations and seconds (NaN where a run
-    has none). Raises ValueError for a study that is not known.
+    own_code_digest, device, torch; finals, bests and the like by the names of METRICS, evaluations and seconds (NaN
+    where a run has none); lost. Raises ValueError for a study that is not known.
     """
     if isinstance(study, str):
         if study not in STUDIES:
@@ -37,7 +38,7 @@ def load_runs(study: Study | str, tracking_uri: str | None = None, *, store: Sto
     store = store or Store(tracking_uri)
     study = resolved(study, store)
     cells = study.cells()
-    return runs_frame(study, cells, seed_runs(store, (cell.config for cell in cells)))
+    return runs_frame(study, cells, completed(store, cells, seed_runs(store, (cell.config for cell in cells))))
 
 
 def runs_frame(study: Study, cells: Iterable[Cell], runs: Mapping[tuple[str, int], StoredRun]) -> pd.DataFrame:
@@ -51,7 +52,7 @@ def runs_frame(study: Study, cells: Iterable[Cell], runs: Mapping[tuple[str, int
             if run:
                 lines.append({"row": cell.row, "column": cell.column, **_line(run), "protocol": cell.config.protocol})
     columns = ["row", "column", "seed", "state", "run_id", "cell_key", *TAGS, *METRICS, "evaluations", "seconds"]
-    return pd.DataFrame(lines, columns=columns)
+    return judged(pd.DataFrame(lines, columns=columns), study)
 
 
 def _line(run: StoredRun) -> dict[str, Any]:
@@ -63,33 +64,22 @@ def _line(run: StoredRun) -> dict[str, Any]:
     return {**{name: getattr(run, name) for name in names}, **tags, **values, "seconds": seconds}
 
 
-def final_metrics(evaluations: list[dict[str, Any]]) -> dict[str, float]:
-    """Finals and bests of a finished run's evaluations, by the names of METRICS; NaN for a diverged run."""
-    values = {}
-    last = evaluations[-1]
-    for name, metric in METRICS.items():
-        if metric.key not in last:
-            continue
-        series = [each[metric.key] for each in evaluations if metric.key in each]  # D has no step before the first
-        best = min(series) if metric.lower_is_better else max(series)
-        diverged = last["state"] == RunState.DIVERGED
-        values[name] = math.nan if diverged else series[-1] if metric.when == "final" else best
-    return values
-
-
 class Aggregate(NamedTuple):
-    """Mean and sample standard deviation (NaN below two) over the n finished seeds, and how many others diverged."""
+    """Mean and sample standard deviation (NaN below two) over the n finished seeds that are not lost, how many of the
+    others diverged, and how many others there are."""
 
     mean: float
     std: float
     n: int
     diverged: int
+    lost: int
 
 
 def aggregate(runs: pd.DataFrame, metric: str) -> Aggregate:
-    """Aggregate of one metric over the runs of one cell; only done runs enter, diverged ones are counted."""
+    """Aggregate of one metric over the runs of one cell; only done runs enter that are not lost."""
     states, values = runs["state"].to_numpy(), runs[metric].to_numpy(float)  # arrays: pandas takes ten times as long
-    done = values[(states == RunState.DONE) & (values == values)]  # not NaN
+    lost = runs["lost"].to_numpy(bool)
+    done = values[(states == RunState.DONE) & ~lost & (values == values)]  # not NaN
     mean = float(done.mean()) if len(done) else math.nan
     std = float(done.std(ddof=1)) if len(done) > 1 else math.nan
-    return Aggregate(mean, std, len(done), int((states == RunState.DIVERGED).sum()))
+    return Aggregate(mean, std, len(done), int((states == RunState.DIVERGED).sum()), int(lost.sum()))

@@ -35,7 +35,7 @@ def trained(jumping_clock, tmp_path):
 
 
 @pytest.mark.long
-def test_runs_and_parents(jumping_clock, store, make_runs, tiny_study):
+def test_runs_and_parents(jumping_clock, store, make_runs, tiny_study, none_lost):
     make_runs(tiny_study, seeds=1)
     make_runs(tiny_study.variant(seeds=2))
     assert min(jumping_clock) < 0 < max(jumping_clock)

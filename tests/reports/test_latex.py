@@ -17,13 +17,20 @@ from trainers.run_state import RunState
 
 def test_latex(results, tmp_path):
     latex = to_latex(as_text(results), results)
-    for expected in (r"\toprule", r"\bottomrule", r"\textbf{9.80 $\pm$ 0.30}", r"\underline{10.10 $\pm$ 0.10}"):
+    for expected in (r"\toprule", r"\bottomrule", r"9.80 $\pm$ 0.30", r"10.10 $\pm$ 0.10"):
         assert expected in latex
     assert r"50\% \& \$x\_1\$ \{a\}\textasciitilde{}\textasciicircum{}\textbackslash{} \#" in latex
     assert "% GAN / : n = 3; runs GAN//0 GAN//1 GAN//2; code 1" in latex
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed: the table is not compiled")
     assert "Overfull" not in compiled(latex, tmp_path)
+
+
+def test_bold_is_set_in_bold():
+    study = Study("s", Config(), {"GAN": {}, "a": {"lr": 1.0}}, seeds=3, metrics=("fid_final",))
+    results = StubResults(study, stub_runs({"GAN": [20.0, 30.0, 25.0], "a": [10.0, 15.0, 12.5]}))
+    assert r"\textbf{12.50 $\pm$ 2.50}" in to_latex(as_text(results), results)
+    assert "**12.50 ± 2.50**" in to_markdown(as_text(results))
 
 
 def compiled(latex, folder):
@@ -56,8 +63,8 @@ def test_columns_stand_below_each_other_each_with_its_own_rows(tmp_path):
     ]
     assert parts["two"].cells.columns[0] == "FID ↓"
     assert [line for line in to_markdown(text).splitlines() if line.startswith(("| one |", "| two |"))] == [
-        "| one | FID ↓ | best FID ↓ | FID − GAN | n |",
-        "| two | FID ↓ | best FID ↓ | FID − a | n |",
+        "| one | FID ↓ | best FID ↓ | FID / GAN | n |",
+        "| two | FID ↓ | best FID ↓ | FID / a | n |",
     ]
     latex = to_latex(text, results)
     assert latex.count(r"\begin{tabular}") == 2

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import re
 
-import numpy as np
 import pandas as pd
 import pytest
 from claim_stubs import TABLE5, cells_of, ledger
@@ -45,27 +44,13 @@ def test_the_first_variant_that_was_run_counts(runs_of):
     assert (found.verdict, found.weakest.study) == ("agrees at small scale", "coopinit-table5 (budget 0.1)")
 
 
-def test_false_verdicts_over_the_whole_ledger(runs_of):
-    """Nothing differs anywhere: of 10 ledgers, claims with a direction are rarely decided."""
-    decided = total = 0
-    for key in range(10):
-        rng = np.random.default_rng(key)
-        for name in ("coopinit-table5", "coopinit-table7", "coopinit-table8"):
-            cells = [(cell.row, cell.column) for cell in STUDIES[name].cells()]
-            runs_of(name, {label: list(np.exp(rng.normal(2, 0.27, 10))) for label in cells})
-        verdicts = ledger().verdicts(["C1", "C2", "C3", "C5", "C6", "C7", "C10", "C11", "C12"])
-        decided += sum(verdict.verdict != "undecided" for verdict in verdicts)
-        total += len(verdicts)
-    assert decided / total < 0.05
-
-
 def test_forms(runs_of, tmp_path):
     runs_of("coopinit-table5", cells_of(TABLE5))
     verdicts = ledger().verdicts()
     text = as_text(verdicts)
     assert list(text.cells.index) == IDS
     assert text.cells.loc["C1", "verdict"] == "supported"
-    assert re.fullmatch(r"0\.69 \[0\.6\d, 0\.7\d\]", text.cells.loc["C1", "effect"])
+    assert re.fullmatch(r"0\.69 \[0\.60, 0\.80\]", text.cells.loc["C1", "effect"])
     lines = to_lines(verdicts)
     assert len(lines) == sum(len(verdict.findings) for verdict in verdicts)
     told = json.loads(json.dumps(to_json(verdicts), allow_nan=False))
@@ -107,7 +92,7 @@ def test_real_runs_lead_to_a_verdict(store, make_runs):
     told = json.loads(CliRunner().invoke(app, arguments).stdout)
     assert [claim["verdict"] for claim in told] == ["undecided", "not run"]
     assert told[0]["scope"] == "small"
-    assert told[0]["reason"] == "no outcome of fewer than 4 seeds a cell could decide"
+    assert told[0]["reason"] == "of 2 seeds a cell, about 17 are needed"
     (part,) = told[0]["parts"]
     assert set(part["run_ids"].split(";")) == set(load_runs(study, store=store)["run_id"])
     assert (part["study"], part["n"], part["images"]) == ("ring (tiny)", 2, "2,048")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.mark.long
-def test_report_writes_table_and_figures(store, make_runs, tiny_study, tmp_path):
+def test_report_writes_table_and_figures(store, make_runs, tiny_study, tmp_path, none_lost):
     make_runs(tiny_study)
     shutil.rmtree(store.storage / "trials")  # the store is enough
     text, paths = write_report(Results(tiny_study, Store(storage=store.storage)), tmp_path / "out")
@@ -25,6 +25,9 @@ def test_report_writes_table_and_figures(store, make_runs, tiny_study, tmp_path)
         "runs.csv",
         "table.tex",
         "table.md",
+        "tests.csv",
+        "evaluations.csv",
+        "methods.md",
         "curves.png",
         "curves.pdf",
         "curves.csv",
@@ -45,7 +48,7 @@ def test_report_writes_table_and_figures(store, make_runs, tiny_study, tmp_path)
 
 
 @pytest.mark.long
-def test_a_row_that_lacks_a_column_has_a_dash_there(store, make_runs, tiny_points, tmp_path):
+def test_a_row_that_lacks_a_column_has_a_dash_there(store, make_runs, tiny_points, tmp_path, none_lost):
     columns = {"x": {}, "y": {"lr": 3e-4}}
     metrics = ("energy_distance_final",)
     study = Study("s", tiny_points, {"a": {}, "b": {"lr": 2e-4}}, columns, seeds=1, metrics=metrics, only={"b": ["x"]})

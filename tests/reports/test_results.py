@@ -18,7 +18,7 @@ def study():
 
 @pytest.fixture
 def results(study):
-    return Results(study, None, stub_runs({("GAN", "one"): [9.0, None], ("a", "two"): [7.0, 8.0]}))
+    return Results(study, object(), stub_runs({("GAN", "one"): [9.0, None], ("a", "two"): [7.0, 8.0]}))
 
 
 def test_cells_stand_in_the_studys_order_whatever_was_run(results):
@@ -67,6 +67,6 @@ def test_the_store_is_asked_for_the_runs_once(store, tiny_study, monkeypatch):
     monkeypatch.setattr(reports.results, "load_runs", load)
     results = Results(tiny_study, store)
     assert results.table["energy_distance_final", "n"].tolist() == [0, 0]
-    assert len(results.mean_differences) == 4
+    assert len(results.comparisons) == 2
     assert results.table is results.table
     assert asked == ["tiny"]

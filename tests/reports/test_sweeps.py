@@ -53,14 +53,14 @@ def test_a_point_of_a_sweep_is_the_mean_over_seeds_beside_what_is_published(tmp_
     assert sweep_metric(results) == "fid_best"  # what the paper has
     data = sweep_data(results, "fid_best").set_index(["field", "x"])
     point = data.loc["eta", 0.5]
-    assert (point["mean"], point["n"], point["diverged"]) == (5, 2, 1)
+    assert (point["mean"], point["n"], point["lost"]) == (5, 2, 1)
     assert point["std"] == pytest.approx(math.sqrt(2))
     assert point["published"] == 6.61  # by hand, from table 12
     assert math.isnan(data.loc[("langevin_steps", 5.0), "mean"])  # not run
     figure = draw_sweeps(data.reset_index(), "fid_best")
     assert [axis.get_xlabel() for axis in figure.axes] == ["eta", "langevin_steps"]
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts == ["eta (T=10) (n = 0 to 2, 1 diverged)", "published, hollow", "T (eta=1.0) (published alone)"]
+    assert texts == ["eta (T=10) (n = 0 to 2, 1 lost)", "published, hollow", "T (eta=1.0) (published alone)"]
     assert all(path.stat().st_size > 1_000 for path in save(figure, tmp_path / "sweep"))
 
 

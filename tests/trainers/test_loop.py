@@ -15,8 +15,9 @@ from PIL import Image
 from trainers import loop
 from trainers.config import Config
 from trainers.data.load import load_dataset
-from trainers.loop import dry_run, dry_runs, train
+from trainers.loop import dry_run, dry_runs, train, wanders
 from trainers.names import BACKBONES
+from trainers.state import State
 
 TIMES = {"seconds", "eval_seconds", "logged_at"}
 
@@ -533,3 +534,23 @@ def test_seconds_are_read_once_the_device_has_done_all(tiny_images, tmp_path, mo
     monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: clock[0], time=time.time))
     monkeypatch.setattr(loop, "synchronize", lambda device: clock.append(clock.pop() + 1))
     assert [row["seconds"] for row in train(tiny_images, tmp_path)] == [1, 2, 3]
+
+
+def test_chains_that_leave_the_data_twice_in_a_row_have_diverged(tiny_points):
+    state = State(tiny_points, torch.device("cpu"))
+    assert state.data.std == pytest.approx(0.707, abs=0.01)  # of a coordinate on the unit circle
+    far, near = {"langevin_distance": 7.2}, {"langevin_distance": 7.0}
+    for before, now, expected in (([far], far, True), ([far], near, False), ([near], far, False), ([], far, False)):
+        state.statistics = SimpleNamespace(means=lambda now=now: now)
+        assert wanders(state, before) == expected
+    state.statistics = SimpleNamespace(means=dict)  # in the adversarial stage there are none
+    assert not wanders(state, [far])
+
+
+def test_a_run_whose_chains_wander_ends(tiny_points, tmp_path, monkeypatch):
+    config = tiny_points.replace(n_coop=512, eval_every=128)
+    monkeypatch.setattr("trainers.loop.WANDERED", 1e-6)
+    rows = list(train(config, tmp_path))
+    assert [row["state"] for row in rows] == ["running", "running", "diverged"]
+    assert math.isnan(rows[-1]["energy_distance"])
+    assert rows[-1]["langevin_distance"] > 0

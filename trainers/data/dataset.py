@@ -15,6 +15,8 @@ from torch import Tensor
 from trainers.files import digest_of
 from trainers.names import SCORE_SPLITS
 
+SOME = 10_000  # examples that tell their standard deviation
+
 
 class Pair(NamedTuple):
     """What an unpaired translation from domain A to B has beside its data set, which is train B."""
@@ -72,6 +74,11 @@ class Dataset:
     def bounds(self) -> tuple[float, float] | None:
         """Range of the data as the networks see them; None: unbounded points."""
         return (-1.0, 1.0) if self.examples.dtype == torch.uint8 else None
+
+    @cached_property
+    def std(self) -> float:
+        """Standard deviation over all elements of the examples as the networks see them, of the first SOME."""
+        return float(scale(self.examples[:SOME]).std())
 
     @cached_property
     def digest(self) -> str:

@@ -46,8 +46,9 @@ def energy(sampled: Sampled) -> dict[str, float]:
 
 
 def modes(sampled: Sampled) -> dict[str, float]:
-    """Modes covered, and the share of generated points that lie near one."""
+    """Modes covered, whether that is all of them, and the share of generated points that lie near one."""
     data = sampled.data
     assert data.modes is not None
     shares = mode_shares(sampled.samples, data.modes, MODE_RADIUS * data.mode_std)
-    return {"modes": float((shares >= MODE_SHARE).sum()), "high_quality": float(shares.sum())}
+    covered = shares >= MODE_SHARE
+    return {"modes": float(covered.sum()), "high_quality": float(shares.sum()), "all_modes": float(covered.all())}

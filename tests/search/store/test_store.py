@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 from collections import Counter
 
 import pytest
@@ -12,7 +11,6 @@ from search.plan import make_plan
 from search.run import run_study
 from search.store import Store, load_runs, queries
 from search.store.delivery import Delivery
-from search.store.frames import final_metrics
 from search.store.parents import Parents
 from search.store.queries import histories, links
 from spaces import Study
@@ -61,10 +59,11 @@ def test_parents_hold_the_aggregates(store, make_runs, tiny_study):
     runs = load_runs(tiny_study, store=store)
     for parent in parents(store):
         values = runs.loc[runs["row"] == parent.data.tags["row"], "energy_distance_final"]
-        assert parent.data.metrics["energy_distance_final_mean"] == pytest.approx(values.mean())
-        assert parent.data.metrics["energy_distance_final_std"] == pytest.approx(values.std(ddof=1))
-        assert parent.data.metrics["energy_distance_final_n"] == 2
-        assert parent.data.metrics["diverged"] == 0
+        kept = values[~runs["lost"]]
+        assert parent.data.metrics["energy_distance_final_mean"] == pytest.approx(kept.mean(), nan_ok=True)
+        assert parent.data.metrics["energy_distance_final_std"] == pytest.approx(kept.std(ddof=1), nan_ok=True)
+        assert parent.data.metrics["energy_distance_final_n"] == len(kept)
+        assert (parent.data.metrics["diverged"], parent.data.metrics["lost"]) == (0, 2 - len(kept))
         assert parent.info.status == "FINISHED"
         assert parent.data.tags["run_ids"].split(",") == list(runs.loc[values.index, "run_id"])
 
@@ -84,7 +83,8 @@ def test_parents_are_updated_in_place(store, make_runs, tiny_study):
     make_runs(tiny_study)
     store.client.delete_run(children_of(store)[0].info.run_id)
     Parents(store).update(tiny_study, tiny_study.cells())
-    assert Counter(p.data.metrics["energy_distance_final_n"] for p in parents(store)) == {1: 1, 2: 1}
+    held = [p.data.metrics for p in parents(store)]
+    assert Counter(each["energy_distance_final_n"] + each["lost"] for each in held) == {1: 1, 2: 1}
     assert len(parents(store)) == 2
 
 
@@ -263,14 +263,6 @@ def test_histories_are_what_mlflow_says(store, make_runs, tiny_study):
     for run_id, points in histories(store, ids, "fid").items():
         held = store.client.get_metric_history(run_id, "fid")
         assert str(points) == str([(m.timestamp, m.step, m.value) for m in held])
-
-
-def test_summary_of_rows():
-    rows = [{"fid": value, "modes": 3.0, "state": "running"} for value in (9.0, 2.0, 4.0)]
-    rows[-1]["state"] = "done"
-    assert final_metrics(rows) == {"fid_final": 4.0, "fid_best": 2.0, "modes_final": 3.0}
-    rows[-1]["state"] = "diverged"
-    assert all(math.isnan(value) for value in final_metrics(rows).values())
 
 
 def test_an_empty_store_gives_an_empty_frame(store, tiny_study):

@@ -136,7 +136,7 @@ def test_evaluation_depends_on_weights_and_seed_alone(tiny_points):
     torch.randn(5)
     state.real_batch()
     assert evaluate(state.config, state.data, state.generator, CPU) == first
-    assert first.keys() == {"fid", "energy_distance", "modes", "high_quality"}
+    assert first.keys() == {"fid", "energy_distance", "modes", "high_quality", "all_modes"}
     assert state.generator.training
 
 
@@ -149,7 +149,7 @@ def test_a_perfect_generator_scores_near_zero(tiny_points):
     values = evaluate(state.config, state.data, state.generator, CPU)
     assert values["fid"] < 1e-3
     assert values["energy_distance"] < 0.05
-    assert values["modes"] == 8
+    assert (values["modes"], values["all_modes"]) == (8, 1)
     assert values["high_quality"] == pytest.approx(1)
 
 

@@ -1,0 +1,97 @@
+"""What a paper needs beside the table: sentences on the method to paste, all tests, and every evaluation."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from reports.markdown import escape_markdown
+from reports.results import Results
+from reports.statistics import LEVEL
+from reports.table import span
+from trainers.names import METRICS
+
+
+def methods(results: Results, registered: Sequence[str] = ()) -> str:
+    """methods.md, four sentences: seeds and budget; protocol; test, pairing, correction, family; what was lost,
+    searched and registered."""
+    study, configs = results.study, results.configs.values()
+    budget = span({config.n_images for config in configs})
+    sentences = [
+        f"Each of the {len(results.configs)} settings was trained with the seeds 0 to {study.seeds - 1}, each run on "
+        f"{budget} training images.",
+        f"Scores are {' | '.join(sorted({config.protocol for config in configs}))}.",
+        _on_tests(results),
+        _on_runs(results, registered),
+    ]
+    return "\n\n".join(map(escape_markdown, sentences)) + "\n"
+
+
+def _on_tests(results: Results) -> str:
+    """How the settings were compared."""
+    first, used = METRICS[results.study.metrics[0]], {each.method for each in results.comparisons.values()}
+    if not used:
+        return "No settings were compared."
+    names = {
+        "paired t": "paired t tests over equal seeds",
+        "Welch t": "Welch's t tests",
+        "Fisher": "Fisher's exact test",
+    }
+    tests = " and ".join(name for method, name in names.items() if method in used)
+    scale = results.scales[results.study.metrics[0]]
+    of = {"ratio": "logarithms", "difference": "values", "event": "counts"}[scale]
+    return (
+        f"Settings were compared with {', '.join(dict.fromkeys(results.references.values()))} by {tests} (of {of} for "
+        f"{first.label}), paired where data, training set size, batch size, updates of the discriminator a step, "
+        f"networks and kind of device are the same, with intervals at {1 - LEVEL:.0%} for each comparison alone and "
+        f"Holm's correction at {LEVEL} over the {results.family} comparisons of {first.label} in the table."
+    )
+
+
+def _on_runs(results: Results, registered: Sequence[str]) -> str:
+    """What became of the runs, and what was said of them beforehand."""
+    lost = sum(cell.lost for cell in results.samples.values())
+    ended = sum(len(cell.ended) for cell in results.samples.values())
+    searched = (
+        "the settings were chosen by a search on other seeds"
+        if results.study.searched
+        else "no setting of these rows was chosen by a search of this program"
+    )
+    told = ", ".join(registered) if registered else "no claim was registered beforehand"
+    return (
+        f"Of {ended} runs {lost} were lost (diverged, ended no better than untrained or far above their own best "
+        f"evaluation) and are counted apart, {searched}, and {told}."
+    )
+
+
+def tests_frame(results: Results) -> pd.DataFrame:
+    """tests.csv: a line a comparison, with a hash of the values that it is of."""
+    lines = []
+    for (row, column, metric), found in results.comparisons.items():
+        of_test = {"row": row, "column": column, "metric": metric, "against": found.reference, "test": found.method}
+        numbers = {
+            name: getattr(found, name) for name in ("effect", "low", "high", "statistic", "freedom", "p", "p_holm")
+        }
+        others = {name: getattr(found, name) for name in ("pairs", "r", "lost_p", "p_better")}
+        lines.append({**of_test, "scale": found.scale, **numbers, **others, "values": found.digest})
+    return pd.DataFrame(lines)
+
+
+def evaluations_frame(results: Results) -> pd.DataFrame:
+    """evaluations.csv: a line a run and evaluation with the scores of the study's data; empty where none are known."""
+    keys = dict.fromkeys(key for config in results.configs.values() for key in config.evaluation_keys)
+    runs = pd.concat([cell.ended for cell in results.samples.values()])
+    lines: dict[tuple[str, int], dict[str, float]] = {}
+    for key in keys:
+        for run_id, series in results.histories(key, dict.fromkeys(runs["run_id"])).items():
+            for images, value in series:
+                lines.setdefault((run_id, images), {})[key] = value
+    values: dict[str, list[tuple[int, dict[str, float]]]] = {}
+    for (run_id, images), found in lines.items():
+        values.setdefault(run_id, []).append((images, found))
+    told = [
+        {**run, "images": images, **{key: found.get(key, math.nan) for key in keys}}
+        for run in runs[["row", "column", "seed", "run_id"]].to_dict("records")
+        for images, found in sorted(values.get(run["run_id"], []), key=lambda each: each[0])
+    ]
+    return pd.DataFrame(told)

@@ -1,0 +1,182 @@
+"""How many seeds a comparison needs, before it is made: the power of the tests of reports.statistics."""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+from scipy.optimize import brentq
+
+from reports.ablation import by_seed
+from reports.comparisons import Sample, pairing
+from reports.results import Results
+from reports.statistics import LEAST, LEVEL, fisher
+from search.store import Store
+from spaces import CLAIMS, Part, Study
+from spaces.claims import Label, Range
+from trainers.config import Config
+from trainers.names import METRICS
+
+LOG_STD = 0.27  # of a FID over seeds, as measured on digits: the middle of 0.23 to 0.30
+R_COOP, R_ALIKE = 0.2, 0.6  # of logarithms over seeds, if one row alone has a cooperative stage, and otherwise
+POWER = 0.8
+FEW = 5  # seeds below which a spread is widened
+BOUND = 0.8  # to its upper bound at this confidence
+MOST = 10_000  # seeds that are looked at
+EFFECT = 0.7  # ratio that a claim of order is to show
+LIKELY, UNLIKELY = 0.9, 0.4  # shares that a claim of shares is to tell apart
+
+
+class Spread(NamedTuple):
+    """Standard deviation over seeds of a difference of two cells' logarithms, or of what stands for it, and whence."""
+
+    std: float
+    paired: bool
+    source: str
+
+
+def power(effect: float, spread: Spread, seeds: int, level: float = LEVEL) -> float:
+    """The chance that so many seeds a cell show an effect, a difference of logarithms, at a two-sided level. Where
+    cells are not paired, as with equal spreads: Welch's test sees a little less below five seeds."""
+    freedom = seeds - 1 if spread.paired else 2 * seeds - 2
+    shift = abs(effect) * math.sqrt(seeds) / spread.std
+    return float(stats.nct.sf(stats.t.isf(level / 2, freedom), freedom, shift)) if seeds >= LEAST else 0.0
+
+
+def equivalence_power(margin: float, spread: Spread, seeds: int, level: float = LEVEL) -> float:
+    """The chance that two cells that are equal are shown to be so within a margin, by two one-sided tests."""
+    return max(0.0, 2 * power(margin, spread, seeds, level) - 1)
+
+
+def fisher_power(share: float, other: float, seeds: int, level: float = LEVEL) -> float:
+    """The chance that Fisher's exact test tells two shares of runs apart."""
+    counts = np.arange(seeds + 1)
+    chance = np.outer(stats.binom.pmf(counts, seeds, share), stats.binom.pmf(counts, seeds, other))
+    p = stats.hypergeom.sf(counts[:, None] - 1, 2 * seeds, counts[:, None] + counts[None, :], seeds)
+    return float(chance[p <= level / 2].sum())
+
+
+def seeds_for(chance: Callable[[int], float]) -> int:
+    """The least number of seeds with which something has a chance of POWER; MOST where not even these have."""
+    few, many = LEAST - 1, LEAST
+    while chance(many) < POWER:
+        if many >= MOST:
+            return MOST
+        few, many = many, min(2 * many, MOST)
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if chance(middle) >= POWER else (middle, many)
+    return many
+
+
+def visible_ratio(seeds: int, spread: Spread, level: float = LEVEL) -> float:
+    """The ratio below 1 that so many seeds see with a chance of POWER."""
+    return math.exp(-brentq(lambda effect: power(effect, spread, seeds, level) - POWER, 1e-9, 1e3 * spread.std))
+
+
+def visible_events(seeds: int) -> int:
+    """Fisher's smallest visible difference: of so many runs the least with an event that none of as many others had;
+    0 where even all of them are too few."""
+    return next((k for k in range(1, seeds + 1) if fisher(k, seeds, 0, seeds) < LEVEL), 0)
+
+
+def prior(config: Config, other: Config) -> Spread:
+    """What to expect of two cells of which nothing was run."""
+    paired = pairing(config) == pairing(other)
+    coop = [bool(each.acting().n_coop) for each in (config, other)]
+    r = (R_COOP if coop[0] != coop[1] else R_ALIKE) if paired else 0.0
+    return Spread(LOG_STD * math.sqrt(2 - 2 * r), paired, f"log std {LOG_STD}, r {r:g} by prior")
+
+
+def widened(std: float, n: int) -> float:
+    """A standard deviation of n values, of few its upper bound."""
+    return std if n >= FEW else std * math.sqrt((n - 1) / stats.chi2.ppf(1 - BOUND, n - 1))
+
+
+def spread_of(results: Results, label: Label, reference: Label) -> Spread:
+    """The spread of a comparison by what was run of it, else by the prior."""
+    metric = results.study.metrics[0]
+    expected = prior(results.configs[label], results.configs[reference])
+    logs = [_logs(results.samples[each], metric, results.study.seeds) for each in (label, reference)]
+    differences = logs[0] - logs[1]
+    n = int(np.isfinite(differences).sum())
+    if expected.paired and n >= LEAST:
+        return Spread(widened(float(np.nanstd(differences, ddof=1)), n), True, f"{n} pairs")
+    counts = [int(np.isfinite(each).sum()) for each in logs]
+    if min(counts) < LEAST:
+        return expected
+    stds = [widened(float(np.nanstd(each, ddof=1)), n) for each, n in zip(logs, counts, strict=True)]
+    return Spread(math.hypot(*stds), False, f"{counts[0]} and {counts[1]} seeds")
+
+
+def _logs(cell: Sample, metric: str, seeds: int) -> np.ndarray:
+    values = by_seed(cell.kept, metric, seeds)
+    return np.log(np.where(values > 0, values, np.nan))
+
+
+def plan_lines(study: Study, store: Store, ratio: float) -> list[str]:
+    """What `plan --detect` prints: seeds that comparisons need, and the papers' claims on the study."""
+    results = Results(study, store)
+    claimed = [(claim.id, part) for claim in CLAIMS.values() for part in claim.all_parts if part.study == study.name]
+    needed: dict[str, int] = {}
+    for name, part in claimed:
+        needed[name] = max(needed.get(name, 0), part_needs(part, results.configs))
+    told = ", ".join(f"{name} {seeds:,}" for name, seeds in needed.items() if seeds > study.seeds)
+    lines = [f"Claims that {study.seeds} seeds can hardly decide, and seeds that they need: {told}."] if told else []
+    return [*needed_lines(results, ratio), *lines]
+
+
+def part_needs(part: Part, configs: Mapping[Label, Config]) -> int:
+    """Seeds a cell with which a part of a claim is decided with a chance of POWER, by the prior: a ratio of EFFECT if
+    it is of order, equality if it is of a margin, shares of LIKELY and UNLIKELY. 0 where no prior tells."""
+    if part.kind == "share":
+        return _of_shares()
+    if part.kind != "ratio" or len(part.treatment) != 1 or len(part.control) != 1:
+        return 0
+    return _needed(prior(configs[part.treatment[0]], configs[part.control[0]]), part.claimed)
+
+
+@cache
+def _of_shares() -> int:
+    return seeds_for(lambda n: fisher_power(LIKELY, UNLIKELY, n))
+
+
+@cache
+def _needed(spread: Spread, claimed: Range) -> int:
+    """Seeds that a ratio of two cells needs to be shown in a range."""
+    if 1.0 in claimed:
+        return seeds_for(lambda n: power(math.log(EFFECT), spread, n))
+    chance = equivalence_power if claimed[0] > 0 else power
+    return seeds_for(lambda n: chance(math.log(claimed[1]), spread, n))
+
+
+def needed_lines(results: Results, ratio: float) -> list[str]:
+    """What `plan --detect` says: of each comparison the seeds that it needs to show a ratio of means, and the chance
+    that those planned do. Raises ValueError for what is no such ratio."""
+    study, metric = results.study, METRICS[results.study.metrics[0]]
+    if not (0 < ratio < math.inf and ratio != 1):
+        raise ValueError(f"detect = {ratio} should be a ratio of means that is to be seen, as 0.7")
+    if metric.scale != "ratio":
+        raise ValueError(f"detect = {ratio}: {study.title} compares {metric.label}, its first metric, by no ratio")
+    labels = [label for label in results.configs if label[0] != results.references[label[1]]]
+    lines, level = [], LEVEL / max(1, len(labels))
+    for row, column in labels:
+        reference = results.references[column]
+        spread = spread_of(results, (row, column), (reference, column))
+        needed = seeds_for(lambda n, spread=spread: power(math.log(ratio), spread, n, level))  # type: ignore[misc]
+        chance = power(math.log(ratio), spread, study.seeds, level)
+        cell = " / ".join(filter(None, (row, column)))
+        lines.append(
+            f"{cell} against {reference}: {needed:,} seeds{' or more' if needed == MOST else ''} "
+            f"({'paired' if spread.paired else 'not paired'}; {spread.source}); {study.seeds} decide with {chance:.0%}"
+        )
+    least = visible_events(study.seeds)
+    counts = f"{least} of {study.seeds} against none" if least else f"not even {study.seeds} of {study.seeds}"
+    return [
+        f"Seeds that show a {metric.label} ratio of {ratio:g} with a chance of {POWER:.0%}, at the level of the first "
+        f"of {len(labels)} comparisons ({level:.2g}):",
+        *lines,
+        f"Of counts, as lost runs, {study.seeds} seeds show {counts} (Fisher)" + (" at the least." if least else "."),
+    ]
