@@ -23,7 +23,7 @@ from tuned import without_ray
 
 from ganablate import main
 from search.store import load_runs
-from spaces import find_study
+from spaces import find_claims, find_study
 from trainers.loop import dry_runs
 
 SMALL = ["--set", "backbone_options.width=4", "--set", "eval_samples=100", "--budget", "0.04", "--seeds", "1"]
@@ -122,7 +122,7 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
         ([*SEARCH, "3", "--set", "eval_every=12800000"], ["eval_every = 12800000", "asha", "--scheduler none"]),
         ([*SEARCH, "3", "--space", "spaces_of_mine.py:none"], ["varies nothing of ring8_coop_aw"]),
         (["search", "ring8_coop_aw"], ["--samples"]),
-        (["search", "ring8_gan", "digits_gan", "--samples", "3"], ["energy_distance_final"]),
+        (["search", "ring8_gan", "digits_gan", "--samples", "3"], ["energy_distance_late"]),
         (["claims", "C99"], ["claim 'C99' is unknown", "C26"]),
         (["claims", "--set", "nonsense=1"], ["unknown field 'nonsense'"]),
         (["claims", "--seeds", "0"], ["seeds = 0"]),
@@ -264,13 +264,15 @@ def readme_blocks():
 
 
 def test_the_readmes_own_study_and_networks_fit(tmp_path, monkeypatch):
-    for name, text in zip(("my_study.py", "my_net.py"), readme_blocks(), strict=True):
-        (tmp_path / name).write_text(text)
+    study, network, claim = readme_blocks()
+    (tmp_path / "my_study.py").write_text(study + claim)
+    (tmp_path / "my_net.py").write_text(network)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     mine = find_study("my_study.py").variant(tiny=True, seeds=1)
     assert [cell.row for cell in mine.cells()] == ["DCGAN", "dense", "dense + aw-loss"]
     dry_runs([cell.config for cell in mine.cells()])
+    assert list(find_claims("my_study.py")[0]) == ["M1"]
 
 
 @pytest.mark.slow
@@ -280,7 +282,7 @@ def test_the_readmes_own_study_and_networks(store, make_runs, tmp_path, monkeypa
 
     Beside own code each run has a worker of its own, which takes seconds to start: `left` are left to be made.
     """
-    study, network = readme_blocks()
+    study, network, _ = readme_blocks()
     for name, text in (("my_study.py", study), ("my_net.py", network)):
         assert text.count("\n") < 25
         (tmp_path / name).write_text(text)

@@ -19,10 +19,8 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.xdist_group("tin
 KINDS = {  # by what they are of, and what is drawn of them
     "aw-fig6": {"curves", "samples", "strips"},  # 2-D points and D's logits of their modes
     "aw-fig4": {"angles", "angle-histograms"},  # a probe of every step
-    "aw-fig5": {"curves"},  # a probe of both losses
     "aw-table3": {"curves", "samples"},  # two backbones, quoted rows
     "digits-T": {"curves", "samples", "sweep"},  # a field swept
-    "coopinit-joint": {"curves", "samples"},  # both objectives at once
     "translation": {"curves", "translations"},  # unpaired images
 }
 

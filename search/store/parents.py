@@ -15,6 +15,7 @@ from spaces import Cell, Search, Study
 from trainers.config import Config
 from trainers.run_state import RunState
 
+STEP = "ganablate.step"  # tag of a parent: of its latest change
 IMAGES = "ganablate.images"  # tag of an experiment: the digests of the image files that its study is of
 
 
@@ -120,19 +121,29 @@ class Parents:
     def write(self, parent: str, values: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Write what a parent says of the runs below it, in place of what it said before.
 
-        Their step is the time in milliseconds, since MLflow's latest value of a metric is that of the highest step.
+        Each change is a step further, since MLflow's latest value of a metric is that of the highest step.
         """
         from mlflow.entities import Metric, RunTag
 
         client, stamp = self.store.client, time.time_ns() // 1_000_000
-        before = client.get_run(parent).data.metrics
-        changed = {
-            name: value
-            for name, value in values.items()
-            if not (name in before and (before[name] == value or (math.isnan(before[name]) and math.isnan(value))))
-        }
-        metrics = [Metric(name, value, stamp, stamp) for name, value in changed.items()]
-        client.log_batch(parent, metrics=metrics, tags=[RunTag(name, value) for name, value in tags.items()])
+        with self.store.exclusive():  # two drivers must not take one step
+            before = client.get_run(parent).data
+            if STEP in before.tags:
+                step = int(before.tags[STEP]) + 1
+            else:  # a new one, or of an earlier version
+                told = [client.get_metric_history(parent, name) for name in values if name in before.metrics]
+                step = max((point.step for points in told for point in points), default=-1) + 1
+            metrics = [
+                Metric(name, value, stamp, step)
+                for name, value in values.items()
+                if not (name in before.metrics and _equal(before.metrics[name], value))
+            ]
+            all_tags = {**tags, STEP: str(step)}
+            client.log_batch(parent, metrics=metrics, tags=[RunTag(name, value) for name, value in all_tags.items()])
+
+
+def _equal(a: float, b: float) -> bool:
+    return a == b or (math.isnan(a) and math.isnan(b))
 
 
 def cell_tags(study: Study | Search, cell: Cell) -> dict[str, str]:

@@ -104,6 +104,7 @@ def test_what_a_registration_says():
 @pytest.mark.long
 def test_a_claim_is_registered_before_its_runs_or_after(store, make_runs, path):
     """Once: a second time changes nothing."""
+    assert store.client  # runs go into this store, in which the claim is registered
     storage = ["--storage", str(store.storage)]
 
     def command(*arguments):

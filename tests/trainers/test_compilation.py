@@ -41,6 +41,7 @@ def test_a_second_run_in_a_process_is_compiled_too(compiled):
         assert GAVE_UP not in text
 
 
+@pytest.mark.slow
 def test_what_runs_uncompiled_is_told(compiled):
     for _, (made, uncompiled), told in compiled(limit=2):
         assert 0 < made < 6

@@ -128,7 +128,7 @@ def test_steps_stay_on_their_device(backbone, method):
     check_numbers(config_of(backbone, **method))
 
 
-@pytest.mark.parametrize("backbone", ["mlp", "dcgan", "cut"])
+@pytest.mark.parametrize("backbone", ["mlp", "dcgan", pytest.param("cut", marks=pytest.mark.slow)])
 def test_data_too_large_for_the_device_cross_as_they_are_wanted(backbone, monkeypatch):
     """From pinned memory, images as bytes; of a translation those of both domains."""
     monkeypatch.setattr(rows, "memory", lambda where: 0 if where.type == device.NAME else math.inf)
