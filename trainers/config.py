@@ -80,6 +80,8 @@ class Config(BaseModel):
     """Adam's first decay rate."""
     beta2: float = Field(0.999, ge=0, lt=1)
     """Adam's second decay rate."""
+    beta2_g: Annotated[float | None, switches.OTHER_BETA2] = Field(None, ge=0, lt=1)
+    """That of G where it differs; None: `beta2`."""
     batch_size: int = Field(64, ge=1)
     """Real examples in one D update."""
     batch_size_g: Annotated[int | None, switches.OTHER_BATCH] = Field(None, ge=1)
@@ -124,8 +126,7 @@ class Config(BaseModel):
     probe: Annotated[Literal["none", "off", "normalized", "unnormalized"], switches.ADVERSARIAL] = "none"
     """At every adversarial update of D, what a step with this `aw` would do from there (aw-loss sections 5.1 and 5.2):
     shares of obtuse angles between its gradient and those of the real and the fake loss, and of vanished gradients, the
-    cases of Algorithm 1, and mean logits of the batch before and after it, all averaged over the run so far. Training
-    is the same whatever is probed."""
+    cases of Algorithm 1, and mean logits of the batch before and after it, averaged over the run. Not trained on."""
 
     r1_gamma: Annotated[
         Weight, Regularizer("trainers.regularizers:r1", interval="r1_interval", second_order=True), switches.R1
@@ -135,6 +136,8 @@ class Config(BaseModel):
     """1: R1 is added to every D update. k > 1: lazy R1 (Karras et al. 2020, "Analyzing and improving", appendix B), an
     update of its own after each k-th, weighed by k, with D's learning rate times c and Adam's betas to the power of c,
     c = k / (k + 1)."""
+    r1_lazy_rates: Annotated[Literal["with_r1", "always"], switches.LAZY_RATES] = "with_r1"
+    """Always: D has the rate and betas of lazy R1 at r1_gamma = 0 too, as in NVlabs/stylegan2-ada-pytorch."""
     gp_weight: Annotated[
         Weight, Regularizer("trainers.regularizers:gradient_penalty", second_order=True), switches.ADVERSARIAL
     ] = 0.0
@@ -165,8 +168,7 @@ class Config(BaseModel):
     """PatchNCE is on in the cooperative stage too; the CoopInit paper does not say."""
 
     ada: Annotated[Literal["off", "bg", "bgc"], switches.ADA] = "off"
-    """Discriminator augmentation (ADA, Karras et al. 2020, "Limited data") of everything that D sees: blits and
-    geometry, or these and colours."""
+    """ADA (Karras et al. 2020, "Limited data") of everything that D sees: blits and geometry, or these and colours."""
     ada_p: Annotated[float | None, switches.ADA_ON] = Field(None, ge=0, le=1)
     """Probability of each augmentation; None: it adapts, from 0."""
     ada_target: Annotated[float, switches.ADA_ADAPTS] = Field(0.6, ge=-1, le=1)
@@ -179,14 +181,12 @@ class Config(BaseModel):
     """D sees augmented images in the cooperative objective too."""
     ada_langevin: Annotated[bool, switches.ADA_COOP] = False
     """The Langevin chains run on augmented images too."""
-
     eval_every: int = Field(9_600, ge=1)
     """Images between two evaluations, which are at 0, eval_every, ..., n_images."""
     eval_samples: int = Field(10_000, ge=2)
     """Generated samples of one evaluation; of a pair, each image of test A is translated once, and at most so many."""
     features: Annotated[str, switches.OTHER_FEATURES] = "auto"
-    """Feature net of the Frechet distance: a name in FEATURES or `module:object`; auto: the one of a built-in data
-    set, raw for points."""
+    """Feature net of scores: a name in FEATURES or `module:object`; auto: a built-in set's own, raw for points."""
 
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     """Of training: 32-bit floats, these with TensorFloat-32 products on CUDA, or bfloat16 by autocast; scores: fp32."""

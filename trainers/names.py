@@ -272,6 +272,10 @@ SCORES = {
     "gap_before": Score("real-fake gap before a step", False, 3, "", "steps", "probe"),
     "logit_real_after": Score("real logit after a step", False, 3, "", "steps", "probe"),
     "gap_after": Score("real-fake gap after a step", False, 3, "", "steps", "probe"),
+    "logit_real_after_fresh": Score("real logit after a step of a fresh Adam", False, 3, "", "steps", "probe"),
+    "gap_after_fresh": Score("real-fake gap after a step of a fresh Adam", False, 3, "", "steps", "probe"),
+    "logit_real_after_sgd": Score("real logit after a unit step of SGD", False, 3, "", "steps", "probe"),
+    "gap_after_sgd": Score("real-fake gap after a unit step of SGD", False, 3, "", "steps", "probe"),
 }
 # fmt: on
 

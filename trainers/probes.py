@@ -43,14 +43,23 @@ def logits_before(logits_real: Tensor, logits_fake: Tensor) -> dict[str, Tensor]
 
 
 def logits_after(state: State, step: Sequence[Tensor], real: Tensor, fake: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """D's mean logit of a batch [N, *shape] of real data, and by how much it exceeds that of the fake one, after an
-    optimiser step along the gradient `step` (section 5.2), of a copy of D and its optimiser. 0-d tensors."""
-    tried, optimizer = copy.deepcopy((state.discriminator, state.opt_d))
-    update(optimizer, tried, step)
-    critic = state.critic("augmentation", labels, network=tried)
-    with torch.no_grad():
-        logit_real, logit_fake = critic(real).mean(), critic(fake).mean()
-    return {"logit_real_after": logit_real, "gap_after": logit_real - logit_fake}
+    """D's mean logit of a batch [N, *shape] of real data, and by how much it exceeds that of the fake one, after a step
+    of a copy of D along the gradient `step` (section 5.2). 0-d tensors.
+
+    The paper does not tell the optimiser, so three are tried: a copy of D's Adam as it stands, the same without moments
+    (`_fresh`), and gradient descent at a rate of 1 (`_sgd`).
+    """
+    told: dict[str, Tensor] = {}
+    for name in ("", "_fresh", "_sgd"):
+        tried, optimizer = copy.deepcopy((state.discriminator, state.opt_d))
+        if name:
+            optimizer.state.clear()
+        update(torch.optim.SGD(tried.parameters(), lr=1.0) if name == "_sgd" else optimizer, tried, step)
+        critic = state.critic("augmentation", labels, network=tried)
+        with torch.no_grad():
+            logit_real, logit_fake = critic(real).mean(), critic(fake).mean()
+        told |= {f"logit_real_after{name}": logit_real, f"gap_after{name}": logit_real - logit_fake}
+    return told
 
 
 def class_logits(state: State) -> dict[str, float]:

@@ -96,10 +96,11 @@ class State:
 
     def fresh_optimizers(self) -> None:
         """Adam for D and G, without moments."""
-        betas = (self.config.beta1, self.config.beta2)
-        betas_d = (betas[0] ** self._lazy_share, betas[1] ** self._lazy_share)
+        beta1, beta2 = self.config.beta1, self.config.beta2
+        betas_d = (beta1**self._lazy_share, beta2**self._lazy_share)
+        betas_g = (beta1, beta2 if self.config.beta2_g is None else self.config.beta2_g)
         self.opt_d = torch.optim.Adam(self.discriminator.parameters(), betas=betas_d, fused=True)
-        self.opt_g = torch.optim.Adam(self.generator.parameters(), betas=betas, fused=True)
+        self.opt_g = torch.optim.Adam(self.generator.parameters(), betas=betas_g, fused=True)
         self.set_learning_rates()
 
     @property
@@ -107,7 +108,9 @@ class State:
         """StyleGAN2's c: k + 1 updates of D take the place of k where a regularizer has one of its own after every
         k-th."""
         rows = [row for row in self.config.active_regularizers.values() if row.of == "discriminator"]
-        intervals = [getattr(self.config, row.interval) for row in rows if row.interval]
+        fields = {row.interval for row in rows if row.interval}
+        fields |= {"r1_interval"} if self.config.r1_lazy_rates == "always" else set()
+        intervals = [getattr(self.config, field) for field in fields]
         return math.prod((k / (k + 1) for k in intervals if k > 1), start=1.0)
 
     def set_learning_rates(self) -> None:

@@ -22,10 +22,10 @@ JOINT = "joint cooperative + adversarial objective"
 
 def test_each_claim_says_what_it_compares():
     for claim in CLAIMS.values():
-        assert claim.parts
         assert claim.text
         assert claim.place
-        for part in (*claim.parts, *claim.small):
+        assert all(claim.sets.values())
+        for part in claim.all_parts:
             assert part.treatment
             assert (part.control or part.kind == "difference" or part.metric == "jump") != ()
             assert part.claimed in (LOWER, HIGHER, EQUIVALENT, NOT_WORSE, LESS, MORE, (0.9, math.inf))

@@ -83,6 +83,18 @@ def test_lazy_r1_is_an_update_of_its_own(tiny_points):
     assert state.opt_g.param_groups[0]["betas"] == pytest.approx((0.5, 0.9))
 
 
+def test_lazy_rates_may_stay_where_r1_is_off(tiny_points):
+    """As where CoopInit drops R1 of a lazy recipe; G's second decay rate is its own."""
+    lazy = {"r1_interval": 3, "r1_lazy_rates": "always", "beta2": 0.9, "beta2_g": 0.8}
+    state = State(tiny_points.replace(**lazy, lr=0.01).acting(), CPU)
+    assert state.opt_d.param_groups[0]["lr"] == pytest.approx(0.0075)
+    assert state.opt_d.param_groups[0]["betas"] == pytest.approx((0.5**0.75, 0.9**0.75))
+    assert state.opt_g.param_groups[0]["betas"] == pytest.approx((0.5, 0.8))
+    with_r1 = tiny_points.replace(**lazy, r1_gamma=1.0)
+    assert with_r1.cell_key == with_r1.replace(r1_lazy_rates="with_r1").cell_key
+    assert tiny_points.cell_key == tiny_points.replace(r1_lazy_rates="always", beta2_g=0.999).cell_key
+
+
 def test_g_may_have_a_batch_of_its_own_size(tiny_points, monkeypatch):
     state = State(tiny_points.replace(batch_size_g=50), CPU)
     sizes, source = [], state.generator.sample_source

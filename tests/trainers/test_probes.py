@@ -129,6 +129,9 @@ def test_a_linear_critic_by_hand(tiny_points, monkeypatch):
     got = state.probed.means()
     assert got["logit_real_after"] == pytest.approx(float(w @ real.mean(0)), abs=1e-5)
     assert got["gap_after"] == pytest.approx(float(w @ (real.mean(0) - fake.mean(0))), abs=1e-5)
+    assert got["gap_after_fresh"] == got["gap_after"]  # a first step
+    assert got["logit_real_after_sgd"] == pytest.approx(float(-(r + f) @ real.mean(0)), abs=1e-5)
+    assert got["gap_after_sgd"] == pytest.approx(float(-(r + f) @ (real.mean(0) - fake.mean(0))), abs=1e-5)
     assert got["real_fake_obtuse"] == float(r @ f < 0)
     assert got["step_real_obtuse"] == float((r + f) @ r < 0)
     assert got["step_fake_obtuse"] == float((r + f) @ f < 0)
@@ -140,6 +143,7 @@ def test_a_linear_critic_by_hand(tiny_points, monkeypatch):
     state.probed = Averages()
     discriminator_update(state, real, labels, None)
     again = state.probed.means()
+    assert again["gap_after_fresh"] != again["gap_after"]
     assert again["logit_real_before"] == pytest.approx(got["logit_real_after"], abs=1e-6)
     assert again["gap_before"] == pytest.approx(float(w @ (real.mean(0) - shown[0].mean(0))), abs=1e-5)
 

@@ -87,8 +87,9 @@ STUDIES = [
         metrics=("logit_real_before_final", "logit_real_after_final", "gap_before_final", "gap_after_final"),
         published="aw-loss/section5.2",
         note="Paper: mean logits of the batch before and after one step of D, DCGAN on CIFAR-10, hinge loss, averaged "
-        "over an epoch; both steps start from the run with the original loss. Minutes of a GPU a run, estimated, most "
-        "of them for the FID.",
+        "over an epoch; both steps start from the run with the original loss. The optimiser of the step is not told: "
+        "the runs' rows also have those of a fresh Adam (gap_after_fresh) and of SGD (gap_after_sgd). Minutes of a GPU "
+        "a run, estimated, most of them for the FID.",
     ),
     Study(
         "aw-fig6",
