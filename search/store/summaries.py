@@ -100,12 +100,12 @@ def judged(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
     import pandas as pd
 
     missing = pd.DataFrame(math.nan, runs.index, [name for name in METRICS if name not in runs])
-    runs = pd.concat([runs, missing], axis=1)
     configs = {(cell.row, cell.column): cell.config for cell in study.cells()}
     names = ("row", "column", "state")
     lost = [
         (label := (line["row"], line["column"])) in configs
         and is_lost(configs[label], line["state"], line, tiny=study.tiny)
-        for line in runs[[*names, *METRICS]].to_dict("records")
+        for line in pd.concat([runs, missing], axis=1)[[*names, *METRICS]].to_dict("records")
     ]
-    return runs.assign(lost=pd.Series(lost, runs.index, dtype=bool))
+    wanted = [name for name in study.metrics if name in missing]  # by the table, of whatever version the runs are
+    return pd.concat([runs, missing[wanted]], axis=1).assign(lost=pd.Series(lost, runs.index, dtype=bool))
