@@ -84,13 +84,14 @@ class Cluster:
                 self._join(shared, list(configs))
             else:
                 self._init("local", include_dashboard=False, **_local_options())
+        self._nodes()  # is there one for a trial?
         return self.room
 
     @property
     def room(self) -> int:
-        """How many trials the living nodes have room for at a time. Raises ValueError if there is none for one."""
-        nodes = [node["Resources"] for node in self._nodes()]
-        return sum(min(int(node.get(name, 0) / amount) for name, amount in self._asked.items()) for node in nodes)
+        """How many trials the living nodes have room for at a time, now."""
+        nodes, asked = [node["Resources"] for node in ray.nodes() if node["Alive"]], self._asked.items()
+        return sum(min(int(node.get(name, 0) / amount) for name, amount in asked) for node in nodes)
 
     @property
     def share(self) -> float:

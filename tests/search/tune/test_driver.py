@@ -10,7 +10,7 @@ from rich.console import Console
 
 from search.plan import Job
 from search.progress import SweepProgress
-from search.tune.driver import StoreCallback
+from search.tune.driver import QueueSearcher, StoreCallback
 from spaces import Cell
 from trainers.run_state import RunState
 
@@ -84,3 +84,23 @@ def test_where_nobody_lives_nobody_is_waited_for(sweep):
     assert printed.getvalue() == "no trial shows a sign of life; once more to leave at once\n"
     with pytest.raises(KeyboardInterrupt):
         callback._look_after_trials()
+
+
+def test_one_run_more_is_begun_than_there_is_room_for(tiny_points):
+    """It waits for the next that ends. A cluster may grow and shrink, to nothing too."""
+    job = Job(Cell("GAN", "", tiny_points), 0, RunState.MISSING, "run")
+    running = set()
+    queue = SimpleNamespace(next=lambda: job)
+    callback = SimpleNamespace(
+        stopping=False, running=running, queue=queue, begin=lambda job: running.add(len(running))
+    )
+    cluster = SimpleNamespace(room=2)
+    searcher = QueueSearcher(callback, cluster)
+    for room, begun in ((2, 3), (4, 5), (0, 5)):
+        cluster.room = room
+        for number in range(9):
+            searcher.suggest(str(number))
+        assert len(running) == begun
+    running.clear()
+    searcher.suggest("last")
+    assert len(running) == 1
