@@ -29,7 +29,8 @@ PANEL = (3.4, 2.6)  # inches
 ABREAST = 3  # panels in a line
 LETTERS = 16  # of the legend in an inch
 plt.rcParams |= {"font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7.5, "legend.title_fontsize": 7.5}
-plt.rcParams |= {"lines.linewidth": 1.3, "pdf.fonttype": 42, "text.parse_math": False}  # letters and dollars stay so
+plt.rcParams |= {"lines.linewidth": 1.3, "savefig.dpi": 200, "pdf.fonttype": 42}
+plt.rcParams |= {"text.parse_math": False}  # letters and dollars stay so
 
 
 def panels(n: int, labels: int = 0) -> tuple[Figure, list[Axes]]:
@@ -94,6 +95,6 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     """Write a figure as PNG and as PDF."""
     paths = [stem.with_suffix(suffix) for suffix in (".png", ".pdf")]
     for path in paths:
-        figure.savefig(path, dpi=200)
+        figure.savefig(path)
     plt.close(figure)
     return paths

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import sys
+from importlib.metadata import version
 
 gc.disable()  # while all is imported, and what was imported is never looked through
 
@@ -47,7 +48,7 @@ def pytest_collection_finish():
     gc.enable()
     gc.set_threshold(100_000)  # objects; by looking more often a twentieth of the suite would go
     if "matplotlib" in sys.modules:  # to embed fonts takes longer than all else of a figure
-        sys.modules["matplotlib"].rcParams["pdf.use14corefonts"] = True
+        sys.modules["matplotlib"].rcParams |= {"pdf.use14corefonts": True, "savefig.dpi": 60}
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +56,36 @@ def one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_waits_for_the_disk():
+    """No test of this process pulls the plug."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tables_are_made_once(tmp_path_factory):
+    """MLflow takes two seconds to make an empty database: stores begin as copies of the first. Gives what makes it."""
+    from search.store import Store
+
+    make, first = Store._empty_database, tmp_path_factory.mktemp("tables") / "mlflow.db"
+
+    def copied(store):
+        waiting = store.storage / "cache" / f"mlflow-{version('mlflow')}.db"
+        if first.exists() and not waiting.exists():
+            waiting.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(first, waiting)
+        path = make(store)
+        if not first.exists():
+            shutil.copy(path, first)
+        return path
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "_empty_database", copied)
+        yield make
 
 
 @pytest.fixture(autouse=True)
@@ -181,7 +212,7 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def make_runs(store, trained, tmp_path_factory):
+def make_runs(store, trained, tmp_path_factory, request):
     """Make all runs of a study without Ray, as the driver and its workers would, and of a new store once a session."""
     from search.store.delivery import Delivery
     from search.store.parents import Parents
@@ -190,7 +221,7 @@ def make_runs(store, trained, tmp_path_factory):
     delivery = Delivery(store)
 
     def make(study, seeds=None):
-        asked, cells = repr((study, seeds)), study.cells()
+        asked, cells = repr((study, seeds, "none_lost" in request.fixturenames)), study.cells()
         is_new = "client" not in vars(store) and not store.folders.root.exists()
         if is_new and asked in trained.stores:  # whose place the client will find changed
             shutil.copytree(trained.stores[asked], store.storage, dirs_exist_ok=True)

@@ -48,6 +48,7 @@ def former(tmp_path, monkeypatch):
     monkeypatch.setenv("GANABLATE_CACHE", str(tmp_path / "runs" / "cache"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.setattr("trainers.apart.has_run_files", lambda: False)  # study.py patches nothing
     return tmp_path
 
 

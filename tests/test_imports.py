@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from forked import Forked
+from sources import nodes_of
 
 HOME = Path(__file__).parent.parent
 ORDER = ["trainers", "spaces", "search", "reports", "ganablate"]
@@ -15,7 +16,7 @@ SPACES_MAY_SEE = ("trainers.config", "trainers.names", "trainers.messages", "tra
 
 
 def modules_imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -35,7 +36,7 @@ def test_no_two_modules_import_each_other():
     for name, path in modules.items():
         wanted = {
             inner if (inner := f"{node.module}.{alias.name}") in modules else node.module
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in nodes_of(path)
             if isinstance(node, ast.ImportFrom) and node.module
             for alias in node.names
         }
@@ -48,7 +49,7 @@ def test_files_and_functions_fit_their_size():
     for name, path in product().items():
         text = path.read_text()
         assert len(text.splitlines()) <= 450, name
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes_of(path):
             if isinstance(node, ast.FunctionDef):
                 assert node.end_lineno - node.lineno < 50, f"{name}.{node.name}"
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from sources import nodes_of
 
 from ganablate import EXTRA
 from search.tune.cluster import PACKAGES
@@ -57,7 +58,7 @@ def with_dependencies(requirements):
 
 def modules_imported(path):
     """Every module that a file imports, however late."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sources import nodes_of
 
 from trainers.data.decode import open_images
 from trainers.data.image_files import MAX_BYTES, from_folder, from_zip
@@ -39,14 +40,14 @@ SAFELY = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", Fals
 
 def calls(path):
     """Name and keywords of each call in a file: ("torch.load", {"weights_only": True})."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Call):
             constants = {k.arg: k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)}
             yield ast.unparse(node.func), constants
 
 
 def modules(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -50,11 +50,11 @@ def logits_after(state: State, step: Sequence[Tensor], real: Tensor, fake: Tenso
     (`_fresh`), and gradient descent at a rate of 1 (`_sgd`).
     """
     told: dict[str, Tensor] = {}
+    tried, optimizer = copy.deepcopy((state.discriminator, state.opt_d))
     for name in ("", "_fresh", "_sgd"):
-        tried, optimizer = copy.deepcopy((state.discriminator, state.opt_d))
-        if name:
-            optimizer.state.clear()
+        tried.load_state_dict(state.discriminator.state_dict())
         update(torch.optim.SGD(tried.parameters(), lr=1.0) if name == "_sgd" else optimizer, tried, step)
+        optimizer.state.clear()
         critic = state.critic("augmentation", labels, network=tried)
         with torch.no_grad():
             logit_real, logit_fake = critic(real).mean(), critic(fake).mean()

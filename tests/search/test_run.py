@@ -27,71 +27,57 @@ TIMES = {"seconds", "eval_seconds", "logged_at"}
 ONE_WORKER = Cluster(cpus_per_trial=2)  # takes seconds to start; a second one is asked for where it proves something
 
 
-def test_run_makes_what_is_missing_and_nothing_twice(store, make_runs, tiny_study):
+def test_a_sweep_makes_what_is_missing_and_nothing_twice(store, make_runs, tiny_study):
+    """Of two rows that were made a run was deleted and one failed; of the others one diverges, one was begun, and one
+    cannot write. All by one sweep, whose two workers take seconds to start."""
     make_runs(tiny_study)
     runs = load_runs(tiny_study, store=store)
     assert list(zip(runs["row"], runs["seed"], strict=True)) == [("GAN", 0), ("GAN", 1), ("+ aw", 0), ("+ aw", 1)]
     assert set(runs["state"]) == {"done"}
-
     assert run_study(tiny_study, store) == {}
-    gone = runs.iloc[2]
+
+    gone, failed = runs.iloc[2], runs.iloc[1]["run_id"]
     store.client.delete_run(gone["run_id"])
     missing = make_plan(tiny_study, store).missing
     assert [(job.cell.row, job.seed, job.run_id) for job in missing] == [(gone["row"], gone["seed"], None)]
-    failed = runs.iloc[1]["run_id"]
-    Delivery(store).finish(failed, "failed")
-    more = tiny_study.variant(seeds=4)
-    states = run_study(more, Store(storage=store.storage), retry_failed=True)
-    assert states == dict.fromkeys(
-        ["+ aw, seed 0", "GAN, seed 1", "GAN, seed 2", "+ aw, seed 2", "GAN, seed 3", "+ aw, seed 3"], "done"
-    )
-    assert store.client.get_run(failed).info.status == "FINISHED"
-    again = load_runs(more, store=store)
-    assert len(again) == 8
-    assert gone["energy_distance_final"] == again.set_index(["row", "seed"]).loc[("+ aw", 0), "energy_distance_final"]
-    # six runs on two warm workers, each the same as in this process, bit for bit
-    for cell in more.cells():
-        for _, found in again[again["row"] == cell.row].iterrows():
-            config = cell.config.replace(seed=int(found["seed"]))
-            here = train(config, store.storage / "here" / found["run_id"])
-            there = [json.loads(line) for line in (store.folder(found["run_id"]) / "rows.jsonl").open()]
-            for a, b in zip(here, there, strict=True):
-                assert {k: v for k, v in a.items() if k not in TIMES} == {k: v for k, v in b.items() if k not in TIMES}
-
-
-def test_runs_that_diverge_fail_or_were_begun_beside_others(store, make_runs, tiny_study):
-    """One sweep, since its worker takes seconds to start: the others have the values that they have without these."""
-    make_runs(tiny_study, seeds=1)
-    before = load_runs(tiny_study.variant(seeds=1), store=store)
+    delivery = Delivery(store)
+    delivery.finish(failed, "failed")
     rows = {**tiny_study.rows, "absurd": {"lr": 1e30, "loss": "wasserstein"}, "begun": {"lr": 1e-3}, "no": {"lr": 2e-3}}
-    study = Study("ends", tiny_study.recipe, rows=rows, seeds=1, metrics=tiny_study.metrics)
+    study = Study("tiny", tiny_study.recipe, rows=rows, seeds=2, metrics=tiny_study.metrics)
     cells = {cell.row: cell for cell in study.cells()}
-    other = Store(storage=store.storage.parent / "other")
-    begun, failing = (Delivery(other).create(study, cells[row], 0) for row in ("begun", "no"))
-    evaluations = train(cells["begun"].config, other.folder(begun))
+    begun, failing = (delivery.create(study, cells[row], 0) for row in ("begun", "no"))
+    evaluations = train(cells["begun"].config, store.folder(begun))
     first = [next(evaluations), next(evaluations)]
     evaluations.close()
-    other.folder(failing).write_text("")  # the folder of a run is a file: the trial fails with its reason
-    states = run_study(study, other, ONE_WORKER)
+    store.folder(failing).write_text("")  # the folder of a run is a file: the trial fails with its reason
+    states = run_study(study, Store(storage=store.storage), retry_failed=True)
 
     assert states.pop("no, seed 0").startswith("failed: ")
-    assert "FileExistsError" in other.client.get_run(failing).data.tags["error"]
-    assert run_study(study, other) == {}
-    other.folder(failing).unlink()
-    assert [job.run_id for job in make_plan(study, other, retry_failed=True).missing] == [failing]
+    assert "FileExistsError" in store.client.get_run(failing).data.tags["error"]
+    assert run_study(study, store) == {}  # what failed is left
+    store.folder(failing).unlink()
+    assert [job.run_id for job in make_plan(study, store, retry_failed=True).missing] == [failing]
+    ended = dict.fromkeys(["GAN, seed 1", "+ aw, seed 0", "begun, seed 0", "begun, seed 1", "no, seed 1"], "done")
+    assert states == {**ended, "absurd, seed 0": "diverged", "absurd, seed 1": "diverged"}
+    assert store.client.get_run(failed).info.status == "FINISHED"
 
-    ended = {"GAN, seed 0": "done", "+ aw, seed 0": "done", "absurd, seed 0": "diverged", "begun, seed 0": "done"}
-    assert states == ended
-    runs = load_runs(study, store=other).set_index("row")
-    assert list(runs.loc[["GAN", "+ aw"], "energy_distance_final"]) == list(before["energy_distance_final"])
-    assert math.isnan(runs.loc["absurd", "energy_distance_final"])
-    assert make_plan(study, other).missing == []  # what failed is left
-    text = as_text(Results(study, other))
+    again = load_runs(study, store=store)
+    assert len(again) == 10
+    found = again.set_index(["row", "seed"])
+    assert found.loc[("+ aw", 0), "energy_distance_final"] == gone["energy_distance_final"]
+    assert math.isnan(found.loc[("absurd", 0), "energy_distance_final"])
+    text = as_text(Results(study, store))
     assert list(text.cells.loc["absurd"])[:2] == ["–", "–"]
-    assert text.cells.loc["absurd", "lost runs"].startswith("lost 1/1 ")
+    assert text.cells.loc["absurd", "lost runs"].startswith("lost 2/2 ")
+    # on warm workers, after others that diverged or failed there, each is the same as in this process, bit for bit
+    for (row, seed), run_id in found["run_id"].drop([("no", 0)]).items():
+        here = train(cells[row].config.replace(seed=seed), store.storage / "here" / run_id)
+        there = read_evaluations(store.folder(run_id))
+        for a, b in zip(here, there, strict=True):
+            assert json.dumps({**a, **dict.fromkeys(TIMES)}) == json.dumps({**b, **dict.fromkeys(TIMES)})
 
-    assert runs.loc["begun", "run_id"] == begun  # it went on in its own MLflow run
-    history = other.client.get_metric_history(begun, "fid")
+    assert found.loc[("begun", 0), "run_id"] == begun  # it went on in its own MLflow run
+    history = store.client.get_metric_history(begun, "fid")
     assert [m.step for m in history] == [0, 256, 512]
     assert [m.value for m in history][:2] == [row["fid"] for row in first]
 

@@ -56,7 +56,7 @@ def config_of(backbone, aw, coop):
         ema_halflife=50,
         batch_size_g=6,
         r1_gamma=0.1,
-        r1_interval=3,  # in the fourth step
+        r1_interval=1,
         ada_interval=1,
         eval_samples=20,
         features="raw",
@@ -64,9 +64,9 @@ def config_of(backbone, aw, coop):
     )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def fresh():
-    """No tensor of another test's device is kept."""
+    """What runs keep for those after them is forgotten before, when called, and after."""
 
     def clear():
         for cached in (reference.reference, points._real_points, features.load_features):
@@ -87,8 +87,8 @@ def take(step, state):
 
 
 def steps_of(config):
-    """Of both kinds where there are both."""
-    return [cooperative_step if config.n_coop and config.coop == "init" else adversarial_step, adversarial_step]
+    """One of each kind."""
+    return [cooperative_step, adversarial_step] if config.n_coop and config.coop == "init" else [adversarial_step]
 
 
 def check_steps(config):

@@ -1,5 +1,6 @@
 """Searches: what Optuna is told, what stops, and that a search which was killed goes on as if it had not been."""
 
+import functools
 import json
 import math
 import random
@@ -37,6 +38,10 @@ SHORT = BASE.replace(n_images=400)  # enough where no rule stops a trial
 
 def search(by="tpe", scheduler="asha", base=BASE, space=SPACES["all"]):
     return Search("r", base, "all", space, by, scheduler)
+
+
+def searched_by(by, scheduler):
+    return search(by, scheduler, BASE if scheduler != "none" else SHORT)
 
 
 class Killed(Exception):
@@ -109,6 +114,19 @@ def told(outcome):
     return [(t.number, t.state, t.value, t.images, t.params, t.config) for t in outcome.trials]
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, empty_database):
+    """A function (sampler, scheduler) -> store and outcome of a search's 14 trials, by one slot and one driver."""
+
+    @functools.cache
+    def made(by, scheduler):
+        store = Store(storage=tmp_path_factory.mktemp("undisturbed"))
+        shutil.copy(empty_database, store.storage)
+        return store, simulate(searched_by(by, scheduler), store, 14)
+
+    return made
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("by", "scheduler"),
@@ -119,22 +137,16 @@ def told(outcome):
         pytest.param("gp", "hyperband", marks=pytest.mark.slow),
     ],
 )
-def test_a_search_that_was_killed_is_the_search_that_was_not(tmp_path, empty_database, by, scheduler):
+def test_a_search_that_was_killed_is_the_search_that_was_not(store, undisturbed, by, scheduler):
     """One slot: the same proposals, rows, decisions and winner, wherever the driver died; more samples extend it."""
-    outcomes = []
-    for deaths in ([], [9, 57, 22]):
-        storage = tmp_path / f"runs{len(deaths)}"
-        storage.mkdir()
-        (storage / "mlflow.db").write_bytes(empty_database.read_bytes())
-        wanted = search(by, scheduler, BASE if scheduler != "none" else SHORT)
-        for events in deaths:
-            with pytest.raises(Killed):
-                simulate(wanted, Store(storage=storage), 14, events=events)
-        outcomes.append(simulate(wanted, Store(storage=storage), 14))
-    first, second = map(told, outcomes)
-    assert second == first
-    assert len({str(trial.params) for trial in outcomes[0].trials}) == 14
-    more = simulate(wanted, Store(storage=storage), 16)
+    wanted, first = searched_by(by, scheduler), told(undisturbed(by, scheduler)[1])
+    for events in (9, 57, 22):
+        with pytest.raises(Killed):
+            simulate(wanted, Store(storage=store.storage), 14, events=events)
+    outcome = simulate(wanted, Store(storage=store.storage), 14)
+    assert told(outcome) == first
+    assert len({str(trial.params) for trial in outcome.trials}) == 14
+    more = simulate(wanted, Store(storage=store.storage), 16)
     assert told(more)[:14] == first
     assert [trial.number for trial in more.trials] == list(range(16))
 
@@ -148,23 +160,22 @@ def starts(wanted, store):
     ("by", "scheduler", "backup"),
     [("tpe", "asha", 5), pytest.param("cmaes", "none", 0, marks=pytest.mark.slow)],
 )
-def test_a_search_whose_store_was_lost_is_the_search_whose_was_not(tmp_path, empty_database, by, scheduler, backup):
+def test_a_search_whose_store_was_lost_is_the_search_whose_was_not(
+    tmp_path, empty_database, undisturbed, by, scheduler, backup
+):
     """Its database is removed amid trial 12, or one of five trials put in its place: what came back is what was, and
     the next proposals are those that would have been."""
-    wanted, stores = search(by, scheduler), []
-    for name in ("whole", "lost"):
-        (tmp_path / name).mkdir()
-        shutil.copy(empty_database, tmp_path / name)
-        stores.append(Store(storage=tmp_path / name))
-    whole = simulate(wanted, stores[0], 14)
+    wanted, lost = searched_by(by, scheduler), Store(storage=tmp_path / "lost")
+    lost.storage.mkdir()
+    shutil.copy(empty_database, lost.storage)
     if backup:
-        simulate(wanted, stores[1], backup)
+        simulate(wanted, lost, backup)
         shutil.copy(tmp_path / "lost" / "mlflow.db", tmp_path / "backup")
-    simulate(wanted, stores[1], 12)
+    simulate(wanted, lost, 12)
     with pytest.raises(Killed):
-        simulate(wanted, stores[1], 14, events=4)
-    before = load_outcome(wanted, stores[1])
-    proposed = starts(wanted, stores[1])
+        simulate(wanted, lost, 14, events=4)
+    before = load_outcome(wanted, lost)
+    proposed = starts(wanted, lost)
     shutil.move(tmp_path / "lost", tmp_path / "again")  # this process has the former file open
     shutil.copy(tmp_path / "backup" if backup else empty_database, tmp_path / "again" / "mlflow.db")
     store = Store(storage=tmp_path / "again")
@@ -172,7 +183,7 @@ def test_a_search_whose_store_was_lost_is_the_search_whose_was_not(tmp_path, emp
     assert told(load_outcome(wanted, store)) == told(before)
     assert starts(wanted, store) == proposed == sorted(proposed)
     assert recover_search(wanted, Delivery(store)) == 0
-    assert told(simulate(wanted, store, 14)) == told(whole)
+    assert told(simulate(wanted, store, 14)) == told(undisturbed(by, scheduler)[1])
 
 
 @pytest.mark.long
@@ -215,9 +226,9 @@ def test_a_clock_that_jumps_repeats_no_trial(store, monkeypatch):
 
 
 @pytest.mark.long
-def test_optuna_is_told_what_became_of_each_trial(store):
+def test_optuna_is_told_what_became_of_each_trial(undisturbed):
     wanted = search()
-    outcome = simulate(wanted, store, 14)
+    store, outcome = undisturbed("tpe", "asha")
     states = Counter(trial.state for trial in outcome.trials)
     assert min(states["done"], states["stopped"], states["diverged"]) > 0
     study = TrialQueue(wanted, store, 0).study

@@ -145,7 +145,7 @@ def test_a_database_of_something_else_is_left(tmp_path):
         assert connection.execute("SELECT count(*) FROM mine").fetchone() == (0,)
 
 
-def test_who_is_killed_while_the_database_is_made_leaves_none(tmp_path, monkeypatch):
+def test_who_is_killed_while_the_database_is_made_leaves_none(tmp_path, monkeypatch, tables_are_made_once):
     class Killed(BaseException):
         pass
 
@@ -153,6 +153,7 @@ def test_who_is_killed_while_the_database_is_made_leaves_none(tmp_path, monkeypa
         time.sleep(0)
         raise Killed
 
+    monkeypatch.setattr(Store, "_empty_database", tables_are_made_once)
     with monkeypatch.context() as patch:
         patch.setattr(mlflow.MlflowClient, "search_experiments", killed)
         with pytest.raises(Killed):
