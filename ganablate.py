@@ -33,6 +33,7 @@ app = typer.Typer(help=ABOUT, no_args_is_help=True, pretty_exceptions_enable=Fal
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="a study of `ganablate list`, or file.py[:NAME]")]
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="a recipe of `ganablate list`, or file.py[:NAME]")]
+ClaimNames = Annotated[list[str] | None, typer.Argument(metavar="[file.py] [CLAIM...]", help="ids, or all claims")]
 Kinds = Annotated[list[str] | None, typer.Argument(metavar="[KIND...]", help="of what is listed [default: all]")]
 Seeds = Annotated[int | None, typer.Option(help="seeds of each cell, 0 to N - 1")]
 Budget = Annotated[float | None, typer.Option(help="factor on all budgets in images")]
@@ -91,17 +92,18 @@ def plan(
     made = make_plan(chosen, store)
     for line in foresee(chosen, store):
         print(printable(line), file=sys.stderr)
+    detected = None
+    if detect is not None:
+        from reports.planning import detect as seeds_that_show
+
+        detected = seeds_that_show(chosen, store, detect)
     if as_json:
-        print(json.dumps(made.to_json()))
+        print(json.dumps(made.to_json() | (detected.to_json() if detected else {})))
         return
     if chosen.note:
         print(textwrap.fill(printable(chosen.note), shutil.get_terminal_size().columns))
-    for line in made.to_text():
+    for line in [*made.to_text(), *(detected.to_text() if detected else [])]:
         print(printable(line))
-    if detect is not None:
-        from reports.planning import plan_lines
-
-        print(*map(printable, plan_lines(chosen, store, detect)), sep="\n")
 
 
 @app.command()
@@ -232,9 +234,7 @@ def why(
 
 @app.command()
 def claims(
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[file.py] [CLAIM...]", help="ids of claims, or all")
-    ] = None,
+    ids: ClaimNames = None,
     out: Annotated[Path | None, typer.Option(help="folder for claims.csv and claims.md [default: none]")] = None,
     seeds: Seeds = None,
     budget: Budget = None,
@@ -244,6 +244,7 @@ def claims(
     storage: Storage = STORAGE,
     as_json: Json = False,
     register: Annotated[bool, typer.Option("--register", help="note in the store that your claims stand")] = False,
+    source: Annotated[Path | None, typer.Option("--from", help="judge the reports in a folder, not the store")] = None,
 ) -> None:
     """Print the papers' claims, or your own in file.py, each with a verdict from the store: of the studies as they are,
     else of the variant that the options stand for."""
@@ -251,7 +252,7 @@ def claims(
     from spaces import parse_settings
 
     chosen = variants(seeds, {"budget": budget, "settings": parse_settings(set_), "tiny": tiny})
-    ledger, wanted = ledger_of(_store(tracking_uri, storage), ids or [], chosen, register)
+    ledger, wanted = ledger_of(source or _store(tracking_uri, storage), ids or [], chosen, register)
     show_ledger(ledger, wanted, out, as_json)
 
 

@@ -1,11 +1,13 @@
-"""Verdicts on claims, from the runs of a store, by the rules of reports.verdicts."""
+"""Verdicts on claims, from the runs of a store or of reports, by the rules of reports.verdicts."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from reports.chance import Contrast, false_chance
+from reports.folder import reported
 from reports.measurements import TIME, Measurements, Untestable
 from reports.planning import part_needs
 from reports.published import HARMLESS
@@ -82,9 +84,10 @@ class Verdict(NamedTuple):
 
 
 class VariantJudge:
-    """Tests parts of claims on one variant of the studies, each of which it reads once."""
+    """Tests parts of claims on one variant of the studies, each of which it reads once: from a store, or from a folder
+    of reports."""
 
-    def __init__(self, store: Store, vary: Vary, own: Mapping[str, Study] | None = None) -> None:
+    def __init__(self, store: Store | Path, vary: Vary, own: Mapping[str, Study] | None = None) -> None:
         self.store, self.vary, self.own = store, vary, own or {}
         self.variants: dict[str, Results] = {}
         self.refused: dict[str, ValueError] = {}
@@ -137,7 +140,8 @@ class VariantJudge:
             raise Untestable(f"there is no study {name}")
         if name not in self.variants:
             try:
-                self.variants[name] = Results(self.vary(studies[name]), self.store)
+                study, source = self.vary(studies[name]), self.store
+                self.variants[name] = reported(source, study) if isinstance(source, Path) else Results(study, source)
             except ValueError as error:  # the setting is one that this study varies, say
                 self.refused[name] = error
                 raise Untestable(str(error)) from None

@@ -42,6 +42,19 @@ def rebuild(folder: Path, out: Path | None, name: str | None, seeds: int | None,
     show_report(FolderResults(study_in(folder, name, seeds, options), folder), out or folder)
 
 
+def reported(folder: Path, study: Study) -> FolderResults:
+    """The results of a study by its report in a folder of reports, each in a folder that is called as its study. Raises
+    ValueError if there is none, or its runs were made with other settings."""
+    place = folder / study.name
+    if not (place / "runs.csv").is_file():
+        raise ValueError(f"{folder} has no report on {study.name}")
+    results = FolderResults(study, place)
+    for label, config in results.configs.items():
+        if not {config.cell_key, config.spelled_key} >= set(results.cells[label].get("cell_key", ["not told"])):
+            raise ValueError(f"the report on {study.name} in {folder} is of other settings than {study.title}")
+    return results
+
+
 def study_in(folder: Path, name: str | None, seeds: int | None, options: Mapping[str, Any]) -> Study:
     """The study that a folder reports on: the one named, else that of its study.py, else the one called as the folder
     is; with the seeds that it has runs of. Raises ValueError."""

@@ -23,11 +23,13 @@ from trainers.messages import printable
 
 
 class Ledger:
-    """Verdicts from a store, on the papers' claims or on `own` ones and their studies. `varies` make the variants of
-    studies whose runs count: other budgets, settings, seeds;
-    a claim is judged by the first of them under which it was run, by its own parts before those of its small study."""
+    """Verdicts from a store, or from a folder of reports, on the papers' claims or on `own` ones and their studies.
+    `varies` make the variants of studies whose runs count: other budgets, settings, seeds; a claim is judged by the
+    first of them under which it was run, by its own parts before those of its small study."""
 
-    def __init__(self, store: Store, *varies: Vary, own: tuple[Mapping[str, Claim], Mapping[str, Study]] | None = None):
+    def __init__(
+        self, store: Store | Path, *varies: Vary, own: tuple[Mapping[str, Claim], Mapping[str, Study]] | None = None
+    ):
         self.claims, studies = own or (CLAIMS, {})
         self.is_own = own is not None
         self.judges = [VariantJudge(store, vary, studies) for vary in varies or [lambda study: study]]
@@ -56,12 +58,14 @@ class Ledger:
         return [f"{claim.id}: {register_claim(self.judges[0], claim)}" for claim in self.claims.values()]
 
 
-def ledger_of(store: Store, ids: list[str], varies: Iterable[Vary], register: bool) -> tuple[Ledger, list[str]]:
+def ledger_of(store: Store | Path, ids: list[str], varies: Iterable[Vary], register: bool) -> tuple[Ledger, list[str]]:
     """The ledger that a command line asks for, and the ids: of the papers' claims or, if the first of the texts names a
     file.py, of those that it holds, registered if so asked. Raises ValueError."""
     path = ids[0] if ids and ids[0].partition(":")[0].endswith(".py") else None
     if register and path is None:
         raise ValueError("--register is for claims of your own: ganablate claims my_study.py --register")
+    if isinstance(store, Path) and (register or not store.is_dir()):
+        raise ValueError("--register notes in a store" if register else f"{store} is no folder of reports")
     ledger = Ledger(store, *varies, own=find_claims(path) if path else None)
     if register:
         print(*map(printable, ledger.register()), sep="\n", file=sys.stderr)

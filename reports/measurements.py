@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.ablation import mixture
 from reports.results import Results, Series
-from spaces import Part
+from spaces import CLAIMS, Part
 from spaces.claims import Label
 from trainers.config import Config
 from trainers.names import METRICS
@@ -59,7 +59,7 @@ class Measurements:
             target = self._target(TARGETS[metric]) if metric in TARGETS else math.nan
             values = np.array([MEASURES[metric](each, config, target) for each in self._series(label, config.metric)])
         else:  # a key, or the first less the second
-            ends = [np.array([each[-1][1] for each in self._series(label, key)]) for key in metric.split(" - ")]
+            ends = [self._last(label, key) for key in metric.split(" - ")]
             values = ends[0] - sum(ends[1:])
         higher = metric in METRICS and not METRICS[metric].lower_is_better
         lost = group["lost"].to_numpy(bool)
@@ -69,6 +69,13 @@ class Measurements:
         if np.isnan(values).any():
             raise Untestable(f"{self.part.study} has runs without {metric}")
         return values
+
+    def _last(self, label: Label, key: str) -> np.ndarray:
+        """[n], a key of each run's last evaluation, which tables may have."""
+        group, name = self.groups[label], f"{key}_final"
+        if name in group and group[name].notna().all():
+            return group[name].to_numpy(float)
+        return np.array([each[-1][1] for each in self._series(label, key)])
 
     def _series(self, label: Label, key: str) -> list[Series]:
         """Each run's evaluations of a key."""
@@ -82,6 +89,13 @@ class Measurements:
         (label,) = self.part.control
         group = self.groups[label]
         return float(group.loc[~group["lost"].astype(bool), f"{self.results.configs[label].metric}_{when}"].max())
+
+
+def keys_of_claims(study: str) -> list[str]:
+    """The keys of evaluations that the papers' claims on a study compare, and no table has."""
+    metrics = [part.metric for claim in CLAIMS.values() for part in claim.all_parts if part.study == study]
+    keys = (key for metric in metrics for key in metric.split(" - "))
+    return sorted({key for key in keys if key not in METRICS and key not in MEASURES and key != TIME})
 
 
 def labels(cells: tuple[Label, ...]) -> str:

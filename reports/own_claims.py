@@ -3,9 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 from reports.claims import VariantJudge
 from reports.measurements import Untestable
+from search.store import Store
 from search.store.registry import register, registered
 from spaces import Cell, Claim, Part, Study
 
@@ -36,6 +38,7 @@ def register_claim(judge: VariantJudge, claim: Claim) -> str:
     answer, or a study cannot be varied so."""
     try:
         digest = digest_of_claim(judge, claim)
+        assert isinstance(judge.store, Store)
         made = [(study, register(judge.store, study, cells, digest)) for study, cells in _studies(judge, claim)]
     except Untestable as error:
         raise ValueError(f"claim {claim.id!r}: {error}") from None
@@ -46,7 +49,10 @@ def register_claim(judge: VariantJudge, claim: Claim) -> str:
 
 
 def told_of(judge: VariantJudge, claim: Claim) -> str:
-    """When a claim was registered, in words: of several studies the least favourable; empty if it is not in one."""
+    """When a claim was registered, in words: of several studies the least favourable; empty if it is not in one, and
+    where reports are judged, which do not tell."""
+    if isinstance(judge.store, Path):
+        return ""
     try:
         digest = digest_of_claim(judge, claim)
         found = [(study, registered(judge.store, study, digest)) for study, _ in _studies(judge, claim)]

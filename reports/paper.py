@@ -6,13 +6,15 @@ from collections.abc import Sequence
 import pandas as pd
 
 from reports.markdown import escape_markdown
+from reports.measurements import TIME, keys_of_claims
 from reports.results import Results
 from reports.statistics import LEVEL
 from reports.table import span
+from search.store.registry import Registration
 from trainers.names import METRICS
 
 
-def methods(results: Results, registered: Sequence[str] = ()) -> str:
+def methods(results: Results, registered: Sequence[Registration] = ()) -> str:
     """methods.md, four sentences: seeds and budget; protocol; test, pairing, correction, family; what was lost,
     searched and registered."""
     study, configs = results.study, results.configs.values()
@@ -48,7 +50,7 @@ def _on_tests(results: Results) -> str:
     )
 
 
-def _on_runs(results: Results, registered: Sequence[str]) -> str:
+def _on_runs(results: Results, registered: Sequence[Registration]) -> str:
     """What became of the runs, and what was said of them beforehand."""
     lost = sum(cell.lost for cell in results.samples.values())
     ended = sum(len(cell.ended) for cell in results.samples.values())
@@ -57,7 +59,8 @@ def _on_runs(results: Results, registered: Sequence[str]) -> str:
         if results.study.searched
         else "no setting of these rows was chosen by a search of this program"
     )
-    told = ", ".join(registered) if registered else "no claim was registered beforehand"
+    claims = ", ".join(f"one {each.when} (on {each.date}, for {each.seeds} seeds)" for each in registered)
+    told = f"claims on them were registered, {claims}" if registered else "no claim was registered beforehand"
     return (
         f"Of {ended} runs {lost} were lost (diverged, ended no better than untrained or far above their own best "
         f"evaluation) and are counted apart, {searched}, and {told}."
@@ -78,8 +81,10 @@ def tests_frame(results: Results) -> pd.DataFrame:
 
 
 def evaluations_frame(results: Results) -> pd.DataFrame:
-    """evaluations.csv: a line a run and evaluation with the scores of the study's data; empty where none are known."""
-    keys = dict.fromkeys(key for config in results.configs.values() for key in config.evaluation_keys)
+    """evaluations.csv: a line a run and evaluation with the scores of the study's data, the seconds of training, and
+    what else the papers' claims on the study ask for; empty where none are known."""
+    keys = dict.fromkeys(key for config in results.configs.values() for key in (*config.evaluation_keys, TIME))
+    keys |= dict.fromkeys(keys_of_claims(results.study.name))
     runs = pd.concat([cell.ended for cell in results.samples.values()])
     lines: dict[tuple[str, int], dict[str, float]] = {}
     for key in keys:

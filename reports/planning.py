@@ -116,16 +116,65 @@ def _logs(cell: Sample, metric: str, seeds: int) -> np.ndarray:
     return np.log(np.where(values > 0, values, np.nan))
 
 
-def plan_lines(study: Study, store: Store, ratio: float) -> list[str]:
-    """What `plan --detect` prints: seeds that comparisons need, and the papers' claims on the study."""
+class Need(NamedTuple):
+    """The seeds that a row needs to be told from the first one of its column, and the chance that those planned do."""
+
+    row: str
+    column: str
+    against: str
+    seeds: int
+    paired: bool
+    spread: str  # where it is known from
+    chance: float
+
+    @property
+    def line(self) -> str:
+        """In words, but for the seeds that are planned."""
+        cell, more = " / ".join(filter(None, (self.row, self.column))), " or more" if self.seeds == MOST else ""
+        paired = "paired" if self.paired else "not paired"
+        return f"{cell} against {self.against}: {self.seeds:,} seeds{more} ({paired}; {self.spread})"
+
+
+class Detection(NamedTuple):
+    """What `plan --detect` says: of a study the seeds that its comparisons need, and those of the papers' claims on it
+    that the planned ones can hardly decide."""
+
+    study: Study
+    ratio: float
+    level: float  # that of Holm's first step
+    needs: list[Need]
+    claims: dict[str, int]
+
+    def to_json(self) -> dict[str, object]:
+        """Its fields, the study left out."""
+        fields = self._asdict() | {"needs": [need._asdict() for need in self.needs]}
+        return {"detect": {name: value for name, value in fields.items() if name != "study"}}
+
+    def to_text(self) -> list[str]:
+        """Lines of text."""
+        planned, metric = self.study.seeds, METRICS[self.study.metrics[0]]
+        least = visible_events(planned)
+        counts = f"{least} of {planned} against none" if least else f"not even {planned} of {planned}"
+        told = ", ".join(f"{name} {seeds:,}" for name, seeds in self.claims.items())
+        return [
+            f"Seeds that show a {metric.label} ratio of {self.ratio:g} with a chance of {POWER:.0%}, at the level of "
+            f"the first of {len(self.needs)} comparisons ({self.level:.2g}):",
+            *(f"{need.line}; {planned} decide with {need.chance:.0%}" for need in self.needs),
+            f"Of counts, as lost runs, {planned} seeds show {counts} (Fisher)" + (" at the least." if least else "."),
+            *([f"Claims that {planned} seeds can hardly decide, and seeds that they need: {told}."] if told else []),
+        ]
+
+
+def detect(study: Study, store: Store, ratio: float) -> Detection:
+    """What seeds show a ratio of means in a study. Raises ValueError for what is no such ratio."""
     results = Results(study, store)
     claimed = [(claim.id, part) for claim in CLAIMS.values() for part in claim.all_parts if part.study == study.name]
     needed: dict[str, int] = {}
     for name, part in claimed:
         needed[name] = max(needed.get(name, 0), part_needs(part, results.configs))
-    told = ", ".join(f"{name} {seeds:,}" for name, seeds in needed.items() if seeds > study.seeds)
-    lines = [f"Claims that {study.seeds} seeds can hardly decide, and seeds that they need: {told}."] if told else []
-    return [*needed_lines(results, ratio), *lines]
+    undecided = {name: seeds for name, seeds in needed.items() if seeds > study.seeds}
+    level, needs = needs_of(results, ratio)
+    return Detection(study, ratio, level, needs, undecided)
 
 
 def part_needs(part: Part, configs: Mapping[Label, Config]) -> int:
@@ -152,31 +201,20 @@ def _needed(spread: Spread, claimed: Range) -> int:
     return seeds_for(lambda n: chance(math.log(claimed[1]), spread, n))
 
 
-def needed_lines(results: Results, ratio: float) -> list[str]:
-    """What `plan --detect` says: of each comparison the seeds that it needs to show a ratio of means, and the chance
-    that those planned do. Raises ValueError for what is no such ratio."""
+def needs_of(results: Results, ratio: float) -> tuple[float, list[Need]]:
+    """The level of the first of a study's comparisons, and of each the seeds that it needs to show a ratio of means.
+    Raises ValueError for what is no such ratio."""
     study, metric = results.study, METRICS[results.study.metrics[0]]
     if not (0 < ratio < math.inf and ratio != 1):
         raise ValueError(f"detect = {ratio} should be a ratio of means that is to be seen, as 0.7")
     if metric.scale != "ratio":
         raise ValueError(f"detect = {ratio}: {study.title} compares {metric.label}, its first metric, by no ratio")
     labels = [label for label in results.configs if label[0] != results.references[label[1]]]
-    lines, level = [], LEVEL / max(1, len(labels))
+    needs, level = [], LEVEL / max(1, len(labels))
     for row, column in labels:
         reference = results.references[column]
         spread = spread_of(results, (row, column), (reference, column))
-        needed = seeds_for(lambda n, spread=spread: power(math.log(ratio), spread, n, level))  # type: ignore[misc]
+        seeds = seeds_for(lambda n, spread=spread: power(math.log(ratio), spread, n, level))  # type: ignore[misc]
         chance = power(math.log(ratio), spread, study.seeds, level)
-        cell = " / ".join(filter(None, (row, column)))
-        lines.append(
-            f"{cell} against {reference}: {needed:,} seeds{' or more' if needed == MOST else ''} "
-            f"({'paired' if spread.paired else 'not paired'}; {spread.source}); {study.seeds} decide with {chance:.0%}"
-        )
-    least = visible_events(study.seeds)
-    counts = f"{least} of {study.seeds} against none" if least else f"not even {study.seeds} of {study.seeds}"
-    return [
-        f"Seeds that show a {metric.label} ratio of {ratio:g} with a chance of {POWER:.0%}, at the level of the first "
-        f"of {len(labels)} comparisons ({level:.2g}):",
-        *lines,
-        f"Of counts, as lost runs, {study.seeds} seeds show {counts} (Fisher)" + (" at the least." if least else "."),
-    ]
+        needs.append(Need(row, column, reference, seeds, spread.paired, spread.source, chance))
+    return level, needs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from reports.results import Results
 from reports.spreadsheet import to_csv, write_csv
 from reports.table import TextTable, as_text
 from search.store.image_sets import other_content
-from search.store.registry import registrations
+from search.store.registry import Registration, registrations
 
 if TYPE_CHECKING:
     from search.optimize.outcome import Outcome
@@ -26,20 +26,19 @@ def write_report(results: Results, out: Path) -> tuple[TextTable, list[Path]]:
     """Write the report; returns the table and the paths. Raises ValueError if runs cannot stand in one table."""
     from reports.figures import make_figures
 
-    held: Collection[str] = ()
+    held: dict[str, Registration] = {}
     if results.store:
         held = registrations(results.store, results.study)
         for line in other_content(results.study, results.store):
             logger.warning(line)
     text = as_text(results)
     out.mkdir(parents=True, exist_ok=True)
-    claimed = [f"{len(held)} claims were registered (`ganablate claims` tells when)"] if held else []
     frames = {"table.csv": to_csv(results), "runs.csv": results.runs, "tests.csv": tests_frame(results)}
     frames |= {"evaluations.csv": evaluations_frame(results)}
     texts = {
         "table.tex": to_latex(text, results),
         "table.md": to_markdown(text),
-        "methods.md": methods(results, claimed),
+        "methods.md": methods(results, list(held.values())),
     }
     paths = []
     for name, frame in frames.items():

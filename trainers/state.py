@@ -5,6 +5,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from types import FunctionType
 from typing import Any
 
@@ -88,20 +89,29 @@ class State:
         self.signs = torch.zeros(2, device=device)  # sum and count of the signs of D(real) since ada_p last moved
         self.images = 0
         self.steps = 0
-        self.fresh_optimizers()
         self.seconds = 0.0  # of training, evaluations left out
         self.statistics = Statistics()
         self.probed = Averages()
         self.diverged_at = torch.tensor(-1, device=device)  # images; stays there so that no step waits for the host
 
+    @cached_property
+    def opt_d(self) -> torch.optim.Adam:
+        """D's Adam, made when it is first asked for: to import what torch's first optimizer does takes a check of a
+        Config longer than all else."""
+        beta1, beta2 = self.config.beta1, self.config.beta2
+        betas = (beta1**self._lazy_share, beta2**self._lazy_share)
+        return torch.optim.Adam(self.discriminator.parameters(), self._rates[0], betas, fused=True)
+
+    @cached_property
+    def opt_g(self) -> torch.optim.Adam:
+        """G's Adam."""
+        betas = (self.config.beta1, self.config.beta2 if self.config.beta2_g is None else self.config.beta2_g)
+        return torch.optim.Adam(self.generator.parameters(), self._rates[1], betas, fused=True)
+
     def fresh_optimizers(self) -> None:
         """Adam for D and G, without moments."""
-        beta1, beta2 = self.config.beta1, self.config.beta2
-        betas_d = (beta1**self._lazy_share, beta2**self._lazy_share)
-        betas_g = (beta1, beta2 if self.config.beta2_g is None else self.config.beta2_g)
-        self.opt_d = torch.optim.Adam(self.discriminator.parameters(), betas=betas_d, fused=True)
-        self.opt_g = torch.optim.Adam(self.generator.parameters(), betas=betas_g, fused=True)
-        self.set_learning_rates()
+        for name in ("opt_d", "opt_g"):
+            vars(self).pop(name, None)
 
     @property
     def _lazy_share(self) -> float:
@@ -113,12 +123,17 @@ class State:
         intervals = [getattr(self.config, field) for field in fields]
         return math.prod((k / (k + 1) for k in intervals if k > 1), start=1.0)
 
-    def set_learning_rates(self) -> None:
-        """The rates of the step to come; the clock counts images and runs through both stages."""
+    @property
+    def _rates(self) -> tuple[float, float]:
+        """D's and G's learning rate at this moment; the clock counts images and runs through both stages."""
         left = 1 - self.images / self.config.n_images
         share = {"none": 1.0, "linear": left, "second_half": min(1.0, 2 * left)}[self.config.lr_decay]
-        self.opt_d.param_groups[0]["lr"] = self.config.lr * share * self._lazy_share
-        self.opt_g.param_groups[0]["lr"] = (self.config.lr_g or self.config.lr) * share
+        return self.config.lr * share * self._lazy_share, (self.config.lr_g or self.config.lr) * share
+
+    def set_learning_rates(self) -> None:
+        """The rates of the step to come."""
+        for optimizer, rate in zip((self.opt_d, self.opt_g), self._rates, strict=True):
+            optimizer.param_groups[0]["lr"] = rate
 
     @property
     def evaluated_generator(self) -> Generator:

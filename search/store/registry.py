@@ -24,10 +24,14 @@ class Registration(NamedTuple):
     seeds: int
     begun: int
 
+    @property
+    def when(self) -> str:
+        """In words, by the study's runs."""
+        return f"after {self.begun} run{'s' * (self.begun > 1)}" if self.begun else "before the first run"
+
     def told(self, seeds: int) -> str:
         """In words, beside a verdict on so many seeds."""
-        when = f"after {self.begun} runs" if self.begun else "before the first run"
-        return f"registered {when}" + ("" if seeds == self.seeds else f", for {self.seeds} seeds")
+        return f"registered {self.when}" + ("" if seeds == self.seeds else f", for {self.seeds} seeds")
 
 
 def register(store: Store, study: Study, cells: Iterable[Cell], digest: str) -> Registration:
@@ -45,20 +49,27 @@ def register(store: Store, study: Study, cells: Iterable[Cell], digest: str) -> 
 
 def registered(store: Store, study: Study, digest: str) -> Registration | None:
     """What was registered of a claim in a study's experiment. Raises ValueError if its tag was changed."""
-    text = registrations(store, study).get(digest)
-    if text is None:
-        return None
-    try:
-        return Registration(**json.loads(text))
-    except (TypeError, ValueError):
-        raise ValueError(f"experiment {study.title!r} has a tag {TAG}{digest} that says no registration") from None
+    return registrations(store, study).get(digest)
 
 
-def registrations(store: Store, study: Study) -> dict[str, str]:
-    """What is registered in a study's experiment, by the digests of claims; nothing where there is no store yet."""
+def registrations(store: Store, study: Study) -> dict[str, Registration]:
+    """What is registered in a study's experiment, by the digests of claims; nothing where there is no store yet. Raises
+    ValueError if a tag was changed."""
     file = sqlite_file(store.uri)
     if file is not None and not file.exists():
         return {}
     found = (store.client.get_experiment_by_name(title) for title in dict.fromkeys((study.title, *study.titles())))
     tags = [dict(each.tags) for each in found if each is not None]
-    return {name.removeprefix(TAG): text for some in tags for name, text in some.items() if name.startswith(TAG)}
+    return {
+        name.removeprefix(TAG): _read(study, name, text)
+        for some in tags
+        for name, text in some.items()
+        if name.startswith(TAG)
+    }
+
+
+def _read(study: Study, tag: str, text: str) -> Registration:
+    try:
+        return Registration(**json.loads(text))
+    except (TypeError, ValueError):
+        raise ValueError(f"experiment {study.title!r} has a tag {tag} that says no registration") from None

@@ -3,14 +3,17 @@
 import dataclasses
 import json
 
+import pandas as pd
 import pytest
 from claim_stubs import ledger, seeds
 from typer.testing import CliRunner
 
 from ganablate import app
 from reports.claims import VariantJudge
-from reports.ledger import Ledger
+from reports.ledger import Ledger, to_lines
 from reports.own_claims import digest_of_claim
+from reports.report import write_report
+from reports.results import Results
 from search.store.registry import Registration, registered
 from spaces import Claim, Study, find_claims
 from spaces.claims import EQUIVALENT, HIGHER, contrasts
@@ -136,3 +139,22 @@ def test_a_claim_is_registered_before_its_runs_or_after(store, make_runs, path):
 def test_only_own_claims_are_registered(store):
     with pytest.raises(ValueError, match="claims of your own"):
         CliRunner().invoke(app, ["claims", "C1", "--register", "--storage", str(store.storage)], catch_exceptions=False)
+
+
+@pytest.mark.long
+def test_reports_are_judged_as_their_store_is(store, make_runs, path, tmp_path):
+    """But for the registration, of which they do not tell; runs of other settings are none."""
+    claims, studies = find_claims(path)
+    timed = dataclasses.replace(claims["M1"], id="M2", parts=contrasts("tiny", "+ aw", "GAN", metric="seconds"))
+    own = {**claims, "M2": timed}, studies
+    make_runs(studies["tiny"])
+    write_report(Results(studies["tiny"], store), tmp_path / "tiny")
+    of_store, of_reports = (to_lines(Ledger(source, own=own).verdicts()) for source in (store, tmp_path))
+    assert pd.DataFrame(of_reports).equals(pd.DataFrame(of_store).assign(registered=""))
+    assert [line["n"] for line in of_reports] == [2, 2]
+    with pytest.raises(ValueError, match=r"is of other settings than tiny \(lr 0.0005\)"):
+        Ledger(tmp_path, lambda study: study.variant(settings={"lr": 5e-4}), own=(claims, studies)).verdicts()
+    with pytest.raises(ValueError, match="has no report on tiny"):
+        Ledger(tmp_path / "tiny", own=(claims, studies)).verdicts()
+    for wrong in (["--from", str(tmp_path / "nowhere")], ["--register", "--from", str(tmp_path)]):
+        assert CliRunner().invoke(app, ["claims", path, *wrong]).exit_code

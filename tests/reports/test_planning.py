@@ -1,5 +1,6 @@
 """Power: reference values of simulations on the tool's own functions, and what plan tells of them."""
 
+import json
 import math
 
 import numpy as np
@@ -13,7 +14,7 @@ from reports.planning import (
     Spread,
     equivalence_power,
     fisher_power,
-    needed_lines,
+    needs_of,
     power,
     prior,
     seeds_for,
@@ -89,17 +90,19 @@ def test_the_store_tells_more_than_the_prior():
 
 
 def test_plan_tells_each_comparison():
-    lines = needed_lines(no_results(STUDIES["quick"]), 0.7)
-    assert lines[1].startswith(
-        "+ CoopInit against GAN: 13 seeds (paired; log std 0.27, r 0.2 by prior); 2 decide with 0%"
-    )
-    assert lines[2].startswith("+ aw-loss against GAN: 8 seeds")
-    assert "not even 2 of 2" in lines[-1]
+    level, needs = needs_of(no_results(STUDIES["quick"]), 0.7)
+    assert level == pytest.approx(0.05 / 3)
+    assert [(need.row, need.against, need.seeds) for need in needs[:2]] == [
+        ("+ CoopInit", "GAN", 13),
+        ("+ aw-loss", "GAN", 8),
+    ]
+    assert needs[0].line == "+ CoopInit against GAN: 13 seeds (paired; log std 0.27, r 0.2 by prior)"
+    assert needs[0].chance == 0  # of two seeds
     for wrong in (0, 1, -1, math.inf):
         with pytest.raises(ValueError, match="detect"):
-            needed_lines(no_results(STUDIES["quick"]), wrong)
+            needs_of(no_results(STUDIES["quick"]), wrong)
     with pytest.raises(ValueError, match="by no ratio"):
-        needed_lines(no_results(STUDIES["aw-fig4"]), 0.7)
+        needs_of(no_results(STUDIES["aw-fig4"]), 0.7)
 
 
 def test_all_claims_have_a_need_or_none():
@@ -120,3 +123,14 @@ def test_the_command_tells_it(tmp_path):
     assert "+ aw-loss against GAN: 8 seeds (paired; log std 0.27, r 0.6 by prior); 10 decide with" in done.stdout
     assert "Claims that 10 seeds can hardly decide" in done.stdout
     assert "A12" in done.stdout.splitlines()[-1]  # at most 1.1 times the cost
+
+
+def test_the_command_tells_it_in_json_and_for_two_seeds(tmp_path):
+    asked = ["plan", "quick", "--detect", "0.7", "--storage", str(tmp_path)]
+    told = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
+    assert told["study"] == "quick"
+    assert {need["row"]: need["seeds"] for need in told["detect"]["needs"]}["+ aw-loss"] == 8
+    assert told["detect"]["claims"]["A12"] > 2
+    lines = CliRunner().invoke(app, asked).stdout
+    assert "not even 2 of 2" in lines
+    assert "2 decide with 0%" in lines

@@ -7,13 +7,13 @@ import math
 
 import numpy as np
 import pytest
-from claim_stubs import ledger
 from simulated import LAWS, STD, studies
 from stubs import StubResults, stub_runs
 
 import reports.claims
 from reports.chance import Contrast, false_chance
 from reports.claims import WORDS
+from reports.ledger import Ledger
 from reports.statistics import among_best, compare, share_interval, stars
 from reports.verdicts import compare_means, judge
 from spaces import CLAIMS, STUDIES, Study
@@ -126,6 +126,7 @@ def ledgers(n, count, runs_of, monkeypatch, chances=3):
     """False verdicts of each of so many ledgers in which all cells follow one law, and what the captions of the first
     say of them."""
     rng, expected, false = np.random.default_rng(0), [], []
+    variants = {name: STUDIES[name].variant(seeds=n) for name in NAMES}
     frames = {
         name: stub_runs({(cell.row, cell.column): [1.0] * n for cell in STUDIES[name].cells()}, [], f"{name}/")
         for name in NAMES
@@ -141,7 +142,7 @@ def ledgers(n, count, runs_of, monkeypatch, chances=3):
             runs_of(name, frame.assign(**{m: np.exp(logs) for m, logs in drawn.items()}, modes_final=modes, lost=False))
         if index == chances:
             monkeypatch.setattr(reports.claims, "false_chance", lambda *_: 0.0)
-        verdicts = ledger(seeds=n).verdicts()
+        verdicts = Ledger({}, lambda study: variants[study.name]).verdicts()
         if index < chances:
             expected.append(sum(verdict.false_chance for verdict in verdicts))
         false.append(sum(map(is_false, verdicts)))
