@@ -1,9 +1,9 @@
 """What a training step takes beside other ways to write it, on one core, or on a GPU where there is one.
 
-python benchmarks/steps.py [ROW ...]
+python benchmarks/steps.py [--all] [ROW ...]
 
 Each line is a ratio of two kinds of step that run in turn in one process, A B, B A, A B, ...: the median of 40 pairs
-(of 12 where there is no limit) and its 95% interval, by order statistics. So a drift of the machine's speed touches
+(of 12 where there is no limit, which --all adds) and its 95% interval, by order statistics. So a drift of the machine's speed touches
 both. Times are those of this process's core, whatever else runs beside it, or on a GPU those of the clock.
 
 - own / plainest: a whole step of this project beside the plainest loop's, which launches.py has.
@@ -164,8 +164,8 @@ def one_pass(config: Config) -> Step:
     return step
 
 
-def compare_all(row: str) -> bool:
-    """Print all ratios of a row; whether all are within their limits."""
+def compare_all(row: str, *, unlimited: bool) -> bool:
+    """Print the ratios of a row, or those that have a limit; whether these are within it."""
     config = config_of(row).replace(**SIZES[row.partition(" ")[0]])
     off = own(config, adversarial_step)
     fine = [compare(row, "own / plainest", off, plainest(config))]
@@ -176,6 +176,8 @@ def compare_all(row: str) -> bool:
     fine.append(compare(row, "aw / off", aw, off))
     fine.append(compare(row, "aw / two backwards", aw, two_backwards(config)))
     fine.append(compare(row, "cooperative / floor", coop, cooperative_floor(config)))
+    if not unlimited:
+        return all(fine)
     compare(row, "channels last / own", own(config.replace(channels_last=True), adversarial_step), off)
     compare(row, "compiled / own", own(config.replace(compile=True), adversarial_step), off)
     if config.backbone != "dcgan":
@@ -209,7 +211,9 @@ def main() -> None:
         return
     on = torch.cuda.get_device_name(DEVICE) if DEVICE.type == "cuda" else "1 thread"
     print(f"python {sys.version.split()[0]}, torch {torch.__version__}, {on}; median ratios\n")
-    fine = [compare_all(row) for row in sys.argv[1:] or [row for row in ROWS if row.removesuffix(" R1") in SIZES]]
+    rows = [word for word in sys.argv[1:] if word != "--all"]
+    rows = rows or [row for row in ROWS if row.removesuffix(" R1") in SIZES]
+    fine = [compare_all(row, unlimited="--all" in sys.argv) for row in rows]
     subprocess.run([sys.executable, __file__, "memory"], check=True)
     sys.exit(not all(fine))
 
