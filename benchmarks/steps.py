@@ -3,8 +3,9 @@
 python benchmarks/steps.py [--all] [ROW ...]
 
 Each line is a ratio of two kinds of step that run in turn in one process, A B, B A, A B, ...: the median of 40 pairs
-(of 12 where there is no limit, which --all adds) and its 95% interval, by order statistics. So a drift of the machine's speed touches
-both. Times are those of this process's core, whatever else runs beside it, or on a GPU those of the clock.
+(of 12 where there is no limit, which --all adds) and its 95% interval, by order statistics. So a drift of the machine's
+speed touches both. Times are those of this process's core, whatever else runs beside it, or on a GPU those of the
+clock.
 
 - own / plainest: a whole step of this project beside the plainest loop's, which launches.py has.
 - aw / off; aw / two backwards: a step with aw-loss beside one without it, and beside the form that is published with
