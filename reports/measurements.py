@@ -92,7 +92,7 @@ class Measurements:
 
 
 def keys_of_claims(study: str) -> list[str]:
-    """The keys of evaluations that the papers' claims on a study compare, and no table has."""
+    """The keys of evaluations that the papers' claims on a study compare, beside the metrics of tables."""
     metrics = [part.metric for claim in CLAIMS.values() for part in claim.all_parts if part.study == study]
     keys = (key for metric in metrics for key in metric.split(" - "))
     return sorted({key for key in keys if key not in METRICS and key not in MEASURES and key != TIME})
