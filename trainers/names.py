@@ -181,6 +181,9 @@ class Regularizer(NamedTuple):
 
 SCORE_SPLITS = 10  # of an inception score
 KID_SUBSETS, KID_SUBSET, KID_REAL = 100, 1_000, 10_000  # subsets of one KID, their size, and the real examples kept
+MANIFOLD_NEIGHBOURS = 3  # a point's ball reaches to the nearest other point of so many: of precision and recall
+COVERAGE_NEIGHBOURS = 5  # the same of density and coverage
+FD_SIZES, FD_LOWEST = 15, 10  # sizes of subsets of one FD-infinity, and the smallest: one in so many of the samples
 REAL_POINTS = 10_000  # fresh real points that 2-D samples are held against
 MODE_SHARE = 0.01  # of all 2-D samples, that a mode needs near it to count as covered
 MODE_RADIUS = 10.0  # standard deviations of a mode within which a 2-D sample counts as its own
