@@ -95,7 +95,7 @@ LIGHT = {  # what each, and those before it, import none of
     "search.store": {"torch", "ray", "matplotlib"},
     "reports": {"torch", "ray", "matplotlib"},
 }
-TRAINING = {"ray", "mlflow", "optuna", "pandas", "matplotlib", "torch_fidelity", "rich", "sklearn"}
+TRAINING = {"ray", "mlflow", "optuna", "pandas", "matplotlib", "torch_fidelity", "timm", "rich", "sklearn"}
 
 
 @pytest.fixture(scope="module")

