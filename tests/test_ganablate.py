@@ -313,7 +313,7 @@ def test_the_readmes_own_study_and_networks(store, make_runs, tmp_path, monkeypa
 @pytest.mark.slow
 def test_own_images_make_a_table_by_three_commands(tmp_path):
     """Class folders of mixed sizes and formats, made here; the README's commands, at a small budget."""
-    pytest.importorskip("efficientnet_lite_pytorch")
+    pytest.importorskip("timm")
     rng = np.random.default_rng(0)
     for kind, colour in (("cats", 200), ("dogs", 60)):
         (tmp_path / "photos" / kind).mkdir(parents=True)

