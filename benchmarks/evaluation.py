@@ -137,10 +137,11 @@ def kernel_distance(rounds: int) -> None:
     """KID and inception score of 10,000 samples on 2,048 features."""
     fake, real = features(1, 10_000, WIDE), features(2, 10_000, WIDE)
     weights = 0.05 * torch.randn(WIDE, CLASSES, generator=torch.Generator().manual_seed(3))
-    there = weights.to(DEVICE)
-    net = FeatureNet(lambda x: x, "none", logits=lambda found: found @ there)
+    weights_there = weights.to(DEVICE)
+    net = FeatureNet(lambda x: x, "none", logits=lambda found: found @ weights_there)
     none = torch.empty(0)
-    sampled = Sampled(images(), net, Reference(none, none, none, real.to(DEVICE)), Moments(), fake.to(DEVICE), none)
+    there = Reference(none, none, none, real.to(DEVICE), torch.arange(len(real)))
+    sampled = Sampled(images(), net, there, Moments(), fake.to(DEVICE), none)
 
     def their_kid() -> object:
         return kid_features_to_metric(fake, real, kid_subsets=100, kid_subset_size=1_000, verbose=False)

@@ -29,7 +29,7 @@ from reports.statistics import (
 from spaces import Study
 from spaces.claims import Label
 from trainers.config import Config
-from trainers.names import METRICS, Scale
+from trainers.names import Scale, metric_named
 from trainers.run_state import IN_TABLE, RunState
 
 Key = tuple[str, str, str]  # row, column, metric
@@ -99,7 +99,7 @@ def scales(study: Study, of_cells: Mapping[Label, Sample]) -> dict[str, Scale]:
     """How each metric of a study is compared: one of ratios that has a value of 0 or less as a difference."""
     found: dict[str, Scale] = {}
     for metric in study.metrics:
-        scale = METRICS[metric].scale
+        scale = metric_named(metric).scale
         has_ratio = all((cell.kept[metric].dropna() > 0).all() for cell in of_cells.values())
         found[metric] = scale if scale != "ratio" or has_ratio else "difference"
     return found
@@ -177,7 +177,7 @@ def events(cell: Sample, metric: str) -> tuple[int, int]:
 
 def _lost_last(cell: Sample, metric: str) -> np.ndarray:
     """[n] values of the ended runs, lower being better, infinite where lost."""
-    values = cell.ended[metric].to_numpy(float) * (1 if METRICS[metric].lower_is_better else -1)
+    values = cell.ended[metric].to_numpy(float) * (1 if metric_named(metric).lower_is_better else -1)
     return np.where(cell.ended.index.isin(cell.kept.index), values, math.inf)
 
 
@@ -192,7 +192,7 @@ def _digest(runs: pd.DataFrame, others: pd.DataFrame, metric: str) -> str:
 def bold_cells(study: Study, of_cells: Mapping[Label, Sample]) -> set[Label]:
     """The cells that no other of their column is better than, by the first metric: of those with all their seeds, none
     of them lost, and only where some other is beaten. Best values over evaluations flatter noisy runs: none is bold."""
-    metric = METRICS[study.metrics[0]]
+    metric = metric_named(study.metrics[0])
     bold: set[Label] = set()
     if metric.when not in ("final", "late") or metric.scale == "event" or study.seeds < LEAST:
         return bold

@@ -15,7 +15,7 @@ from reports.results import Results
 from reports.spreadsheet import write_csv
 from reports.style import save
 from reports.sweeps import draw_sweeps, sweep_data, sweep_metric
-from trainers.names import METRICS
+from trainers.names import metric_named
 
 MAX_ROWS_IN_FIGURE = 14  # as many have room in the legend
 MAX_COLUMNS_IN_FIGURE, MAX_CELLS_IN_FIGURE = 8, 42
@@ -29,7 +29,7 @@ def legible(results: Results) -> Results:
     if len(rows) > most:
         metric = study.metrics[0]
         means = results.table.xs(next(iter(columns)), level="column")[metric, "mean"].dropna().sort_index()
-        ranked = means.sort_values(ascending=METRICS[metric].lower_is_better).index
+        ranked = means.sort_values(ascending=metric_named(metric).lower_is_better).index
         kept = list(dict.fromkeys([next(iter(rows)), *ranked]))[:most]
         rows = {row: overrides for row, overrides in rows.items() if row in kept}
     return results.part(dataclasses.replace(study, rows=rows, columns=columns))
@@ -41,7 +41,8 @@ def make_figures(results: Results, out: Path) -> list[Path]:
     sides = (part.study.rows, study.rows, "rows"), (part.study.columns, study.columns, "columns")
     note = ", ".join(f"{len(some)} of {len(all_)} {name}" for some, all_, name in sides if len(some) < len(all_))
     paths = []
-    keys = dict.fromkeys(METRICS[name].key for name in study.metrics)
+    metrics = [metric for metric in map(metric_named, study.metrics) if not metric.features]
+    keys = dict.fromkeys(metric.key for metric in metrics)  # what was scored after training has no curve
     for key in keys:
         curves = curves_data(part, key)
         stem = "curves" if key == next(iter(keys)) else f"curves-{key}"

@@ -12,10 +12,10 @@ import pandas as pd
 from reports.report import show_report
 from reports.results import Results, Series
 from reports.spreadsheet import spreadsheet_safe
-from search.store.frames import TAGS
+from search.store.frames import PROTOCOL, TAGS
 from search.store.summaries import judged
 from spaces import STUDIES, Study, find_study
-from trainers.names import METRICS
+from trainers.names import METRICS, metric_named
 
 TEXTS = ("row", "column", "state", "run_id", "cell_key", *TAGS)
 
@@ -77,8 +77,8 @@ def _read(path: Path) -> pd.DataFrame:
         found["seed"] = found["seed"].astype(int)
     except (KeyError, TypeError, ValueError, UnicodeError) as error:
         raise ValueError(f"{path} is no table that `report` wrote: {error}") from None
-    texts = [name for name in TEXTS if name in found]
-    return found.fillna(dict.fromkeys(texts, ""))
+    texts = [name for name in found if name in TEXTS or name.endswith(PROTOCOL)]
+    return found.astype(dict.fromkeys(texts, object)).fillna(dict.fromkeys(texts, ""))
 
 
 def _runs(folder: Path, study: Study) -> pd.DataFrame:
@@ -111,9 +111,9 @@ def _evaluations(folder: Path) -> dict[tuple[str, str], Series]:
 def _with_untrained(runs: pd.DataFrame, study: Study, folder: Path) -> pd.DataFrame:
     """The runs with the score of the untrained generator, where an earlier version did not write it: the mean over the
     seeds of a cell that curves.csv has, which is of the study's first score."""
-    key, path = METRICS[study.metrics[0]].key, folder / "curves.csv"
+    key, path = metric_named(study.metrics[0]).key, folder / "curves.csv"
     name = next((name for name, each in METRICS.items() if each.key == key and each.when == "untrained"), "")
-    if not name or name in runs or not path.is_file():
+    if metric_named(study.metrics[0]).features or not name or name in runs or not path.is_file():
         return runs
     curves = pd.read_csv(path, keep_default_na=False)
     first = curves[curves["images"] == 0].set_index(["row", "column"])["mean"]

@@ -11,7 +11,7 @@ from reports.results import Results, Series
 from spaces import CLAIMS, Part
 from spaces.claims import Label
 from trainers.config import Config
-from trainers.names import METRICS
+from trainers.names import METRICS, metric_named
 
 Measure = Callable[[Series, Config, float], float]
 TIME = "seconds"  # of training, as evaluations record it: those of a table of runs have the evaluations too
@@ -61,7 +61,7 @@ class Measurements:
         else:  # a key, or the first less the second
             ends = [self._last(label, key) for key in metric.split(" - ")]
             values = ends[0] - sum(ends[1:])
-        higher = metric in METRICS and not METRICS[metric].lower_is_better
+        higher = (metric in METRICS or "@" in metric) and not metric_named(metric).lower_is_better
         lost = group["lost"].to_numpy(bool)
         if metric == TIME:
             return np.where(lost, math.nan, values)

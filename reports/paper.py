@@ -9,9 +9,9 @@ from reports.markdown import escape_markdown
 from reports.measurements import TIME, keys_of_claims
 from reports.results import Results
 from reports.statistics import LEVEL
-from reports.table import span
+from reports.table import score_protocols, span
 from search.store.registry import Registration
-from trainers.names import METRICS
+from trainers.names import metric_named
 
 
 def methods(results: Results, registered: Sequence[Registration] = ()) -> str:
@@ -19,10 +19,11 @@ def methods(results: Results, registered: Sequence[Registration] = ()) -> str:
     searched and registered."""
     study, configs = results.study, results.configs.values()
     budget = span({config.n_images for config in configs})
+    scored = f"after training, {told}" if (told := score_protocols(results)) else ""
     sentences = [
         f"Each of the {len(results.configs)} settings was trained with the seeds 0 to {study.seeds - 1}, each run on "
         f"{budget} training images.",
-        f"Scores are {' | '.join(sorted({config.protocol for config in configs}))}.",
+        f"Scores are {' | '.join([*sorted({config.protocol for config in configs}), *filter(None, [scored])])}.",
         _on_tests(results),
         _on_runs(results, registered),
     ]
@@ -31,7 +32,7 @@ def methods(results: Results, registered: Sequence[Registration] = ()) -> str:
 
 def _on_tests(results: Results) -> str:
     """How the settings were compared."""
-    first, used = METRICS[results.study.metrics[0]], {each.method for each in results.comparisons.values()}
+    first, used = metric_named(results.study.metrics[0]), {each.method for each in results.comparisons.values()}
     if not used:
         return "No settings were compared."
     names = {

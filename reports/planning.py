@@ -17,7 +17,7 @@ from search.store import Store
 from spaces import CLAIMS, Part, Study
 from spaces.claims import Label, Range
 from trainers.config import Config
-from trainers.names import METRICS
+from trainers.names import metric_named
 
 LOG_STD = 0.27  # of a FID over seeds, as measured on digits: the middle of 0.23 to 0.30
 R_COOP, R_ALIKE = 0.2, 0.6  # of logarithms over seeds, if one row alone has a cooperative stage, and otherwise
@@ -152,7 +152,7 @@ class Detection(NamedTuple):
 
     def to_text(self) -> list[str]:
         """Lines of text."""
-        planned, metric = self.study.seeds, METRICS[self.study.metrics[0]]
+        planned, metric = self.study.seeds, metric_named(self.study.metrics[0])
         least = visible_events(planned)
         counts = f"{least} of {planned} against none" if least else f"not even {planned} of {planned}"
         told = ", ".join(f"{name} {seeds:,}" for name, seeds in self.claims.items())
@@ -204,7 +204,7 @@ def _needed(spread: Spread, claimed: Range) -> int:
 def needs_of(results: Results, ratio: float) -> tuple[float, list[Need]]:
     """The level of the first of a study's comparisons, and of each the seeds that it needs to show a ratio of means.
     Raises ValueError for what is no such ratio."""
-    study, metric = results.study, METRICS[results.study.metrics[0]]
+    study, metric = results.study, metric_named(results.study.metrics[0])
     if not (0 < ratio < math.inf and ratio != 1):
         raise ValueError(f"detect = {ratio} should be a ratio of means that is to be seen, as 0.7")
     if metric.scale != "ratio":

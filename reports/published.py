@@ -9,7 +9,7 @@ from typing import NamedTuple
 from spaces import Paper, Published, Study, published
 from spaces.papers import find_paper
 from trainers.config import Config
-from trainers.names import METRICS, ImageForm, feature_extractor
+from trainers.names import ImageForm, feature_extractor, metric_named
 
 SCORING = ("features", "eval_samples")  # fields that act on scores of generated images
 BUDGET_AND_DATA = ("n_train", *ImageForm._fields, "n_images", "backbone_options")  # tiny changes these
@@ -54,7 +54,7 @@ def _deviations(config: Config, defined: Config, value: Published, paper: Paper,
     fields that were set, since they make another method of it, and of a score of images protocol and samples."""
     asked = [name for name in dict.fromkeys([*BUDGET_AND_DATA, *settings]) if name not in (*HARMLESS, *SCORING)]
     expected = {name: getattr(defined, name) for name in asked} | {"dataset": value.dataset}
-    is_of_samples = METRICS[paper.metrics[value.metric]].key in config.metric_keys
+    is_of_samples = metric_named(paper.metrics[value.metric]).key in config.metric_keys
     if is_of_samples:
         expected["feature_net"] = paper.features
         if not config.is_paired:  # of which all test images are translated, few as they are

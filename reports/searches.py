@@ -15,7 +15,7 @@ from spaces import Study
 from spaces.study import diff
 from trainers.config import Config
 from trainers.messages import file_name, printable
-from trainers.names import METRICS
+from trainers.names import metric_named
 from trainers.run_state import RunState
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
         f"  stopping saved {outcome.images_saved:,} of {full:,} images ({outcome.images_saved / full:.0%})",
     ]
     if states[RunState.DONE]:
-        metric, winner = METRICS[outcome.search.metric], outcome.winner
+        metric, winner = metric_named(outcome.search.metric), outcome.winner
         values = ", ".join(
             f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
             for name, value in diff(outcome.search.base, winner.config).items()

@@ -11,10 +11,11 @@ from reports.comparisons import Comparison, Sample, events
 from reports.published import PublishedValue, footnotes
 from reports.results import Results
 from reports.statistics import LEAST, share
+from search.store.frames import PROTOCOL
 from spaces import Study
 from spaces.papers import find_paper
 from trainers.messages import printable
-from trainers.names import METRICS
+from trainers.names import METRICS, metric_named
 from trainers.run_state import IN_TABLE
 
 
@@ -95,20 +96,20 @@ def _fields(results: Results, rows: list[str], column: str) -> Iterator[tuple[st
     letters, paper = footnotes(study), find_paper(study.published)
     for metric in study.metrics:
         bold = [metric == study.metrics[0] and (row, column) in results.bold for row in rows]
-        if METRICS[metric].scale == "event":
+        if metric_named(metric).scale == "event":
             texts = [_events(results.samples.get((row, column)), metric) for row in rows]
         else:
             texts = [_value(statistics, metric) for statistics in part[metric].to_dict("records")]
-        yield with_arrow(metric), texts, bold
+        yield with_arrow(metric) + _chosen_by(results, column, metric), texts, bold
         if paper and metric in paper.metrics.values():  # of whatever cells
             values = [results.published.get((row, column, metric), PublishedValue()) for row in rows]
             yield f"published {with_arrow(metric)}", [_published(value, metric, letters) for value in values], []
     if study.searched:
         yield "search value", [_number(study.searched.get(row, math.nan), study.metrics[0]) for row in rows], []
     for metric in study.metrics if reference is not None and len(study.rows) > 1 else ():
-        if metric == study.metrics[0] or METRICS[metric].when in ("final", "late"):
+        if metric == study.metrics[0] or metric_named(metric).when in ("final", "late"):
             scale = results.scales[metric]
-            head = f"{METRICS[metric].label} {'−' if scale == 'difference' else '/'} {reference}"
+            head = f"{metric_named(metric).label} {'−' if scale == 'difference' else '/'} {reference}"
             shown = [(row, results.comparisons.get((row, column, metric))) for row in rows]
             texts = [compared(each, metric) if each else "" if row == reference else "–" for row, each in shown]
             yield head, texts, []
@@ -118,14 +119,24 @@ def _fields(results: Results, rows: list[str], column: str) -> Iterator[tuple[st
     yield "n", [_count(counts[row], study.seeds) if (row, column) in results.cells else "–" for row in rows], []
 
 
+def _chosen_by(results: Results, column: str, metric: str) -> str:
+    """Of a score of the generators that runs keep of their best evaluation: by what these were the best."""
+    named = metric_named(metric)
+    if not named.features or named.when != "best":
+        return ""
+    config = next(config for (_, of), config in results.configs.items() if of == column)
+    by = METRICS[f"{config.metric}_best"].label
+    return f" ({by} on {config.feature_net})" if config.metric == "fid" else f" ({by})"
+
+
 def with_arrow(metric: str) -> str:
     """A metric's label, with an arrow that tells which way is better."""
-    return f"{METRICS[metric].label} {'↓' if METRICS[metric].lower_is_better else '↑'}"
+    return f"{metric_named(metric).label} {'↓' if metric_named(metric).lower_is_better else '↑'}"
 
 
 def _number(value: float, metric: str, sign: str = "") -> str:
     """A number with the metric's decimals; a dash for none."""
-    decimals = METRICS[metric].decimals
+    decimals = metric_named(metric).decimals
     return "–" if math.isnan(value) else f"{round(value, decimals) + 0.0:{sign}.{decimals}f}"  # no minus before zeros
 
 
@@ -198,10 +209,13 @@ def caption(results: Results) -> str:
         "Protocol: " + " | ".join(sorted({config.protocol for config in configs})) + ".",
         f"Budget: {span({config.n_images for config in configs})} training images a run.",
     ]
+    if scored := score_protocols(results):
+        lines.append(f"Scored after training, from the generators that runs keep: {scored}.")
     evaluations = {int(n) for n in runs["evaluations"].dropna()}
-    whens = {METRICS[metric].when for metric in study.metrics}
+    of_runs = [metric for metric in map(metric_named, study.metrics) if not metric.features]
+    whens = {metric.when for metric in of_runs}
     if evaluations and "best" in whens:
-        best = [METRICS[metric] for metric in study.metrics if METRICS[metric].when == "best"]
+        best = [metric for metric in of_runs if metric.when == "best"]
         word = "lowest" if all(metric.lower_is_better for metric in best) else "best"
         lines.append(f"Best values are the {word} of {span(evaluations)} scheduled evaluations.")
     if "late" in whens:
@@ -220,10 +234,19 @@ def caption(results: Results) -> str:
     return " ".join(lines + _on_published(study, results.published))
 
 
+def score_protocols(results: Results) -> str:
+    """The protocols of what was scored after training, each part of them once; "" if nothing was."""
+    runs, parts = results.runs, dict[str, None]()
+    for name in (f"{metric}{PROTOCOL}" for metric in results.study.metrics):
+        for protocol in runs[name].unique() if name in runs else ():
+            parts |= dict.fromkeys(filter(None, str(protocol).split("; ")))
+    return "; ".join(parts)
+
+
 def _on_comparisons(results: Results) -> list[str]:
     """What intervals, stars and bold mean, and what was lost."""
     study, lines = results.study, []
-    first, family = METRICS[study.metrics[0]], results.family
+    first, family = metric_named(study.metrics[0]), results.family
     if results.comparisons:
         references = set(results.references.values())
         to = references.pop() if len(references) == 1 else "the first row that a column has"
@@ -244,8 +267,8 @@ def _on_comparisons(results: Results) -> list[str]:
         if study.seeds < LEAST:
             lines.append(f"There is no interval below {LEAST} seeds.")
     for metric, scale in results.scales.items():
-        if scale != METRICS[metric].scale:
-            lines.append(f"{METRICS[metric].label} has values of 0 or less, so it is compared by differences.")
+        if scale != metric_named(metric).scale:
+            lines.append(f"{metric_named(metric).label} has values of 0 or less, so it is compared by differences.")
     if any(cell.lost for cell in results.samples.values()):
         lines.append(
             "Lost k/n [95% interval of the share]: runs that diverged, ended no better than untrained, or far above "

@@ -5,15 +5,16 @@ import math
 from collections.abc import Iterable
 
 from search.plan import Job, make_plan, state_of
-from search.progress import clock
 from search.store import Store
 from search.store.database import StoredRun
 from search.store.folders import RUN_ID
 from search.store.image_sets import resolved
 from search.store.queries import run_of, seed_runs, standing_for
+from search.store.scores import scored_columns
+from search.tune.progress import clock
 from spaces import Study
 from trainers.messages import did_you_mean
-from trainers.names import METRICS
+from trainers.names import METRICS, metric_named
 
 
 def explain(study: Study, store: Store, row: str, column: str | None = None) -> list[str]:
@@ -43,7 +44,9 @@ def _run(study: Study, store: Store, job: Job, record: StoredRun | None) -> list
     """A run of a cell."""
     if record is None:
         return [f"  seed {job.seed}: {job.shown}"]
-    return _lines(store, f"seed {job.seed}: {job.shown}", record, study.metrics)
+    scored = scored_columns(study, [job.cell], {job.key: record}, strict=False).items()
+    values = record.metrics | {name: held[record.run_id].value for name, held in scored if record.run_id in held}
+    return _lines(store, f"seed {job.seed}: {job.shown}", record._replace(metrics=values), study.metrics)
 
 
 def explain_run(run_id: str, store: Store) -> list[str]:
@@ -61,6 +64,10 @@ def explain_run(run_id: str, store: Store) -> list[str]:
         return [*lines, f"  run {run_id} is the parent of the cell's runs{done and f', of which are done: {done}'}"]
     metrics = [name for name in METRICS if name in run.metrics]
     lines += _lines(store, f"seed {run.seed}: {state_of(store, run.guard, run)}", run, metrics)
+    for name in sorted(run.metrics):
+        tag, _, score = name.rpartition("/")
+        if tag in run.tags and name.startswith("scores/"):
+            lines.append(f"    {score} {run.metrics[name]:.6g}: {run.tags[tag]}")
     if run.is_deleted:
         return [*lines, "    deleted in MLflow: counts no more"]
     first = standing_for(store, run)
@@ -69,7 +76,7 @@ def explain_run(run_id: str, store: Store) -> list[str]:
 
 def _lines(store: Store, shown: str, record: StoredRun, metrics: Iterable[str]) -> list[str]:
     """A run in three lines at most."""
-    numbers = [(METRICS[metric], record.metrics.get(metric, math.nan)) for metric in metrics]
+    numbers = [(metric_named(metric), record.metrics.get(metric, math.nan)) for metric in metrics]
     values = [f"{metric.label} {value:.{metric.decimals}f}" for metric, value in numbers if not math.isnan(value)]
     seconds = record.metrics.get("seconds", 0.0) + record.metrics.get("eval_seconds", 0.0)
     spent = f"{int(record.metrics.get('images', 0)):,} images in {clock(seconds)}"

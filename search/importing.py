@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from search.locks import RunLocks
 from search.store import Store
@@ -17,17 +18,20 @@ from spaces.study import FIRST_SEARCH_SEED
 from trainers.config import Config
 from trainers.run_folder import END, ORIGIN, STOP, end_of, read_evaluations, read_run, write_origin
 from trainers.run_state import IN_TABLE, RunState
+from trainers.score_request import SCORES_FILE, read_scores, write_scores
 
 
 def import_runs(folders: Iterable[Path], store: Store) -> Iterator[str]:
     """Copy run folders into the store, an MLflow run each; yields a line a folder.
 
-    A run that the store has, by its cell and seed, is left alone, so that importing twice changes nothing. A run that
-    has not ended is copied with its checkpoint: `run` resumes it, or it is imported again when it has ended. Raises
-    ValueError, before anything is copied, for a folder that is, and has below it, no run folder.
+    A run that the store has, by its cell and seed, is left alone, but for scores that it lacks: importing twice changes
+    nothing. A run that has not ended is copied with its checkpoint: `run` resumes it, or it is imported again when it
+    has ended. Raises ValueError, before anything is copied, for a folder that is, and has below it, no run folder.
     """
     rekey(store)
     runs = {path: read_run(path)[0] for folder in folders for path in _run_folders(folder)}
+    for path in runs:  # a damaged file is told now
+        read_scores(path)
     delivery = Delivery(store)
     with RunLocks(store.storage) as locks:
         for path, config in runs.items():
@@ -54,7 +58,9 @@ def _import_one(path: Path, config: Config, delivery: Delivery, locks: RunLocks)
         return "is being made by another process, left alone"
     stored = seed_runs(store, [config]).get((config.cell_key, config.seed))
     if stored and stored.state in IN_TABLE:
-        return f"the store has this run ({stored.state}), left alone"
+        count = _take_scores(path, stored.run_id, rows, delivery)
+        taken = f"{count} scores of its generators were taken in" if count else "left alone"
+        return f"the store has this run ({stored.state}), {taken}"
     if stored and path.resolve() == store.folder(stored.run_id).resolve():
         delivery.complete(stored.run_id)
         return f"brought to the store as run {stored.run_id} ({end_of(path)[0]})"
@@ -76,6 +82,22 @@ def _import_one(path: Path, config: Config, delivery: Delivery, locks: RunLocks)
         return f"taken in as run {run_id}, to be gone on with from {rows[-1]['images']:,} images"
     delivery.parents.update(study, [cell])
     return f"taken in as run {run_id} ({state})"
+
+
+def _take_scores(path: Path, run_id: str, rows: list[dict[str, Any]], delivery: Delivery) -> int:
+    """Take in the scores that a copy of a run has and our folder lacks; how many."""
+    folders = delivery.store.folders
+    folders.download(run_id)
+    if read_evaluations(folders[run_id]) != rows:  # it was trained twice, and keeps other generators
+        return 0
+    held = read_scores(folders[run_id])
+    known = {score.identity for score in held}
+    new = [score for score in read_scores(path) if score.identity not in known]
+    if new:
+        write_scores(folders[run_id], [*held, *new])
+        folders.send(run_id, SCORES_FILE)
+        delivery.deliver_scores(run_id)
+    return len(new)
 
 
 def _copy(path: Path, target: Path) -> None:

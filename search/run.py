@@ -11,7 +11,6 @@ from rich.console import Console
 from search import tune
 from search.locks import RunLocks, is_locked
 from search.plan import Job, check_title, make_plan, to_make
-from search.progress import SweepProgress
 from search.store import Store
 from search.store.address import in_thread
 from search.store.database import StoredRun
@@ -21,6 +20,7 @@ from search.store.queries import find_runs, seed_runs, stored_cells
 from search.store.recovery import recover_study
 from search.store.rekeying import rekey
 from search.tune.cluster import Cluster
+from search.tune.progress import SweepProgress
 from search.tune.queue import DONE, WAIT, RunQueue
 from spaces import Cell, Study
 from trainers.apart import beside

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from spaces.recipes import RECIPES
 from trainers.config import Config
 from trainers.messages import did_you_mean
-from trainers.names import METRICS
+from trainers.names import metric_named
+from trainers.score_request import requests_of
 
 Overrides = Mapping[str, Any]
 POINT_METRICS = (
@@ -29,6 +30,11 @@ def _merged(by_row: Overrides, by_column: Overrides) -> dict[str, Any]:
     merged = {**by_row, **by_column}
     parts = [overrides["backbone_options"] for overrides in (by_row, by_column) if "backbone_options" in overrides]
     return {**merged, "backbone_options": {**parts[0], **parts[-1]}} if parts else merged
+
+
+def summary_name(metric: str) -> str:
+    """How the names begin by which parent runs say what a metric of the table comes to: MLflow's have no @."""
+    return metric.replace("@", " on ")
 
 
 def diff(base: Config, other: Config) -> dict[str, Any]:
@@ -60,13 +66,14 @@ class Study:
 
     `recipe` is a name in RECIPES or a Config; `rows` and `columns` map labels to overrides, a column's on top of a
     row's; `only` names the columns of those rows that do not have all. `metrics` are names in METRICS, the first of
-    which orders and compares; `published` names the table of published.csv that it stands beside, and `note` tells the
-    paper's budget and protocol and what a run costs. `budget` scales the budgets in images, `settings` change the
-    recipe, `tiny` makes every cell a matter of seconds; all three show in the title, and a metric that the changed
-    cells lack is left out. `searched` gives rows the final value by which a search chose them, to stand beside fresh
-    seeds. `data` has the digests of image files at a path, by `Config.data_spelling`, "" where
-    nobody knows it, and `told` the spellings whose digest shows in the title, since a store has other images of that
-    name too.
+    which orders and compares; `fid@lite0` and the like are of the generators that runs keep, which `run` scores once
+    these are done, by `score_samples` samples or as many as evaluations take. `published` names the table of
+    published.csv that it stands beside, and `note` tells the paper's budget and protocol and what a run costs. `budget`
+    scales the budgets in images, `settings` change the recipe, `tiny` makes every cell a matter of seconds; all three
+    show in the title, and a metric that the changed cells lack is left out. `searched` gives rows the final value by
+    which a search chose them, to stand beside fresh seeds. `data` has the digests of image files at a path, by
+    `Config.data_spelling`, "" where nobody knows it, and `told` the spellings whose digest shows in the title, since a
+    store has other images of that name too.
 
     Raises ValueError, with the label, for overrides that do not make a Config.
     """
@@ -77,6 +84,7 @@ class Study:
     columns: Mapping[str, Overrides] = field(default_factory=lambda: {"": {}})
     seeds: int = 3
     metrics: tuple[str, ...] = ("fid_final", "fid_best")
+    score_samples: int | None = None
     published: str | None = None
     note: str = ""
     only: Mapping[str, Collection[str]] = field(default_factory=dict)
@@ -96,9 +104,10 @@ class Study:
         if type(self.seeds) is not int or not 1 <= self.seeds <= FIRST_SEARCH_SEED:
             raise ValueError(f"seeds = {self.seeds!r} should be a whole number from 1 to {FIRST_SEARCH_SEED:,}")
         for metric in self.metrics:
-            if metric not in METRICS:
-                hint = did_you_mean(metric, METRICS)
-                raise ValueError(f"metric {metric!r} of study {self.name!r} is unknown; {hint}")
+            try:
+                metric_named(metric)
+            except ValueError as error:
+                raise ValueError(f"study {self.name!r}: {error}") from None
         self._check_settings()
         self._check_metrics()
         self._check_protocols()
@@ -127,18 +136,23 @@ class Study:
 
     def _check_metrics(self) -> None:
         """Of a changed study, leave out metrics that cells lack. Raise ValueError if none is left, or for any other."""
-        lacks = [
-            (cell, m)
-            for cell in self.cells()
-            for m in self.metrics
-            if METRICS[m].key not in cell.config.evaluation_keys
-        ]
+        lacks = [(cell, metric) for cell in self.cells() for metric in self.metrics if not self._gives(cell, metric)]
         kept = tuple(metric for metric in self.metrics if metric not in {lacked for _, lacked in lacks})
         if lacks and not (kept and (self.settings or self.tiny)):
             cell, metric = lacks[0]
             on = f"dataset = {cell.config.dataset!r} and features = {cell.config.feature_net!r}"
             raise ValueError(f"study {self.name!r}, {cell.label}: there is no {metric} with {on}")
         object.__setattr__(self, "metrics", kept)
+
+    def _gives(self, cell: Cell, name: str) -> bool:
+        """Whether the runs of a cell have a metric, or the generators that they keep may be scored by it."""
+        metric = metric_named(name)
+        if not metric.features:
+            return metric.key in cell.config.evaluation_keys
+        try:
+            return all(request.config(cell.config) for request in requests_of([name], self.score_samples))
+        except ValueError:
+            return False
 
     def _check_protocols(self) -> None:
         """Raise ValueError if a column would mix protocols."""
@@ -233,7 +247,8 @@ class Study:
     @property
     def summary(self) -> tuple[str, ...]:
         """What the cells' parent runs say of their seeds."""
-        return (*(f"{metric}_{name}" for metric in self.metrics for name in ("mean", "std", "n")), "diverged", "lost")
+        names = map(summary_name, self.metrics)
+        return (*(f"{metric}_{name}" for metric in names for name in ("mean", "std", "n")), "diverged", "lost")
 
     def variant(
         self,
@@ -242,10 +257,15 @@ class Study:
         budget: float | None = None,
         settings: Overrides | None = None,
         tiny: bool = False,
+        metrics: tuple[str, ...] | None = None,
+        score_samples: int | None = None,
     ) -> Study:
-        """This study with more or fewer seeds, another budget, a changed recipe, or tiny. Raises ValueError."""
+        """This study with more or fewer seeds, another budget, a changed recipe, tiny, or other metrics. Raises
+        ValueError."""
         return dataclasses.replace(
             self,
+            metrics=metrics or self.metrics,
+            score_samples=self.score_samples if score_samples is None else score_samples,
             seeds=self.seeds if seeds is None else seeds,
             budget=self.budget if budget is None else budget,
             settings={**self.settings, **(settings or {})},

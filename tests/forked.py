@@ -12,7 +12,7 @@ from pathlib import Path
 
 # none of the project's own modules, which may lie in a copy of it
 PACKAGES = ["torch._dynamo", "torchvision", "scipy.stats", "mlflow.store.tracking.sqlalchemy_store", "ray.tune"]
-COMMAND = "from ganablate import main; main()"
+COMMAND = "from ganablate.__main__ import main; main()"
 multiprocessing.set_forkserver_preload(["pytest", *PACKAGES])
 
 

@@ -16,7 +16,7 @@ from forked import Forked
 pytestmark = pytest.mark.process
 HOME = Path(__file__).parent.parent
 TEXT = (HOME / "CONTRIBUTING.md").read_text()
-PARTS = ("pyproject.toml", "ganablate.py", "trainers", "spaces", "search", "reports")
+PARTS = ("pyproject.toml", "ganablate", "trainers", "spaces", "search", "reports")
 PLACE = re.compile(r"`([\w/]+\.(?:py|csv))`(?:, [^`]* of `(\w+)`)?")  # a file, and a name in it
 
 
@@ -186,7 +186,7 @@ def test_the_architecture_names_every_file():
             if words[0].endswith("/"):
                 folders[level] = words[0]
             named |= {above + word for word in words if word.endswith(".py")}
-    there = [HOME / "ganablate.py", *(path for part in PARTS[2:] for path in (HOME / part).rglob("*.py"))]
+    there = [path for part in PARTS[1:] for path in (HOME / part).rglob("*.py")]
     files = {path.relative_to(HOME).as_posix() for path in there if path.name != "__init__.py"}
     assert sorted(named ^ files) == []
 

@@ -21,7 +21,7 @@ from forked import COMMAND, Forked, ganablate
 from PIL import Image
 from tuned import without_ray
 
-from ganablate import main
+from ganablate.__main__ import main
 from search.store import load_runs
 from spaces import find_claims, find_study
 from trainers.loop import dry_runs
@@ -227,7 +227,7 @@ import sys
 blocked = {"ray", "mlflow", "optuna", "pandas", "matplotlib", "torch_fidelity", "sqlalchemy", "cmaes", "sklearn"}
 
 sys.modules.update(dict.fromkeys(blocked))  # importing these raises ImportError
-from ganablate import main
+from ganablate.__main__ import main
 main()
 """
 

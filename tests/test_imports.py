@@ -12,7 +12,13 @@ from sources import nodes_of
 
 HOME = Path(__file__).parent.parent
 ORDER = ["trainers", "spaces", "search", "reports", "ganablate"]
-SPACES_MAY_SEE = ("trainers.config", "trainers.names", "trainers.messages", "trainers.user_code")
+SPACES_MAY_SEE = (
+    "trainers.config",
+    "trainers.names",
+    "trainers.messages",
+    "trainers.score_request",
+    "trainers.user_code",
+)
 
 
 def modules_imported(path):
@@ -25,7 +31,7 @@ def modules_imported(path):
 
 def product():
     """The product's files by the names of their modules."""
-    files = [HOME / "ganablate.py", *(path for part in ORDER[:-1] for path in (HOME / part).rglob("*.py"))]
+    files = [path for part in ORDER for path in (HOME / part).rglob("*.py")]
     return {".".join(path.relative_to(HOME).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
 
 
@@ -91,7 +97,7 @@ LIGHT = {  # what each, and those before it, import none of
     "trainers.config": {"torch", "ray", "mlflow", "pandas"},
     "trainers.networks": {"torch"},
     "spaces": {"torch", "ray", "mlflow", "pandas"},
-    "ganablate": {"torch", "ray", "mlflow", "pandas", "matplotlib"},
+    "ganablate.__main__": {"torch", "ray", "mlflow", "pandas", "matplotlib"},
     "search.store": {"torch", "ray", "matplotlib"},
     "reports": {"torch", "ray", "matplotlib"},
 }

@@ -15,14 +15,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from sources import nodes_of
 
-from ganablate import EXTRA
+from ganablate.__main__ import EXTRA
 from search.tune.cluster import PACKAGES
 from trainers.names import FEATURES
 
 HOME = Path(__file__).parent.parent
 PROJECT = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
-PARTS = ("trainers", "spaces", "search", "reports")
-PRODUCT = [HOME / "ganablate.py", *(path for part in PARTS for path in (HOME / part).rglob("*.py"))]
+PARTS = ("trainers", "spaces", "search", "reports", "ganablate")
+PRODUCT = [path for part in PARTS for path in (HOME / part).rglob("*.py")]
 FOR_FEATURES = {canonicalize_name(name) for row in FEATURES.values() for name in row.packages}
 DISTRIBUTIONS = {module: {canonicalize_name(d) for d in found} for module, found in packages_distributions().items()}
 TRAIN = ["train", "digits_gan", "--tiny", "--budget", "0.1", "--out", "run"]
@@ -69,7 +69,7 @@ def modules_imported(path):
 def imported(paths):
     """The distributions of what these files import, that is neither Python's nor the project's."""
     tops = {module.partition(".")[0] for path in paths for module in modules_imported(path)}
-    tops -= {*sys.stdlib_module_names, *PARTS, "ganablate"}
+    tops -= {*sys.stdlib_module_names, *PARTS}
     return {min(DISTRIBUTIONS[top], key=len) for top in tops if top in DISTRIBUTIONS}  # mlflow, not mlflow-skinny
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ganablate import main
+from ganablate.__main__ import main
 
 
 @pytest.fixture

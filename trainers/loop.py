@@ -23,7 +23,15 @@ from trainers.gpu import arithmetic, chosen_device, made_with, synchronize
 from trainers.heartbeat import heartbeat
 from trainers.metrics.evaluate import compute, evaluate, generate
 from trainers.names import BACKBONES, FEATURES
-from trainers.run_folder import locked, open_run, read_evaluations, record_provenance, write_evaluations
+from trainers.run_folder import (
+    generator_path,
+    locked,
+    open_run,
+    read_evaluations,
+    record_form,
+    record_provenance,
+    write_evaluations,
+)  # fmt: skip
 from trainers.run_state import RunState
 from trainers.state import State
 from trainers.user_code import describe, guard_user_code, own_code_digest, user_modules
@@ -58,6 +66,7 @@ def train(config: Config, run_dir: Path | str, *, stop: Callable[[], bool] = lam
         open_run(config, folder)
         state = State(config, device)
         record_provenance(folder, found, made_with(device))
+        record_form(folder, *state.data.form)
         evaluations = _restore(state, folder)
         yield from evaluations
         while not evaluations or evaluations[-1]["state"] == RunState.RUNNING:
@@ -201,14 +210,15 @@ def _save(state: State, folder: Path, evaluations: list[dict[str, Any]]) -> None
     evaluation, key = evaluations[-1], state.config.metric
     best = min((each[key] for each in evaluations if math.isfinite(each[key])), default=None)
     weights = state.evaluated_generator.state_dict()
+    weights.update({name: tensor.cpu() for name, tensor in weights.items()})  # they are loaded where there is no GPU
     if evaluation[key] == best:
-        save_tensors(folder / "generator_best.pt", weights)
+        save_tensors(generator_path(folder, "best"), weights)
     if evaluation["state"] == RunState.RUNNING:
         save_checkpoint(folder, {**state.state_dict(), "rows": evaluations})
         write_evaluations(folder, evaluations)
         return
     if evaluation["state"] == RunState.DONE:
-        save_tensors(folder / "generator_final.pt", weights)
+        save_tensors(generator_path(folder, "final"), weights)
     write_evaluations(folder, evaluations)
     drop_checkpoints(folder)
 

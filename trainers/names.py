@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
-from trainers.messages import printable
+from trainers.messages import did_you_mean, printable
 
 Entry = TypeVar("Entry")
 
@@ -210,7 +210,8 @@ class Score(NamedTuple):
     compute: str = ""  # function of what it takes -> {key: number}; "": steps report it, the evaluation has the mean
     # what `compute` takes: trainers.metrics.sampled.Sampled with these of it kept, trainers.state.State, or nothing
     takes: Literal["moments", "features", "samples", "state", "steps"] = "moments"
-    on: Literal["all", "points", "logits", "probe"] = "all"  # 2-D points, nets that have logits, a Config that probes
+    # where an evaluation has it: of 2-D points, on nets that have logits, of a Config that probes, or nowhere
+    on: Literal["all", "points", "logits", "probe", "request"] = "all"
     when: tuple[When, ...] = ("final",)  # what METRICS has of it
     scale: Scale = (
         "difference"  # how cells are compared: ratio of means, difference, or an event (1 or 0) by its counts
@@ -219,6 +220,7 @@ class Score(NamedTuple):
     also: tuple[str, ...] = ()  # keys that `compute` gives beside, and no table shows
     min_samples: int = 2
     protocol: Callable[[Any], str] = lambda config: ""  # what it depends on beside the model, in words
+    on_request: bool = False  # whether kept generators are scored by it on any feature net
 
     @property
     def is_of_samples(self) -> bool:
@@ -244,6 +246,18 @@ def _kid(config: Any) -> str:
     return f"KID is the mean over {KID_SUBSETS} subsets of at most {size:,} a side, out of at most {KID_REAL:,} {real}"
 
 
+def _manifold(config: Any) -> str:
+    real = "images of test B" if config.is_paired else "training examples"
+    return (
+        f"precision and recall by {MANIFOLD_NEIGHBOURS} nearest neighbours, density and coverage by "
+        f"{COVERAGE_NEIGHBOURS}, of as many {real} as there are generated ones, or all"
+    )
+
+
+def _endless(_: Any) -> str:
+    return f"FD infinity is extrapolated from {FD_SIZES} numbers of samples, from 1/{FD_LOWEST} of all on"
+
+
 def _energy(config: Any) -> str:
     real = f"{REAL_POINTS:,} fresh ones of {config.dataset}"
     return f"energy distance of {config.eval_samples:,} generated points and {real}"
@@ -264,7 +278,16 @@ SCORES = {
         lambda _: f"IS is the mean over {SCORE_SPLITS} parts"),
     "kid": Score(
         "KID", True, 5, "trainers.metrics.inception:kid", "features", "logits", TWICE, also=("kid_std",),
-        protocol=_kid),
+        protocol=_kid, on_request=True),
+    **{
+        key: Score(key if key != "auth_pct" else "AuthPct", False, 3, "trainers.metrics.manifold:manifold", "features",
+            "request", min_samples=COVERAGE_NEIGHBOURS + 1, protocol=_manifold, on_request=True)
+        for key in ("precision", "recall", "density", "coverage", "auth_pct")
+    },
+    "fd_infinity": Score("FD infinity", True, 2, "trainers.metrics.frechet_infinity:fd_infinity", "features", "request",
+        scale="ratio", min_samples=3, protocol=_endless, on_request=True),
+    "vendi": Score("Vendi score", False, 2, "trainers.metrics.vendi:vendi_score", "features", "request", scale="ratio",
+        on_request=True),
     "energy_distance": Score(
         "energy distance", True, 4, "trainers.metrics.points:energy", "samples", "points", JUDGED, "ratio",
         protocol=_energy),
@@ -293,9 +316,16 @@ SCORES = {
 def scores_of(features: str, *, points: bool, probe: bool = False) -> dict[str, Score]:
     """The scores on a feature net, of 2-D points or other data, probed or not: those of samples first, and of these
     those for such points alone."""
-    on = {"all": True, "points": points, "logits": feature_extractor(features).logits, "probe": probe}
-    found = {key: score for key, score in SCORES.items() if on[score.on]}
+    has = {"points": points, "logits": feature_extractor(features).logits, "probe": probe, "request": False}
+    found = {key: score for key, score in SCORES.items() if has.get(score.on, True)}
     return dict(sorted(found.items(), key=lambda item: (not item[1].is_of_samples, item[1].on != "points")))
+
+
+def scores_on_request(features: str) -> dict[str, Score]:
+    """The scores of kept generators on a feature net, by key."""
+    of_net = ("all", "logits") if feature_extractor(features).logits else ("all",)
+    of_samples = ((key, score) for key, score in SCORES.items() if score.is_of_samples)
+    return {key: score for key, score in of_samples if score.on in of_net or score.on_request}
 
 
 class Metric(NamedTuple):
@@ -308,10 +338,11 @@ class Metric(NamedTuple):
     lower_is_better: bool
     decimals: int
     scale: Scale = "difference"
+    features: str = ""  # the net on which kept generators were scored; "": the evaluations of a run have it
 
 
 def metrics_of(scores: Mapping[str, Score]) -> dict[str, Metric]:
-    """The metrics that tables can show of some scores."""
+    """The metrics that tables can show of some scores, as evaluations have them."""
     return {
         f"{score.name or key}_{when}": Metric(
             key,
@@ -323,7 +354,29 @@ def metrics_of(scores: Mapping[str, Score]) -> dict[str, Metric]:
         )
         for key, score in scores.items()
         for when in score.when
+        if score.on != "request"
     }
 
 
 METRICS = metrics_of(SCORES)
+
+
+def metric_named(name: str) -> Metric:
+    """The metric of this name: of METRICS or, as `fid@lite0` and `fid_best@lite0`, of the generators that runs keep of
+    their last and best evaluation, scored on a feature net. Raises ValueError if there is none."""
+    wanted, at, features = name.partition("@")
+    if not at:
+        if name not in METRICS:
+            raise ValueError(f"metric {name!r} is unknown; {did_you_mean(name, METRICS)}, or SCORE@FEATURES")
+        return METRICS[name]
+    if features not in FEATURES and ":" not in features:
+        hint = did_you_mean(features, FEATURES)
+        raise ValueError(f"metric {name!r}: features {features!r} are unknown; {hint}, or module:object of your own")
+    found: dict[str, Metric] = {}
+    for key, score in scores_on_request(features).items():
+        plain = Metric(key, "final", f"{score.label} on {features}", *score[1:3], score.scale, features)
+        found[score.name or key] = plain
+        found[f"{score.name or key}_best"] = plain._replace(when="best", label=f"{plain.label} of the best generator")
+    if wanted not in found:
+        raise ValueError(f"metric {name!r}: score {wanted!r} is unknown; {did_you_mean(wanted, found)}")
+    return found[wanted]

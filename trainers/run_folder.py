@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,6 +29,7 @@ LONGEST = 5_000  # characters of a text there: MLflow cuts longer tags
 ORIGIN = "origin.json"  # which store the folder belongs to, and of a trial of a search its proposal
 PROPOSAL = ("search", "trial", "params", "ranges", "config", "proposed_at")
 ORIGINS = ("store", "address", "cell_key", *PROPOSAL)
+FORM = "data.json"  # shape and classes of the data, so that a generator is built without them
 STOP = "stop"  # a file of this name asks the process that trains in the folder for a checkpoint, and to end
 END = "end.json"  # how the run ended, where its evaluations do not say so: stopped by a scheduler, or failed
 LOCK_WAIT = 30  # seconds that a run waits for a process that still trains in its folder, one being killed, say
@@ -45,6 +46,14 @@ class Evaluation(BaseModel):
     seconds: float = Field(ge=0, allow_inf_nan=False)
     eval_seconds: float = Field(ge=0, allow_inf_nan=False)
     logged_at: float = Field(ge=0, lt=2**40)
+
+
+class Form(BaseModel):
+    """What networks are built by: the shape of an example, and the number of classes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    shape: list[Annotated[int, Field(gt=0, lt=2**20)]] = Field(min_length=1, max_length=8)
+    n_classes: int = Field(gt=0, lt=2**20)
 
 
 def read_evaluations(run_dir: Path) -> list[dict[str, Any]]:
@@ -185,6 +194,29 @@ def record_provenance(run_dir: Path, digests: dict[str, str], made_with: dict[st
         before = held.get(name, value).split(", ")
         held[name] = ", ".join([*before, *({value} - set(before))])
     write_json(run_dir / "provenance.json", held)
+
+
+def record_form(run_dir: Path, shape: tuple[int, ...], n_classes: int) -> None:
+    """Write the shape of an example and the number of classes of the data."""
+    write_json(run_dir / FORM, {"shape": shape, "n_classes": n_classes})
+
+
+def read_form(run_dir: Path) -> tuple[tuple[int, ...], int] | None:
+    """The shape of an example and the number of classes of the data; None of a run that an earlier version made. Raises
+    ValueError."""
+    path = run_dir / FORM
+    if not path.exists():
+        return None
+    try:
+        held = Form.model_validate(read_json(path))
+    except ValidationError as error:
+        raise ValueError(f"{path}: {first_error(error)}") from None
+    return tuple(held.shape), held.n_classes
+
+
+def generator_path(run_dir: Path, which: Literal["final", "best"]) -> Path:
+    """Where the weights of the generator of the last, or of the best, evaluation lie."""
+    return run_dir / f"generator_{which}.pt"
 
 
 @contextmanager

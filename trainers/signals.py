@@ -1,6 +1,8 @@
 """The signals that end training in order: with a checkpoint, from which the same command goes on."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def stopping_signals() -> list[signal.Signals]:
@@ -9,9 +11,13 @@ def stopping_signals() -> list[signal.Signals]:
     return [signal.SIGINT, signal.SIGTERM, *hangup]
 
 
-def noted_signals() -> list[int]:
-    """Those of the stopping signals that came since this was called, as they come; they do nothing else any more."""
+@contextmanager
+def noted_signals() -> Iterator[list[int]]:
+    """Within it the stopping signals do nothing but to be noted in this list, as they come."""
     came: list[int] = []
-    for number in stopping_signals():
-        signal.signal(number, lambda number, _: came.append(number))
-    return came
+    former = {number: signal.signal(number, lambda number, _: came.append(number)) for number in stopping_signals()}
+    try:
+        yield came
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

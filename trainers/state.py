@@ -79,7 +79,7 @@ class State:
         _check_scored(config, self.data)
         self.sampler = Sampler(self.data, config.n_train, config.seed, device)
         self.loss: Loss = resolve(LOSSES, config.loss, Loss)
-        self.generator, self.discriminator = build_networks(config, self.data)
+        self.generator, self.discriminator = build_networks(config, *self.data.form)
         for network in (self.generator, self.discriminator):
             network.to(device)
             network.to(memory_format=torch.channels_last if config.channels_last else torch.preserve_format)
@@ -265,10 +265,11 @@ def _check_scored(config: Config, data: Dataset) -> None:
         )
 
 
-def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]:
-    """The generator and the discriminator of a Config. Raises ValueError for options that its `build` does not take,
-    for a conditional Config of data without classes, and if a user's own `build` raises or returns no two modules."""
-    if config.conditional and data.n_classes < 2:
+def build_networks(config: Config, shape: tuple[int, ...], n_classes: int) -> tuple[Generator, nn.Module]:
+    """The generator and the discriminator of a Config, for data of this shape and so many classes. Raises ValueError
+    for options that its `build` does not take, for a conditional Config of data without classes, and if a user's own
+    `build` raises or returns no two modules."""
+    if config.conditional and n_classes < 2:
         raise ValueError(f"conditional = True needs classes, and dataset = {config.dataset!r} has none, or only one")
     build = resolve(BACKBONES, config.backbone, FunctionType)
     options = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
@@ -276,9 +277,7 @@ def build_networks(config: Config, data: Dataset) -> tuple[Generator, nn.Module]
     checked = validate_call(config={"arbitrary_types_allowed": True, "strict": True})(guarded)
     try:
         with seeded(config.seed, "init"):  # for a user's own networks; ours seed G and D apart
-            networks = checked(
-                config, data.shape, data.n_classes if config.conditional else 0, **config.backbone_options
-            )
+            networks = checked(config, shape, n_classes if config.conditional else 0, **config.backbone_options)
     except ValidationError as error:
         raise ValueError(f"backbone_options of {config.backbone!r}: {first_error(error, options)}") from None
     except (MemoryError, RuntimeError) as error:  # sizes that no memory can hold

@@ -88,7 +88,7 @@ def describe(error: BaseException) -> str:
 def is_users(file: str) -> bool:
     """Whether a frame's file is neither Python's, nor an installed package's, nor ours."""
     homes = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    homes += [HOME / part for part in (*PACKAGES, "ganablate.py")]
+    homes += [HOME / part for part in (*PACKAGES, "ganablate")]
     return not file.startswith("<") and not any(Path(file).is_relative_to(home) for home in homes)
 
 

@@ -95,9 +95,8 @@ def _network(timm: Any, architecture: str, held: dict[str, Tensor]) -> nn.Module
     if "pos_embed" in held:
         held = held | {"pos_embed": _positions(held["pos_embed"], SIDE // net.patch_embed.patch_size[0])}
     found = timm.models.vision_transformer.checkpoint_filter_fn(held, net)
-    inner = {
-        name: tensor.float() for name, tensor in found.items() if not name.startswith("head.")
-    }  # CLIP's projection
+    # of CLIP without its projection
+    inner = {name: tensor.float() for name, tensor in found.items() if not name.startswith("head.")}
     net.load_state_dict(inner, assign=True)
     ready: nn.Module = net.requires_grad_(False).eval()
     return ready

@@ -24,7 +24,6 @@ from search.locks import RunLocks
 from search.optimize.outcome import STATES, Outcome, load_outcome, proposed_at, read_trials
 from search.optimize.stopping import SCHEDULERS, EarlyStopper
 from search.plan import Job, check_title, to_make
-from search.progress import SweepProgress
 from search.run import check_digests, get_ready, taken_in
 from search.store import Store
 from search.store.database import StoredRun
@@ -33,6 +32,7 @@ from search.store.queries import RESERVED, histories, reserved_for, seed_runs, t
 from search.store.recovery import recover_search
 from search.store.rekeying import rekey
 from search.tune.cluster import Cluster
+from search.tune.progress import SweepProgress
 from search.tune.queue import DONE, WAIT, RunQueue
 from spaces import SPACES, Cell, Search
 from spaces.search_spaces import COOP_SHARE

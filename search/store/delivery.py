@@ -22,6 +22,7 @@ from spaces import Cell, Search, Study
 from trainers.config import Config
 from trainers.run_folder import end_of, mark_end, read_evaluations, read_provenance, read_run
 from trainers.run_state import IN_TABLE, RunState
+from trainers.score_request import read_scores
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, RunTag
@@ -117,6 +118,8 @@ class Delivery:
         if state.has_ended and self._closed.get(run_id) != (state, error, len(rows)):
             self._close(run_id, rows, state, error)
             self._closed[run_id] = state, error, len(rows)
+        if state == RunState.DONE:
+            self.deliver_scores(run_id)
 
     def _deliver_rows(self, run_id: str, rows: list[dict[str, Any]]) -> None:
         """Store evaluations, each whole, and as many at a time as MLflow takes: a slow server has many to catch up."""
@@ -134,6 +137,19 @@ class Delivery:
             if picture := _png(path):
                 self.store.client.log_image(run_id, picture, key="samples", step=images)
             self._grids[run_id].add(images)
+
+    def deliver_scores(self, run_id: str) -> None:
+        """Store the scores of kept generators that the run folder holds and the store does not, with their protocols.
+        Raises ValueError if the folder's cannot be read."""
+        from mlflow.entities import Metric
+
+        scores = read_scores(self.store.folder(run_id))
+        known = self.store.client.get_run(run_id).data.metrics if scores else {}
+        new = [score for score in scores if score.name not in known]
+        if new:
+            metrics = [Metric(score.name, score.value, int(score.logged_at * 1000), 0) for score in new]
+            tags = {score.name.rpartition("/")[0]: score.protocol for score in new}
+            self.store.client.log_batch(run_id, metrics=metrics, tags=_tags(tags))
 
     def finish(self, run_id: str, state: RunState, error: str = "") -> None:
         """Close a run, in its folder and in the store."""

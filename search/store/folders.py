@@ -89,8 +89,13 @@ class RunFolders:
         with os.scandir(self.root) as entries:
             return {e.name for e in entries if RUN_ID.fullmatch(e.name) and e.is_dir(follow_symlinks=False)}
 
-    def fetch(self, run_id: str, name: str) -> None:
-        """Download one file of the run folder, if it is there."""
+    def fetch(self, run_id: str, name: str) -> bool:
+        """Download one file of the run folder; whether it is there."""
+        return self.holds(run_id, name)
+
+    def holds(self, run_id: str, name: str) -> bool:
+        """Whether the run folder has a file."""
+        return (self[run_id] / name).exists()
 
     def send(self, run_id: str, name: str) -> None:
         """Upload one file of the run folder."""
@@ -219,9 +224,13 @@ class ObjectStore(RunFolders):
         names = {info.base_name for info in infos if info.type == fs.FileType.Directory}
         return {name for name in names if RUN_ID.fullmatch(name)}
 
-    def fetch(self, run_id: str, name: str) -> None:
-        if name in self._there(run_id):
+    def fetch(self, run_id: str, name: str) -> bool:
+        if is_there := self.holds(run_id, name):
             self._take(run_id, name)
+        return is_there
+
+    def holds(self, run_id: str, name: str) -> bool:
+        return name in self._there(run_id)
 
     def send(self, run_id: str, name: str) -> None:
         self._put(self._path(run_id, name), (self[run_id] / name).read_bytes())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from search.store.connection import Store
 from search.store.database import StoredRun
 from search.store.queries import seed_runs
+from search.store.scores import scored_columns
 from search.store.summaries import completed, judged
 from spaces import STUDIES, Cell, Study
 from trainers.messages import did_you_mean
@@ -18,6 +19,7 @@ from trainers.run_state import RunState
 if TYPE_CHECKING:
     import pandas as pd
 
+PROTOCOL = "_protocol"  # how the column ends that has the protocol of a score
 LARGEST = 1e150  # of a metric that counts: its square is finite; MLflow keeps infinity as 1.8e308
 TAGS = ("protocol", "code_version", "data_digest", "features_digest", "own_code_digest", "device", "torch")
 
@@ -27,7 +29,9 @@ def load_runs(study: Study | str, tracking_uri: str | None = None, *, store: Sto
 
     Columns: row, column, seed, state, run_id, cell_key; the tags protocol, code_version, data_digest, features_digest,
     own_code_digest, device, torch; finals, bests and the like by the names of METRICS, evaluations and seconds (NaN
-    where a run has none); lost. Raises ValueError for a study that is not known.
+    where a run has none); what the study's metrics of kept generators are, `fid@lite0` say, and their protocols in
+    words, `fid@lite0_protocol`; lost. Raises ValueError for a study that is not known, and if a column has scores by
+    several protocols.
     """
     if isinstance(study, str):
         if study not in STUDIES:
@@ -41,17 +45,25 @@ def load_runs(study: Study | str, tracking_uri: str | None = None, *, store: Sto
     return runs_frame(study, cells, completed(store, cells, seed_runs(store, (cell.config for cell in cells))))
 
 
-def runs_frame(study: Study, cells: Iterable[Cell], runs: Mapping[tuple[str, int], StoredRun]) -> pd.DataFrame:
-    """The frame of load_runs of some cells, of what the store holds of them by (cell_key, seed)."""
+def runs_frame(
+    study: Study, cells: Iterable[Cell], runs: Mapping[tuple[str, int], StoredRun], *, strict: bool = True
+) -> pd.DataFrame:
+    """The frame of load_runs of some cells, of what the store holds of them by (cell_key, seed); if not `strict`, with
+    one of several protocols of a score."""
     import pandas as pd
 
-    lines = []
+    scored, lines = scored_columns(study, cells, runs, strict=strict), []
     for cell in cells:
         for seed in range(study.seeds):
             run = runs.get((cell.config.cell_key, seed))
             if run:
-                lines.append({"row": cell.row, "column": cell.column, **_line(run), "protocol": cell.config.protocol})
+                line = {"row": cell.row, "column": cell.column, **_line(run), "protocol": cell.config.protocol}
+                for metric, held in scored.items():
+                    value, protocol = held.get(run.run_id, (math.nan, ""))
+                    line |= {metric: value, f"{metric}{PROTOCOL}": protocol}
+                lines.append(line)
     columns = ["row", "column", "seed", "state", "run_id", "cell_key", *TAGS, *METRICS, "evaluations", "seconds"]
+    columns += [name for metric in scored for name in (metric, f"{metric}{PROTOCOL}")]
     return judged(pd.DataFrame(lines, columns=columns), study)
 
 

@@ -12,6 +12,7 @@ from search.store.frames import aggregate, runs_frame
 from search.store.queries import VIEW, StoredCells, find_runs, stored_cells
 from search.store.summaries import completed
 from spaces import Cell, Search, Study
+from spaces.study import summary_name
 from trainers.config import Config
 from trainers.run_state import RunState
 
@@ -105,13 +106,14 @@ class Parents:
         cells = list(cells)
         stored = stored or stored_cells(self.store, (cell.config for cell in cells))
         self.remember(cells, stored)
-        runs = runs_frame(study, cells, completed(self.store, cells, stored.seeds))
+        runs = runs_frame(study, cells, completed(self.store, cells, stored.seeds), strict=False)
         for cell in cells:
             of_cell = runs[(runs["row"] == cell.row) & (runs["column"] == cell.column)]
             values: dict[str, float] = {}
             for metric in study.metrics:
                 mean, std, n, diverged, lost = aggregate(of_cell, metric)
-                values |= {f"{metric}_mean": mean, f"{metric}_std": std, f"{metric}_n": n}
+                name = summary_name(metric)
+                values |= {f"{name}_mean": mean, f"{name}_std": std, f"{name}_n": n}
                 values |= {"diverged": diverged, "lost": lost}
             ids = ",".join(of_cell.loc[of_cell["state"] == RunState.DONE, "run_id"])
             parent = self.parent(study, cell)

@@ -22,19 +22,18 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from search.plan import Job
-from search.progress import SweepProgress, label
 from search.store import Store
 from search.store.delivery import Delivery
-from search.store.folders import ObjectStore
 from search.store.identity import database_lost, origin
 from search.store.outbox import Outbox
 from search.tune.cluster import Cluster, is_alive
+from search.tune.progress import SweepProgress, label
 from search.tune.queue import DONE, WAIT, RunQueue
 from search.tune.watch import Watch
-from search.tune.worker import GPU_LOST, HALTED, train_trial
-from trainers.files import cache_folder, storage_lost, storage_mark
+from search.tune.worker import GPU_LOST, HALTED, surroundings, train_trial
+from trainers.files import storage_lost, storage_mark
 from trainers.messages import clock
-from trainers.run_folder import code_version, mark_end
+from trainers.run_folder import mark_end
 from trainers.run_state import ENDED, IN_TABLE, RunState
 from trainers.signals import stopping_signals
 
@@ -229,7 +228,7 @@ class StoreCallback(_Unsaved, tune.Callback):
             raise KeyboardInterrupt(self.signal)
 
     def begin(self, job: Job) -> dict[str, Any]:
-        """What the job's worker needs: besides the run, where the driver looks for a user's own files and modules."""
+        """What the job's worker needs."""
         assert job.run_id is not None
         run_id, folders = job.run_id, self.store.folders
         self.jobs[run_id] = job
@@ -239,19 +238,12 @@ class StoreCallback(_Unsaved, tune.Callback):
         self.outbox.submit(f"begin of {run_id}", partial(self.queue.begin, job, self.delivery))
         self.reserve()
         return {
+            **surroundings(folders, self.mark, self.share),
             "run_id": run_id,
-            "folders": str(folders.root),
-            "object_store": folders.uri if isinstance(folders, ObjectStore) else None,
-            "storage_mark": self.mark,
             "origin": {**self.origin, "cell_key": job.key[0], **job.origin},
             "config": job.config.model_dump(mode="json"),
             "data": job.config.data_digest if job.config.is_at_path else None,
             "digests": dict(self.queue.digests(job)),
-            "code_version": code_version(),
-            "folder": str(Path.cwd()),
-            "path": sys.path,
-            "cache": str(cache_folder()),
-            "gpus": self.share,
         }
 
     def value(self, job: Job, result: dict[str, Any] | None) -> float:

@@ -1,4 +1,7 @@
-"""What runs in a Ray worker: one training run. Knows nothing of MLflow; the driver reads the run folder."""
+"""What runs in a Ray worker: one training run, or the scoring of one. Knows nothing of MLflow; the driver reads the run
+folder."""
+
+from __future__ import annotations
 
 import math
 import os
@@ -6,14 +9,36 @@ import socket
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainers.lazy import imports
 from trainers.run_state import RunState
 
+if TYPE_CHECKING:
+    from search.store.folders import RunFolders
+
 HALTED = "halted"  # in place of a run's state: no trial can be made here, the sweep ends
 UNBEGUN = "unbegun"  # the trial did not begin, since the sweep is ending
 GPU_LOST = "gpu lost"  # the run goes on in another process: this one cannot use its GPU any more, and ends
+
+
+def surroundings(folders: RunFolders, mark: str, share: float) -> dict[str, Any]:
+    """What a worker is told of its driver: where run folders lie, and where a user's own files and modules are found.
+    `mark` is the storage folder's, `share` what of a GPU is the worker's."""
+    from search.store.folders import ObjectStore
+    from trainers.files import cache_folder
+    from trainers.run_folder import code_version
+
+    return {
+        "folders": str(folders.root),
+        "object_store": folders.uri if isinstance(folders, ObjectStore) else None,
+        "storage_mark": mark,
+        "code_version": code_version(),
+        "folder": str(Path.cwd()),
+        "path": sys.path,
+        "cache": str(cache_folder()),
+        "gpus": share,
+    }
 
 
 def train_trial(trial: dict[str, Any]) -> None:
@@ -64,6 +89,37 @@ def train_trial(trial: dict[str, Any]) -> None:
         tune.report({"images": last["images"], config.metric: math.nan, "state": state, "error": text})
         if state == GPU_LOST:  # of which the driver has heard; Ray puts another process in the place of a dead one
             os._exit(1)
+
+
+def score_run(task: dict[str, Any]) -> dict[str, Any]:
+    """Score the kept generators of task["run_id"] by task["requests"] (the fields of ScoreRequests), and write
+    scores.jsonl; returns the new `scores` or, in their place, a `state` and an `error`, as a trial reports them."""
+    from search.store.folders import ObjectStore, RunFolders, scratch
+
+    _settle(task, scratch())
+    with imports():
+        from trainers.config import Config
+        from trainers.gpu import take_share
+        from trainers.score_request import SCORES_FILE, ScoreRequest
+        from trainers.scoring import score
+
+    run_id, folders = task["run_id"], RunFolders(Path(task["folders"]))
+    try:
+        take_share(task["gpus"])
+        folders = ObjectStore.of_worker(task["object_store"]) if task["object_store"] else folders
+        if lost := _lost(task):
+            raise ConnectionError(lost)
+        config = Config(**task["config"]).with_data(task["data"])
+        folders.download(run_id, all_of_it=True)
+        found = [each for asked in task["requests"] for each in score(config, folders[run_id], ScoreRequest(**asked))]
+        folders.send(run_id, SCORES_FILE)
+        folders.discard_local(run_id)
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # the last two of a user's code
+        state, text = _outcome(task, error, "")
+        if state == GPU_LOST:  # Ray puts another process in the place of this one, and tries again
+            os._exit(1)
+        return {"state": state, "error": text}
+    return {"scores": [each.model_dump() for each in found]}
 
 
 def _outcome(trial: dict[str, Any], error: BaseException, expects: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mutations import counts, mutated, mutated_json
 
 import trainers.checkpoint
-from ganablate import main
+from ganablate.__main__ import main
 from reports.latex import to_latex
 from reports.markdown import to_markdown
 from reports.results import Results
@@ -270,5 +270,5 @@ def test_networks_that_fit_in_no_memory(width, tiny_points):
 
     config = tiny_points.replace(backbone_options={"width": width})
     with pytest.raises(ValueError, match="backbone 'mlp' cannot be made with"):
-        build_networks(config, load_dataset(config))
+        build_networks(config, *load_dataset(config).form)
     assert torch.get_num_threads() == 1

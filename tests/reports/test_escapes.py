@@ -22,7 +22,7 @@ from reports.screen import show
 from reports.spreadsheet import spreadsheet_safe, write_csv
 from reports.table import as_text
 from search.plan import Job
-from search.progress import SweepProgress
+from search.tune.progress import SweepProgress
 from spaces import Study
 from trainers.config import Config
 from trainers.messages import printable

@@ -8,7 +8,7 @@ import pytest
 from stubs import StubResults, stub_runs
 from typer.testing import CliRunner
 
-from ganablate import app
+from ganablate.command import app
 from reports.folder import FolderResults, study_in
 from reports.report import write_report
 from reports.spreadsheet import to_csv

@@ -9,7 +9,7 @@ import pytest
 from claim_stubs import TABLE5, cells_of, ledger
 from typer.testing import CliRunner
 
-from ganablate import app
+from ganablate.command import app
 from reports.ledger import Ledger, as_text, to_json, to_lines, variants, write_ledger
 from search.store import load_runs
 from spaces import CLAIMS, STUDIES

@@ -8,7 +8,7 @@ import pytest
 from claim_stubs import ledger, seeds
 from typer.testing import CliRunner
 
-from ganablate import app
+from ganablate.command import app
 from reports.claims import VariantJudge
 from reports.ledger import Ledger, to_lines
 from reports.own_claims import digest_of_claim

@@ -8,7 +8,7 @@ import pytest
 from stubs import StubResults, no_results, stub_runs
 from typer.testing import CliRunner
 
-from ganablate import app
+from ganablate.command import app
 from reports.planning import (
     LOG_STD,
     Spread,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 from typer.testing import CliRunner
 
-from ganablate import app
+from ganablate.command import app
 from spaces import STUDIES, Study
 
 FILE = """

@@ -109,7 +109,7 @@ def test_our_backbones_tell_their_options_as_training_does(name):
         shape, n_classes = (1, 8, 8), 10
 
     said = []
-    for check in (check_sources, lambda config: build_networks(config, Data)):
+    for check in (check_sources, lambda config: build_networks(config, Data.shape, Data.n_classes)):
         with pytest.raises(ValueError, match="widht") as error:
             check(config)
         said.append(str(error.value))

@@ -71,6 +71,11 @@ class Dataset:
         return tuple(self.examples.shape[1:])
 
     @property
+    def form(self) -> tuple[tuple[int, ...], int]:
+        """Shape of one example, and the number of classes: what networks are built by."""
+        return self.shape, self.n_classes
+
+    @property
     def bounds(self) -> tuple[float, float] | None:
         """Range of the data as the networks see them; None: unbounded points."""
         return (-1.0, 1.0) if self.examples.dtype == torch.uint8 else None

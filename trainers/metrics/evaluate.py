@@ -15,7 +15,7 @@ from trainers.metrics import BATCH
 from trainers.metrics.frechet import Moments
 from trainers.metrics.reference import reference
 from trainers.metrics.sampled import Rows, Sampled
-from trainers.names import Score, scores_of
+from trainers.names import KID_REAL, SCORES, Score, scores_of
 from trainers.networks.layers import Generator
 from trainers.streams import stream
 from trainers.user_code import load_object
@@ -26,16 +26,20 @@ PIXELS = BATCH * 64 * 64
 
 
 @torch.no_grad()
-def evaluate(config: Config, data: Dataset, generator: Generator, device: torch.device) -> dict[str, float]:
-    """The scores of a generator's samples, with latents that depend on the seed alone; leaves it in the mode it was
-    in. NaN where features are not finite."""
+def evaluate(
+    config: Config, data: Dataset, generator: Generator, device: torch.device, keys: Iterable[str] | None = None
+) -> dict[str, float]:
+    """The scores of a generator's samples, by default those of a run's evaluations, with latents that depend on the
+    seed alone; leaves it in the mode it was in. NaN where features are not finite."""
     every = scores_of(config.feature_net, points=data.modes is not None)  # a user's own data may be points too
-    scores = [score for score in every.values() if score.is_of_samples]
+    scores = [SCORES[key] for key in keys or every if SCORES[key].is_of_samples]
     kept = {score.takes for score in scores}
     net = load_features(config.feature_net)
     targets = data if data.pair is None else data.pair.test_targets
-    real = reference(targets, config.feature_net, device, torch.get_num_threads())  # before there are features to hold
     n = config.eval_samples if data.pair is None else min(config.eval_samples, len(data.pair.test_sources.examples))
+    keep = max(KID_REAL, n) if keys and "features" in kept else None
+    # before there are features to hold
+    real = reference(targets, config.feature_net, device, torch.get_num_threads(), keep)
     moments, features, samples = Moments(), Rows(n), Rows(n)
     for part in generate(config, data, generator, device, n):
         batch = net.extract(part)
@@ -45,7 +49,7 @@ def evaluate(config: Config, data: Dataset, generator: Generator, device: torch.
         if "samples" in kept:
             samples.add(part)
     if not moments.covariance.isfinite().all():
-        return dict.fromkeys(config.metric_keys, float("nan"))
+        return dict.fromkeys(keys or config.metric_keys, float("nan"))
     return compute(scores, Sampled(data, net, real, moments, features.rows, samples.rows.cpu()))
 
 

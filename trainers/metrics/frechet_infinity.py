@@ -9,8 +9,15 @@ from torch import Tensor
 
 from trainers.heartbeat import heartbeat
 from trainers.metrics.frechet import Moments, frechet_distance
+from trainers.metrics.sampled import Sampled
 from trainers.names import FD_LOWEST, FD_SIZES
 from trainers.streams import stream
+
+
+def fd_infinity(sampled: Sampled) -> dict[str, float]:
+    """Of generated features, held against the moments of real ones."""
+    real = sampled.real
+    return {"fd_infinity": frechet_infinity(real.mean, real.covariance, real.root, sampled.features)}
 
 
 def frechet_infinity(mean: Tensor, covariance: Tensor, root: Tensor, features: Tensor) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainers.heartbeat import heartbeat
 from trainers.metrics.sampled import Sampled
-from trainers.names import KID_SUBSET, KID_SUBSETS, SCORE_SPLITS
+from trainers.names import KID_REAL, KID_SUBSET, KID_SUBSETS, SCORE_SPLITS
 
 SEED = 2020  # of torch-fidelity's draws
 STRIP = 250  # rows of a KID's subset at a time
@@ -44,8 +44,7 @@ def _score(logits: Tensor) -> Tensor:
 def kid(sampled: Sampled) -> dict[str, float]:
     """Squared kernel distance of generated to real features (Binkowski et al. 2018), with the standard deviation over
     its subsets, which have KID_SUBSET features, or as many as the smaller side."""
-    fake, real = sampled.features, sampled.real.features
-    assert real is not None
+    fake, real = sampled.features, sampled.real.drawn(KID_REAL)
     size = min(KID_SUBSET, len(fake), len(real))
     subsets = _subsets(len(fake), len(real), size, KID_SUBSETS).to(fake.device)
     values = torch.stack([_kernel_distance(fake[of_fake], real[of_real]) for of_fake, of_real in subsets])

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from trainers.heartbeat import heartbeat
+from trainers.metrics.sampled import Sampled
 from trainers.names import COVERAGE_NEIGHBOURS, MANIFOLD_NEIGHBOURS
 
 BLOCK = 1_000  # rows and columns of distances at a time: some 60 MB at 2,048 features
@@ -27,6 +28,11 @@ class Points(NamedTuple):
 
     def part(self, rows: slice) -> "Points":
         return Points(*(value[rows] for value in self))
+
+
+def manifold(sampled: Sampled) -> dict[str, float]:
+    """The scores of generated features and as many real ones, or all."""
+    return manifold_scores(sampled.real.drawn(len(sampled.features)), sampled.features)
 
 
 def manifold_scores(real: Tensor, fake: Tensor) -> dict[str, float]:
@@ -90,7 +96,9 @@ def _points(features: Tensor) -> Points:
         heartbeat()
         squares.append(block.double().square().sum(1))
         rows = (block + 0.0).cpu().numpy()  # -0 becomes 0, which it equals
-        identity += [hash(row.tobytes()) for row in rows]  # 64 bits: that any two of 1e5 rows share one has a chance below 1e-9
+        identity += [
+            hash(row.tobytes()) for row in rows
+        ]  # 64 bits: that any two of 1e5 rows share one has a chance below 1e-9
     points = Points(features, torch.cat(squares), torch.tensor(identity, device=features.device))
     if not (points.squares < LARGEST).all():  # NaN is not less
         raise ValueError("precision, recall, density and coverage need finite features, of norms below 9e18")

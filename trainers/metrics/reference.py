@@ -16,7 +16,7 @@ from trainers.files import cache_folder, key_of, made_once, reading
 from trainers.heartbeat import heartbeat
 from trainers.metrics import BATCH
 from trainers.metrics.frechet import Moments, symmetric_root
-from trainers.names import KID_REAL, scores_of
+from trainers.names import KID_REAL, feature_extractor
 from trainers.streams import stream
 
 STATISTICS_FORMAT = 1  # of the files of real statistics; another number, due where other arrays are kept: all anew
@@ -24,64 +24,67 @@ log = logging.getLogger(__name__)
 
 
 class Reference(NamedTuple):
-    """The real side of a Frechet distance, and of a KID where the feature net has one."""
+    """The real side of a Frechet distance, and features of as many examples as scores take."""
 
     mean: Tensor
     covariance: Tensor
     root: Tensor
-    features: Tensor | None  # [at most KID_REAL, d]
+    features: Tensor  # [n, d], in the order of the examples
+    ranks: Tensor  # [n]: which of the examples that were drawn each is of
+
+    def drawn(self, n: int) -> Tensor:
+        """Features of the first n examples that were drawn, [at most n, d]: the same for all runs."""
+        return self.features if n >= len(self.features) else self.features[self.ranks < n]
 
 
 @cache
-def reference(data: Dataset, features: str, device: torch.device, threads: int) -> Reference:
-    """Statistics of all training examples, taken once a process; sums depend on the number of threads. Those of a slow
-    feature net are taken once a machine: a file of the cache folder holds them."""
-    net = load_features(features)
+def reference(data: Dataset, features: str, device: torch.device, threads: int, keep: int | None = None) -> Reference:
+    """Statistics of all training examples and features of `keep` of them, by default of as many as evaluations take,
+    taken once a process; sums depend on the number of threads. Those of a slow feature net are taken once a machine: a
+    file of the cache folder holds them."""
+    net, most = load_features(features), len(data.examples)
+    usual = min(KID_REAL, most) if feature_extractor(features).logits else 0
+    keep = usual if keep is None else min(keep, most)
+    drawn = torch.randperm(len(data.examples), generator=stream(0, "kid reference"))[:keep]
     if not net.slow:
-        statistics = _real_statistics(data, features, device)
+        statistics = _real_statistics(data, features, device, drawn)
     else:
         on = (threads, device.type, torch.__version__)
-        key = key_of(STATISTICS_FORMAT, data.digest, features, net.digest, BATCH, *on)
+        kept = [] if keep == usual else [keep]
+        key = key_of(STATISTICS_FORMAT, data.digest, features, net.digest, BATCH, *on, *kept)
         path = cache_folder() / "statistics" / f"{key}.npz"
-        made_once(path, lambda aside: _save(aside, _real_statistics(data, features, device)))
+        made_once(path, lambda aside: _save(aside, _real_statistics(data, features, device, drawn)))
         with reading(path):
-            statistics = _read(path, _keeps_features(features))
+            statistics = _read(path, keep)
     there = {name: value.to(device) for name, value in statistics.items()}
-    return Reference(there["mean"], there["covariance"], symmetric_root(there["covariance"]), there.get("features"))
+    rows = there.get("features", there["mean"].new_empty(0, len(there["mean"])))
+    return Reference(there["mean"], there["covariance"], symmetric_root(there["covariance"]), rows, drawn.argsort())
 
 
-def _real_statistics(data: Dataset, features: str, device: torch.device) -> dict[str, Tensor]:
-    """Mean and covariance of the features, and for a KID the features of at most KID_REAL examples."""
+def _real_statistics(data: Dataset, features: str, device: torch.device, drawn: Tensor) -> dict[str, Tensor]:
+    """Mean and covariance of the features, and the features of the examples that were drawn, in their order."""
     net, moments = load_features(features), Moments()
     if net.slow:
         log.info("taking %s features of %s training examples once", features, f"{len(data.examples):,}")
-    keeps_features = _keeps_features(features)
-    drawn = torch.randperm(len(data.examples), generator=stream(0, "kid reference"))[:KID_REAL]  # the same for all runs
     is_kept = torch.zeros(len(data.examples), dtype=torch.bool).index_fill(0, drawn, True)
     kept = []
     for indices in torch.arange(len(data.examples)).split(BATCH):
         heartbeat()
         batch = net.extract(data.scaled(indices).to(device))
         moments.update(batch)
-        if keeps_features:
+        if len(drawn):
             kept.append(batch[is_kept[indices].nonzero()[:, 0].to(batch.device)])
     statistics = {"mean": moments.mean, "covariance": moments.covariance}
-    return {**statistics, "features": torch.cat(kept)} if keeps_features else statistics
+    return {**statistics, "features": torch.cat(kept)} if len(drawn) else statistics
 
 
-def _keeps_features(features: str) -> bool:
-    """Whether a score on the feature net takes real features, beside their moments."""
-    return any(score.takes == "features" for score in scores_of(features, points=False).values())
-
-
-def _read(path: Path, keeps_features: bool) -> dict[str, Tensor]:
+def _read(path: Path, keep: int) -> dict[str, Tensor]:
     """What _save wrote; raises anything if it is damaged."""
     with np.load(path, allow_pickle=False) as stored:
-        names = ("mean", "covariance", *(("features",) if keeps_features else ()))
+        names = ("mean", "covariance", *(("features",) if keep else ()))
         statistics = {name: torch.from_numpy(stored[name]) for name in names}
-    shapes = {name: tuple(value.shape) for name, value in statistics.items()}
-    n, d = shapes.get("features", (0,))[0], shapes["mean"][0]
-    if shapes != {"mean": (d,), "covariance": (d, d), **({"features": (n, d)} if keeps_features else {})}:
+    shapes, d = {name: tuple(value.shape) for name, value in statistics.items()}, len(statistics["mean"])
+    if shapes != {"mean": (d,), "covariance": (d, d), **({"features": (keep, d)} if keep else {})}:
         raise ValueError(f"its arrays do not fit: {shapes}")
     if not all(value.is_floating_point() for value in statistics.values()):
         raise ValueError("its numbers are no floats")

@@ -5,6 +5,12 @@ from torch import Tensor
 
 from trainers.heartbeat import heartbeat
 from trainers.metrics import BATCH
+from trainers.metrics.sampled import Sampled
+
+
+def vendi_score(sampled: Sampled) -> dict[str, float]:
+    """Of generated features."""
+    return {"vendi": vendi(sampled.features)}
 
 
 def vendi(features: Tensor) -> float:

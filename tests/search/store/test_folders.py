@@ -66,6 +66,7 @@ def test_a_run_goes_on_at_another_node(stores, tiny_points, tmp_path):
     assert [row["images"] for row in read_evaluations(driver[RUN])] == [0, 256]
     assert {name.partition("/")[0] for name in names(driver[RUN])} == {
         "config.json",
+        "data.json",
         "provenance.json",
         "rows.jsonl",
         "samples",

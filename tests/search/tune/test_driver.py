@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from search.plan import Job
-from search.progress import SweepProgress
 from search.tune.driver import QueueSearcher, StoreCallback
+from search.tune.progress import SweepProgress
 from spaces import Cell
 from trainers.run_state import RunState
 

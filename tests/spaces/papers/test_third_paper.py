@@ -43,7 +43,7 @@ table1,cifar10,no,other,,fid,30,,page 5,yes,yes,
 RUN = """
 import json, sys
 from typer.testing import CliRunner
-from ganablate import app
+from ganablate.command import app
 for arguments in json.loads(sys.argv[1]):
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     print(json.dumps(done.stdout))
@@ -53,7 +53,7 @@ for arguments in json.loads(sys.argv[1]):
 @pytest.fixture
 def commands(tmp_path, store, monkeypatch):
     """What commands print in a copy of the project that has the folder."""
-    for name in ("ganablate.py", "trainers", "search", "reports"):
+    for name in ("ganablate", "trainers", "search", "reports"):
         (tmp_path / name).symlink_to(HOME / name)
     shutil.copytree(HOME / "spaces", tmp_path / "spaces", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "spaces/papers/third").mkdir()

@@ -43,6 +43,6 @@ def test_dcgan_refuses_other_shapes(shape):
 )
 def test_options_are_checked_against_build(options, words):
     with pytest.raises(ValueError) as caught:
-        build_networks(Config(backbone_options=options), load_dataset(Config()))
+        build_networks(Config(backbone_options=options), *load_dataset(Config()).form)
     assert all(word in str(caught.value) for word in words), caught.value
     assert "\n" not in str(caught.value)

@@ -150,7 +150,7 @@ def test_options_that_do_not_fit_are_refused(options, words):
 
 def test_an_unknown_init_is_refused():
     with pytest.raises(ValueError, match="init = 'xavier': should be 'N02' or 'ortho'"):
-        build_networks(Config(backbone="biggan", backbone_options={"init": "xavier"}), load_dataset(Config()))
+        build_networks(Config(backbone="biggan", backbone_options={"init": "xavier"}), *load_dataset(Config()).form)
 
 
 def test_a_shared_embedding_needs_classes():

@@ -85,6 +85,6 @@ def test_d_has_no_offset_of_its_own():
 )
 def test_options_are_refused_in_one_sentence(options, words):
     with pytest.raises(ValueError) as caught:
-        build_networks(Config(backbone="sngan", backbone_options=options), load_dataset(Config()))
+        build_networks(Config(backbone="sngan", backbone_options=options), *load_dataset(Config()).form)
     assert all(word in str(caught.value) for word in words), caught.value
     assert "\n" not in str(caught.value)

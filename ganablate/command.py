@@ -2,56 +2,55 @@
 
 from __future__ import annotations
 
-import io
 import json
-import logging
 import os
 import shutil
 import signal
 import sys
 import textwrap
-import traceback
 from collections.abc import Callable, Iterable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from ganablate.options import (
+    STORAGE,
+    Address,
+    Budget,
+    ClaimNames,
+    CpusPerTrial,
+    GpusPerTrial,
+    Host,
+    Json,
+    Kinds,
+    NewData,
+    RecipeName,
+    RetryFailed,
+    ScoreSamples,
+    Seeds,
+    Set,
+    Storage,
+    StudyName,
+    Tiny,
+    TrackingUri,
+    Verbose,
+    one_cell,
+    one_config,
+    open_store,
+    select,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from search.optimize.outcome import Outcome
     from search.store import Store
     from search.tune.cluster import Cluster
     from spaces import Study
-    from trainers.config import Config
 
 T = TypeVar("T")
-USAGE: Any = typer.BadParameter.__base__  # what typer raises for a command line that it cannot read
 
 ABOUT = "Hyper-parameter searches and ablation studies of GAN training."
 app = typer.Typer(help=ABOUT, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
-
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="a study of `ganablate list`, or file.py[:NAME]")]
-RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="a recipe of `ganablate list`, or file.py[:NAME]")]
-ClaimNames = Annotated[list[str] | None, typer.Argument(metavar="[file.py] [CLAIM...]", help="ids, or all claims")]
-Kinds = Annotated[list[str] | None, typer.Argument(metavar="[KIND...]", help="of what is listed [default: all]")]
-Seeds = Annotated[int | None, typer.Option(help="seeds of each cell, 0 to N - 1")]
-Budget = Annotated[float | None, typer.Option(help="factor on all budgets in images")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="change the recipe")]
-Tiny = Annotated[bool, typer.Option("--tiny", help="seconds a run: narrow networks, digits, 2,048 images")]
-TrackingUri = Annotated[str | None, typer.Option(help="MLflow store [default: SQLite under the storage folder]")]
-Storage = Annotated[str, typer.Option(help="folder of run folders, artifacts, caches and the default store; or a URI")]
-CpusPerTrial = Annotated[float, typer.Option(help="CPU cores of a trial; fractions share one")]
-GpusPerTrial = Annotated[float | None, typer.Option(help="share of a GPU, 0 to 1 [default: 1 where there is one]")]
-Host = Annotated[str, typer.Option(help="address to serve at; any but this machine's own asks nobody who he is")]
-Address = Annotated[str | None, typer.Option(help="Ray cluster [default: this machine]")]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="also run what failed before")]
-NewData = Annotated[bool, typer.Option("--new-data", help="go on although the images of that name have changed")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="show Ray's own log")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-STORAGE = "runs"
-# what the extra `all` installs, and `list` and `train` do without
-EXTRA = ("ray", "mlflow", "optuna", "cmaes", "sqlalchemy", "pandas", "pyarrow", "matplotlib", "rich")
 
 
 @app.command("list")
@@ -87,8 +86,8 @@ def plan(
     from search.store.image_sets import resolved
     from trainers.messages import printable
 
-    store = _store(tracking_uri, storage)
-    chosen = resolved(_select(study, seeds, budget, set_, tiny), store, reads=None)
+    store = open_store(tracking_uri, storage)
+    chosen = resolved(select(study, seeds, budget, set_, tiny), store, reads=None)
     made = make_plan(chosen, store)
     for line in foresee(chosen, store):
         print(printable(line), file=sys.stderr)
@@ -123,10 +122,41 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Make a study's missing runs on Ray Tune; the same command after a crash finishes the rest."""
-    chosen, store = _select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage)
+    chosen, store = select(study, seeds, budget, set_, tiny), open_store(tracking_uri, storage)
     from search.tune.cluster import Cluster
 
     _run(chosen, store, Cluster(cpus_per_trial, gpus_per_trial, address, verbose), retry_failed, new_data)
+
+
+@app.command()
+def score(
+    study: StudyName,
+    features: Annotated[str, typer.Option(help="feature net, as inception or lite0, or module:object of your own")],
+    metrics: Annotated[str | None, typer.Option(help="scores, as fid,precision [default: all of the net's]")] = None,
+    samples: ScoreSamples = None,
+    which: Annotated[str, typer.Option(help="generator of each run: final or best")] = "final",
+    seeds: Seeds = None,
+    budget: Budget = None,
+    set_: Set = None,
+    tiny: Tiny = False,
+    tracking_uri: TrackingUri = None,
+    storage: Storage = STORAGE,
+    cpus_per_trial: CpusPerTrial = 1.0,
+    gpus_per_trial: GpusPerTrial = None,
+    address: Address = None,
+    verbose: Verbose = False,
+) -> None:
+    """Score a study's done runs by other metrics or another feature net, without training; each once."""
+    from trainers.score_request import requested
+
+    request = requested(features, metrics, samples, which)
+    chosen, store = select(study, seeds, budget, set_, tiny), open_store(tracking_uri, storage)
+    store.require()
+    from search.score import score_study
+    from search.tune.cluster import Cluster
+
+    cluster = Cluster(cpus_per_trial, gpus_per_trial, address, verbose)
+    _exit_if_failed(_interruptible(score_study, chosen, store, [request], cluster), "the same command tries again")
 
 
 @app.command()
@@ -153,8 +183,8 @@ def search(
     """Search a recipe's hyper-parameters, then train the winner on fresh seeds; the same command goes on."""
     from spaces import Search, find_space
 
-    chosen = [_one_cell(name, budget, set_, tiny) for name in recipes]
-    propose, store = find_space(space), _store(tracking_uri, storage)
+    chosen = [one_cell(name, budget, set_, tiny) for name in recipes]
+    propose, store = find_space(space), open_store(tracking_uri, storage)
     from rich.console import Console
 
     from reports.searches import show_outcome
@@ -192,20 +222,25 @@ def report(
     tracking_uri: TrackingUri = None,
     storage: Storage = STORAGE,
     source: Annotated[Path | None, typer.Option("--from", help="make this report again, without a store")] = None,
+    metrics: Annotated[str | None, typer.Option(help="in place of the study's, as fid_final,fid@lite0")] = None,
+    samples: ScoreSamples = None,
 ) -> None:
     """Write a study's table (CSV, LaTeX, Markdown) and figures from the store, and print the table."""
     from search.store.image_sets import resolved
     from spaces import parse_settings
 
+    shown = tuple(name.strip() for name in metrics.split(",")) if metrics else None
     if source:
         from reports.folder import rebuild
 
-        rebuild(source, out, study, seeds, {"budget": budget, "settings": parse_settings(set_), "tiny": tiny})
+        options = {"budget": budget, "settings": parse_settings(set_), "tiny": tiny, "metrics": shown}
+        rebuild(source, out, study, seeds, options)
         return
     if study is None:
         raise ValueError("report needs a STUDY, or the folder of a report: --from FOLDER")
-    store = _store(tracking_uri, storage)
-    chosen = resolved(_select(study, seeds, budget, set_, tiny), store)
+    store = open_store(tracking_uri, storage)
+    chosen = select(study, seeds, budget, set_, tiny).variant(metrics=shown, score_samples=samples)
+    chosen = resolved(chosen, store)
     _report(chosen, store, out or store.report_folder(chosen.title))
 
 
@@ -226,9 +261,9 @@ def why(
     from trainers.messages import printable
 
     if row is None:
-        lines = explain_run(study, _store(tracking_uri, storage))
+        lines = explain_run(study, open_store(tracking_uri, storage))
     else:
-        lines = explain(_select(study, seeds, budget, set_, tiny), _store(tracking_uri, storage), row, column)
+        lines = explain(select(study, seeds, budget, set_, tiny), open_store(tracking_uri, storage), row, column)
     print("\n".join(map(printable, lines)))
 
 
@@ -252,7 +287,7 @@ def claims(
     from spaces import parse_settings
 
     chosen = variants(seeds, {"budget": budget, "settings": parse_settings(set_), "tiny": tiny})
-    ledger, wanted = ledger_of(source or _store(tracking_uri, storage), ids or [], chosen, register)
+    ledger, wanted = ledger_of(source or open_store(tracking_uri, storage), ids or [], chosen, register)
     show_ledger(ledger, wanted, out, as_json)
 
 
@@ -266,7 +301,7 @@ def import_(
     from search.importing import import_runs
     from trainers.messages import printable
 
-    for line in import_runs(folders, _store(tracking_uri, storage)):
+    for line in import_runs(folders, open_store(tracking_uri, storage)):
         print(printable(line), flush=True)
 
 
@@ -284,7 +319,7 @@ def clean(
     for kind in kinds or []:
         if kind not in KINDS:
             raise ValueError(f"kind {kind!r} is unknown; {did_you_mean(kind, KINDS)}")
-    store = _store(tracking_uri, storage)
+    store = open_store(tracking_uri, storage)
     leftovers = find_leftovers(store)
     items = [item for item in leftovers.items if not kinds or item.kind in kinds]
     print("\n".join(describe(items, leftovers.unknown)))
@@ -307,7 +342,7 @@ def ui(
     """Serve the MLflow UI on what was run, at http://127.0.0.1:PORT; of a tracking server, say where it is."""
     from search.store.queries import links
 
-    store = _store(tracking_uri, storage)
+    store = open_store(tracking_uri, storage)
     address = store.server or f"http://{host}:{port}"
     for study, link in links(store, address).items():
         print(f"{study}: {link}")
@@ -333,54 +368,47 @@ def train(
 
     options = recipe, seed, budget, set_, tiny
     # what a user's file patches when it is run must not reach what is trained
-    config = apart("ganablate:_one_config", *options) if ".py" in recipe else _one_config(*options)
+    config = apart("ganablate.options:one_config", *options) if ".py" in recipe else one_config(*options)
 
     from trainers import loop
     from trainers.run_state import RunState
     from trainers.signals import noted_signals
 
     loop.dry_run(config)
-    signals, state = noted_signals(), RunState.RUNNING
-    for row in loop.train(config, out, stop=lambda: bool(signals)):
-        seconds, state = row["seconds"] + row["eval_seconds"], row["state"]
-        print(f"{row['images']:>12,} images  {config.metric} {row[config.metric]:10.4f}  {seconds:8.1f} s", flush=True)
+    state = RunState.RUNNING
+    with noted_signals() as signals:
+        for row in loop.train(config, out, stop=lambda: bool(signals)):
+            seconds, state, value = row["seconds"] + row["eval_seconds"], row["state"], row[config.metric]
+            print(f"{row['images']:>12,} images  {config.metric} {value:10.4f}  {seconds:8.1f} s", flush=True)
     if state == RunState.RUNNING:
         print(f"interrupted: the same command goes on with {out}", file=sys.stderr)
         raise typer.Exit(128 + signals[0])
     print(f"{state}: {out}")
 
 
-def _select(name: str, seeds: int | None, budget: float | None, pairs: list[str] | None, tiny: bool) -> Study:
-    """The study that the selectors stand for. Raises ValueError."""
-    from spaces import find_study, parse_settings
-
-    return find_study(name).variant(seeds=seeds, budget=budget, settings=parse_settings(pairs), tiny=tiny)
-
-
-def _one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: bool) -> Study:
-    """A recipe as a study of one cell, its variant in the title. Raises ValueError."""
-    from spaces import Study, find_recipe, parse_settings
-
-    (label, recipe), settings = find_recipe(name), parse_settings(pairs)
-    metrics = (f"{recipe.replace(**settings).metric}_final",)
-    return Study(label, recipe, rows={label: {}}, metrics=metrics, settings=settings).variant(budget=budget, tiny=tiny)
-
-
-def _one_config(name: str, seed: int, *selectors: Any) -> Config:
-    return _one_cell(name, *selectors).cells()[0].config.replace(seed=seed)
-
-
 def _run(study: Study, store: Store, cluster: Cluster, retry_failed: bool, new_data: bool) -> None:
-    """Make a study's missing runs; exit code 1 if some failed."""
+    """Make a study's missing runs, and score those that are done by what the study asks for; exit code 1 if some
+    failed."""
     from search.run import run_study
-    from trainers.run_state import RunState
+    from search.score import score_study
+    from trainers.score_request import requests_of
 
     states = _interruptible(run_study, study, store, cluster, retry_failed=retry_failed, new_data=new_data)
+    _exit_if_failed(states, "run again with --retry-failed once the cause is mended")
+    if requests := requests_of(study.metrics, study.score_samples):
+        scored = _interruptible(score_study, study, store, requests, cluster)
+        _exit_if_failed(scored, "the same command scores them again once the cause is mended")
+
+
+def _exit_if_failed(states: dict[str, str], hint: str) -> None:
+    """Tell which runs failed and what to do; exit code 1 if some did."""
+    from trainers.run_state import RunState
+
     failed = {name: state for name, state in states.items() if state.startswith(RunState.FAILED)}
     for name, state in failed.items():
         print(f"{name}: {state}", file=sys.stderr)
     if failed:
-        print("run again with --retry-failed once the cause is mended", file=sys.stderr)
+        print(hint, file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -404,47 +432,3 @@ def _interruptible(make: Callable[..., T], *arguments: Any, **options: Any) -> T
     except ConnectionError as error:
         print(f"ganablate: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-
-
-def _store(tracking_uri: str | None, storage: str) -> Store:
-    from search.store import Store
-
-    store = Store(tracking_uri, storage)
-    os.environ.setdefault("GANABLATE_CACHE", str(store.storage / "cache"))
-    store.probe()
-    return store
-
-
-def main() -> None:
-    """Entry point: a user's mistake, a file that cannot be used or a missing extra is one sentence and exit code 2."""
-    from trainers.lazy import hurry
-    from trainers.messages import printable
-    from trainers.user_code import is_users
-
-    hurry()
-    for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack letters of a table or a title
-            stream.reconfigure(errors=errors)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    logging.getLogger("trainers").setLevel(logging.INFO)
-    sys.path.append(str(Path.cwd()))  # where a user's own modules are found, after ours
-    try:
-        sys.exit(app(standalone_mode=False))
-    except USAGE as error:
-        message = error.format_message()  # there is none where help was printed
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRA or any(is_users(file) for file, *_ in traceback.extract_tb(error.__traceback__)):
-            raise
-        missing = ", ".join(name for name in EXTRA if find_spec(name) is None)
-        message = f"`{sys.argv[1]}` needs the extra `all` (missing: {missing}); pip install 'ganablate[all]'"
-    except ValueError as error:
-        message = str(error)
-    except OSError as error:
-        message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-    if message:
-        print(f"ganablate: {printable(message)}", file=sys.stderr)
-    sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()
