@@ -82,7 +82,7 @@ def plan(
     detect: Annotated[float | None, typer.Option(help="a ratio of means: say how many seeds each row needs")] = None,
 ) -> None:
     """Show a study's cells and seeds, their states, and what `run` would start."""
-    from search.plan import foresee, make_plan
+    from search.plan import foresee, make_plan, trained_already
     from search.store.image_sets import resolved
     from trainers.messages import printable
 
@@ -101,7 +101,7 @@ def plan(
         return
     if chosen.note:
         print(textwrap.fill(printable(chosen.note), shutil.get_terminal_size().columns))
-    for line in [*made.to_text(), *(detected.to_text() if detected else [])]:
+    for line in [*made.to_text(), *trained_already(made, store), *(detected.to_text() if detected else [])]:
         print(printable(line))
 
 

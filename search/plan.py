@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from statistics import fmean
 from typing import Any
@@ -18,7 +18,9 @@ from trainers.config import Config
 from trainers.foresight import check_sources
 from trainers.messages import clock
 from trainers.run_state import RunState
+from trainers.score_request import requested
 
+CORES = len(os.sched_getaffinity(0))  # of this machine
 MOST_LETTERS = 500  # of an experiment's name in MLflow
 MUCH_SCORING = 2  # samples scored an image trained on, above which a user is told; 0.6 and less as recipes stand
 
@@ -147,6 +149,29 @@ def much_scoring(configs: Iterable[Config]) -> list[str]:
     return [told[most]] if most > MUCH_SCORING else []
 
 
+def trained_already(plan: Plan, store: Store) -> list[str]:
+    """What to say of missing runs of which the store has done ones that were scored otherwise: what it takes to score
+    these without training."""
+    study = plan.study
+    kept = {name: value for name, value in study.settings.items() if name not in ("features", "eval_samples")}
+    if len(kept) == len(study.settings) or not plan.missing:
+        return []
+    missing = {(job.cell.row, job.cell.column, job.seed): job.config for job in plan.missing}
+    former = make_plan(replace(study, settings=kept), store).jobs
+    labels = [(job.cell.row, job.cell.column, job.seed) for job in former if job.state == RunState.DONE]
+    configs = [missing[label] for label in labels if label in missing]
+    if not configs:
+        return []
+    net, samples = configs[0].feature_net, configs[0].eval_samples
+    fid, every = (requested(net, names, samples, "final") for names in ("fid", None))
+    told = [clock(sum(map(asked.seconds, configs)) / CORES) for asked in (fid, every)]
+    return [
+        f"{len(configs)} of these runs are trained already, and were scored otherwise: `ganablate score` with "
+        f"--features {net} --samples {samples} in place of that --set scores the generators that they keep, by the FID "
+        f"in about {told[0]} on {CORES} cores, by all scores in about {told[1]}."
+    ]
+
+
 def to_make(what: str, configs: Iterable[Config], gpus: float) -> str:
     """What to say before such runs of these Configs are made, each on so many GPUs."""
     configs = list(configs)
@@ -199,4 +224,4 @@ def _seconds_left(missing: list[Job], stored: Mapping[tuple[str, int], StoredRun
         shown = begun.metrics.get("images", 0) if begun else 0
         pace = by_cell.get(job.cell.config.cell_key, fmean(by_cell.values()))
         total += pace * max(0, job.cell.config.n_images - shown)
-    return total / min(len(os.sched_getaffinity(0)), len(missing))
+    return total / min(CORES, len(missing))

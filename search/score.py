@@ -18,6 +18,7 @@ from search.tune.cluster import Cluster
 from search.tune.scoring import ScoreJob, score_runs
 from spaces import Study
 from trainers.apart import beside
+from trainers.messages import clock
 from trainers.run_folder import generator_path
 from trainers.run_state import RunState
 from trainers.score_request import SCORES_FILE, ScoreRequest, read_scores, requests_of
@@ -63,7 +64,8 @@ def _score(study: Study, store: Store, jobs: list[ScoreJob], cluster: Cluster, c
         mine = [job for job in jobs if locks.acquire(job.config.cell_key, job.config.seed)]
         if elsewhere := len(jobs) - len(mine):
             console.print(f"{elsewhere} runs are in the hands of another process; they were left to it.")
-        told = f"{len(mine)} runs to score." if mine else "nothing to score."
+        seconds = sum(asked.seconds(job.config) for job in mine for asked in job.requests)
+        told = f"{len(mine)} runs to score, about {clock(seconds)} of a core." if mine else "nothing to score."
         console.print(f"{study.title}: {told}", highlight=False)
         if not mine:
             return {}

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from trainers.config import Config
 from trainers.files import write_atomically
 from trainers.messages import did_you_mean, first_error
-from trainers.names import SCORES, metric_named, scores_on_request
+from trainers.names import FD_SIZES, KID_SUBSET, KID_SUBSETS, SCORES, feature_extractor, metric_named, scores_on_request
 
+PAIR, FRECHET = 1.5e-10, 2e-10  # seconds of a core: of a pair of rows, a feature; of a Frechet distance, d^3
 SCORES_FILE = "scores.jsonl"
 Which = Literal["final", "best"]  # generator: of the last evaluation, or of the best by the run's own protocol
 
@@ -45,6 +46,14 @@ class ScoreRequest(NamedTuple):
         asked, sides = self.config(config), self.sides(config) + weights
         words = {key: "" if key == "fid" else SCORES[key].protocol(asked) for key in self.scores}
         return {key: "; ".join(filter(None, (sides, own))) for key, own in words.items()}
+
+    def seconds(self, config: Config) -> float:
+        """What a run takes on one core, about: samples on the net, distances of all pairs, Frechet distances."""
+        row, n = feature_extractor(self.features), self.config(config).eval_samples
+        computed = {SCORES[key].compute.rpartition(":")[2] for key in self.scores}
+        pairs = n**2 * ("manifold" in computed) + KID_SUBSETS * min(n, KID_SUBSET) ** 2 * ("kid" in computed)
+        distances = "fid" in computed, FD_SIZES * ("fd_infinity" in computed)
+        return row.pace * n / 1_000 + PAIR * pairs * row.size + FRECHET * sum(distances) * row.size**3
 
 
 class StoredScore(BaseModel):

@@ -8,7 +8,7 @@ import pytest
 from search.locks import RunLocks, is_locked
 from search.optimize.outcome import check_table
 from search.optimize.searches import check_search
-from search.plan import foresee, make_plan, much_scoring, to_make
+from search.plan import foresee, make_plan, much_scoring, to_make, trained_already
 from search.run import run_study
 from search.store.delivery import Delivery
 from search.store.image_sets import resolved
@@ -196,3 +196,18 @@ def test_tensor_cores_are_offered_where_a_gpu_would_use_them():
     assert offer in to_make("quick: 2 runs", iter([config, config.replace(precision="bf16")]), 0.5)
     assert offer not in to_make("quick: 1 run", [config], 0)
     assert to_make("quick: 1 run", [config.replace(precision="tf32")], 1) == "quick: 1 run to make."
+
+
+def test_runs_that_need_no_training_but_other_scores_are_told(store, make_runs, tiny_study):
+    def told(study):
+        return trained_already(make_plan(study, store), store)
+
+    other = tiny_study.variant(settings={"eval_samples": 50_000})
+    assert told(other) == []  # nothing is trained yet
+    make_runs(tiny_study)
+    (line,) = told(other)
+    assert line.startswith("4 of these runs are trained already")
+    assert "--features raw --samples 50000 in place" in line
+    assert told(tiny_study) == told(tiny_study.variant(settings={"lr": 0.5, "eval_samples": 50_000})) == []
+    (line,) = told(other.variant(seeds=3))
+    assert line.startswith("4 of these runs")

@@ -122,3 +122,19 @@ def test_too_few_samples_are_told():
     for key, few in (("fid", 1), ("coverage", 5)):
         with pytest.raises(ValueError, match=rf"samples = {few} is too few"):
             ScoreRequest("raw", (key,), samples=few).config(Config())
+
+
+def test_what_scoring_takes_grows_as_its_parts_do():
+    """Samples on a net by their number, distances of all pairs by its square; at 50,000 by 2,048 those take minutes."""
+    config = Config(dataset="cifar10", resolution=32, features="inception", eval_samples=50_000)
+
+    def seconds(*keys, samples=50_000, features="inception"):
+        return ScoreRequest(features, keys, samples=samples).seconds(config)
+
+    nets = seconds(samples=50_000)
+    assert seconds(samples=25_000) == nets / 2
+    pairs = seconds("precision", "coverage") - nets
+    assert 400 < pairs < 1_600
+    assert seconds("recall", samples=5_000) - nets / 10 == pytest.approx(pairs / 100)
+    assert seconds("fd_infinity") - nets == pytest.approx(15 * (seconds("fid") - nets))
+    assert seconds(features="my.net:build") == 0  # nobody knows
