@@ -1,4 +1,4 @@
-"""What users type alike for several commands: options, and what they stand for."""
+"""The command, and what users type alike for several of its commands: options, and what they stand for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from search.store import Store
     from spaces import Study
     from trainers.config import Config
+
+ABOUT = "Hyper-parameter searches and ablation studies of GAN training."
+app = typer.Typer(help=ABOUT, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="a study of `ganablate list`, or file.py[:NAME]")]
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="a recipe of `ganablate list`, or file.py[:NAME]")]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import pytest
 
-from ganablate import command
+from ganablate import read
 from reports import ablation_table
 from search.store import load_runs
 from spaces import Study
@@ -83,7 +83,7 @@ def last_of(config, folder):
 
 
 def listed(capsys):
-    command.list_names(as_json=True)
+    read.list_names(as_json=True)
     return json.loads(capsys.readouterr().out)
 
 

@@ -91,15 +91,14 @@ def _blocks(n: int) -> list[slice]:
 
 
 def _points(features: Tensor) -> Points:
-    squares, identity = [], []
-    for block in features.split(BLOCK):
+    squares = features.new_empty(len(features), dtype=torch.float64)  # parts of it would keep freed memory in pieces
+    identity = []
+    for part, block in zip(squares.split(BLOCK), features.split(BLOCK), strict=True):
         heartbeat()
-        squares.append(block.double().square().sum(1))
+        part.copy_(block.double().square().sum(1))
         rows = (block + 0.0).cpu().numpy()  # -0 becomes 0, which it equals
-        identity += [
-            hash(row.tobytes()) for row in rows
-        ]  # 64 bits: that any two of 1e5 rows share one has a chance below 1e-9
-    points = Points(features, torch.cat(squares), torch.tensor(identity, device=features.device))
+        identity += [hash(row.tobytes()) for row in rows]  # by chance two of 1e5 rows share one in 1 case of 1e9
+    points = Points(features, squares, torch.tensor(identity, device=features.device))
     if not (points.squares < LARGEST).all():  # NaN is not less
         raise ValueError("precision, recall, density and coverage need finite features, of norms below 9e18")
     return points

@@ -171,7 +171,7 @@ import trainers.metrics.manifold as module
 torch.set_num_threads(1)
 x, y = torch.rand(50_000, 2048), torch.rand(50_000, 2048)
 blocks = module._blocks
-module._blocks = lambda n: blocks(n)[::10]  # a hundredth of the pairs; blocks keep nothing
+module._blocks = lambda n: blocks(n)[::10]  # a hundredth of the pairs of blocks, which keep nothing
 module.manifold_scores(x, y)
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 """

@@ -1,0 +1,260 @@
+"""Commands that make runs, or tell what would be made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from ganablate.options import (
+    STORAGE,
+    Address,
+    Budget,
+    CpusPerTrial,
+    GpusPerTrial,
+    Json,
+    NewData,
+    RecipeName,
+    RetryFailed,
+    ScoreSamples,
+    Seeds,
+    Set,
+    Storage,
+    StudyName,
+    Tiny,
+    TrackingUri,
+    Verbose,
+    app,
+    one_cell,
+    one_config,
+    open_store,
+    select,
+)
+from ganablate.read import report_on
+
+if TYPE_CHECKING:
+    from search.store import Store
+    from search.tune.cluster import Cluster
+    from spaces import Study
+
+T = TypeVar("T")
+
+
+@app.command()
+def plan(
+    study: StudyName,
+    seeds: Seeds = None,
+    budget: Budget = None,
+    set_: Set = None,
+    tiny: Tiny = False,
+    tracking_uri: TrackingUri = None,
+    storage: Storage = STORAGE,
+    as_json: Json = False,
+    detect: Annotated[float | None, typer.Option(help="a ratio of means: say how many seeds each row needs")] = None,
+) -> None:
+    """Show a study's cells and seeds, their states, and what `run` would start."""
+    from search.plan import foresee, make_plan, trained_already
+    from search.store.image_sets import resolved
+    from trainers.messages import printable
+
+    store = open_store(tracking_uri, storage)
+    chosen = resolved(select(study, seeds, budget, set_, tiny), store, reads=None)
+    made = make_plan(chosen, store)
+    for line in foresee(chosen, store):
+        print(printable(line), file=sys.stderr)
+    detected = None
+    if detect is not None:
+        from reports.planning import detect as seeds_that_show
+
+        detected = seeds_that_show(chosen, store, detect)
+    if as_json:
+        print(json.dumps(made.to_json() | (detected.to_json() if detected else {})))
+        return
+    if chosen.note:
+        print(textwrap.fill(printable(chosen.note), shutil.get_terminal_size().columns))
+    for line in [*made.to_text(), *trained_already(made, store), *(detected.to_text() if detected else [])]:
+        print(printable(line))
+
+
+@app.command()
+def run(
+    study: StudyName,
+    seeds: Seeds = None,
+    budget: Budget = None,
+    set_: Set = None,
+    tiny: Tiny = False,
+    tracking_uri: TrackingUri = None,
+    storage: Storage = STORAGE,
+    cpus_per_trial: CpusPerTrial = 1.0,
+    gpus_per_trial: GpusPerTrial = None,
+    address: Address = None,
+    retry_failed: RetryFailed = False,
+    new_data: NewData = False,
+    verbose: Verbose = False,
+) -> None:
+    """Make a study's missing runs on Ray Tune; the same command after a crash finishes the rest."""
+    chosen, store = select(study, seeds, budget, set_, tiny), open_store(tracking_uri, storage)
+    from search.tune.cluster import Cluster
+
+    _run(chosen, store, Cluster(cpus_per_trial, gpus_per_trial, address, verbose), retry_failed, new_data)
+
+
+@app.command()
+def score(
+    study: StudyName,
+    features: Annotated[str, typer.Option(help="feature net, as inception or lite0, or module:object of your own")],
+    metrics: Annotated[str | None, typer.Option(help="scores, as fid,precision [default: all of the net's]")] = None,
+    samples: ScoreSamples = None,
+    which: Annotated[str, typer.Option(help="generator of each run: final or best")] = "final",
+    seeds: Seeds = None,
+    budget: Budget = None,
+    set_: Set = None,
+    tiny: Tiny = False,
+    tracking_uri: TrackingUri = None,
+    storage: Storage = STORAGE,
+    cpus_per_trial: CpusPerTrial = 1.0,
+    gpus_per_trial: GpusPerTrial = None,
+    address: Address = None,
+    verbose: Verbose = False,
+) -> None:
+    """Score a study's done runs by other metrics or another feature net, without training; each once."""
+    from trainers.score_request import requested
+
+    request = requested(features, metrics, samples, which)
+    chosen, store = select(study, seeds, budget, set_, tiny), open_store(tracking_uri, storage)
+    store.require()
+    from search.score import score_study
+    from search.tune.cluster import Cluster
+
+    cluster = Cluster(cpus_per_trial, gpus_per_trial, address, verbose)
+    _exit_if_failed(_interruptible(score_study, chosen, store, [request], cluster), "the same command tries again")
+
+
+@app.command()
+def search(
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="recipes, searched one after the other")],
+    samples: Annotated[int, typer.Option(help="trials in all; more of them later go on with the same search")],
+    space: Annotated[str, typer.Option(help="a space of `ganablate list`, or file.py:NAME")] = "all",
+    sampler: Annotated[str, typer.Option(help="who proposes: tpe, random, gp or cmaes")] = "tpe",
+    scheduler: Annotated[str, typer.Option(help="who stops: asha, hyperband, median or none")] = "asha",
+    seeds: Annotated[int, typer.Option(help="fresh seeds of each winner, 0 to N - 1")] = 5,
+    budget: Budget = None,
+    set_: Set = None,
+    tiny: Tiny = False,
+    out: Annotated[Path | None, typer.Option(help="folder for the report [default: STORAGE/reports/...]")] = None,
+    tracking_uri: TrackingUri = None,
+    storage: Storage = STORAGE,
+    cpus_per_trial: CpusPerTrial = 1.0,
+    gpus_per_trial: GpusPerTrial = None,
+    address: Address = None,
+    retry_failed: RetryFailed = False,
+    new_data: NewData = False,
+    verbose: Verbose = False,
+) -> None:
+    """Search a recipe's hyper-parameters, then train the winner on fresh seeds; the same command goes on."""
+    from spaces import Search, find_space
+
+    chosen = [one_cell(name, budget, set_, tiny) for name in recipes]
+    propose, store = find_space(space), open_store(tracking_uri, storage)
+    from rich.console import Console
+
+    from reports.searches import show_outcome
+    from search.optimize.outcome import check_table, tuned_study
+    from search.optimize.searches import check_search, run_search
+    from search.store.image_sets import checked_images
+    from search.tune.cluster import Cluster
+
+    chosen = [checked_images(one, store, new_data) for one in chosen]
+    searches = [
+        Search(one.name, one.cells()[0].config, space, propose, sampler, scheduler, one.variant_label, one.labels())
+        for one in chosen
+    ]
+    cluster = Cluster(cpus_per_trial, gpus_per_trial, address, verbose)
+    folder = out or store.report_folder(check_table(searches, seeds))
+    digests = [check_search(each, samples, store) for each in searches]
+    folder.mkdir(parents=True, exist_ok=True)
+    outcomes, options = [], {"samples": samples, "retry_failed": retry_failed}
+    for each, found in zip(searches, digests, strict=True):
+        outcomes.append(_interruptible(run_search, each, store, cluster, **options, digests=found))
+        show_outcome(outcomes[-1], Console())
+    study = tuned_study(outcomes, seeds)
+    _run(study, store, cluster, retry_failed, new_data)
+    report_on(study, store, folder, outcomes)
+
+
+@app.command()
+def train(
+    recipe: RecipeName,
+    out: Annotated[Path, typer.Option(help="run folder; training goes on from what it holds")],
+    seed: Annotated[int, typer.Option(help="training seed")] = 0,
+    budget: Budget = None,
+    set_: Set = None,
+    tiny: Tiny = False,
+) -> None:
+    """Train one recipe in a folder, without Ray or MLflow; Ctrl-C, SIGTERM and SIGHUP finish a checkpoint first."""
+    from trainers.apart import apart
+
+    options = recipe, seed, budget, set_, tiny
+    # what a user's file patches when it is run must not reach what is trained
+    config = apart("ganablate.options:one_config", *options) if ".py" in recipe else one_config(*options)
+
+    from trainers import loop
+    from trainers.run_state import RunState
+    from trainers.signals import noted_signals
+
+    loop.dry_run(config)
+    state = RunState.RUNNING
+    with noted_signals() as signals:
+        for row in loop.train(config, out, stop=lambda: bool(signals)):
+            seconds, state, value = row["seconds"] + row["eval_seconds"], row["state"], row[config.metric]
+            print(f"{row['images']:>12,} images  {config.metric} {value:10.4f}  {seconds:8.1f} s", flush=True)
+    if state == RunState.RUNNING:
+        print(f"interrupted: the same command goes on with {out}", file=sys.stderr)
+        raise typer.Exit(128 + signals[0])
+    print(f"{state}: {out}")
+
+
+def _run(study: Study, store: Store, cluster: Cluster, retry_failed: bool, new_data: bool) -> None:
+    """Make a study's missing runs, and score those that are done by what the study asks for; exit code 1 if some
+    failed."""
+    from search.run import run_study
+    from search.score import score_study
+    from trainers.score_request import requests_of
+
+    states = _interruptible(run_study, study, store, cluster, retry_failed=retry_failed, new_data=new_data)
+    _exit_if_failed(states, "run again with --retry-failed once the cause is mended")
+    if requests := requests_of(study.metrics, study.score_samples):
+        scored = _interruptible(score_study, study, store, requests, cluster)
+        _exit_if_failed(scored, "the same command scores them again once the cause is mended")
+
+
+def _exit_if_failed(states: dict[str, str], hint: str) -> None:
+    """Tell which runs failed and what to do; exit code 1 if some did."""
+    from trainers.run_state import RunState
+
+    failed = {name: state for name, state in states.items() if state.startswith(RunState.FAILED)}
+    for name, state in failed.items():
+        print(f"{name}: {state}", file=sys.stderr)
+    if failed:
+        print(hint, file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _interruptible(make: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    """What make returns; exit code 130 or 143 with a sentence if Ctrl-C or SIGTERM ended it, 1 if the store is away."""
+    try:
+        return make(*arguments, **options)
+    except KeyboardInterrupt as interrupt:
+        message, number = interrupt.args or ("the same command goes on", signal.SIGINT)
+        print(f"interrupted: {message}", file=sys.stderr)
+        raise typer.Exit(128 + number) from None
+    except ConnectionError as error:
+        print(f"ganablate: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None

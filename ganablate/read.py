@@ -1,0 +1,165 @@
+"""Commands that show what there is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from ganablate.options import (
+    STORAGE,
+    Budget,
+    ClaimNames,
+    Host,
+    Json,
+    ScoreSamples,
+    Seeds,
+    Set,
+    Storage,
+    Tiny,
+    TrackingUri,
+    app,
+    open_store,
+    select,
+)
+
+if TYPE_CHECKING:
+    from search.optimize.outcome import Outcome
+    from search.store import Store
+    from spaces import Study
+
+T = TypeVar("T")
+
+
+@app.command("list")
+def list_names(as_json: Json = False) -> None:
+    """Print the names of studies, recipes, spaces, backbones and data sets."""
+    from spaces import RECIPES, SPACES, STUDIES
+    from trainers.names import BACKBONES, DATASETS
+
+    tables: dict[str, Iterable[str]] = {"studies": STUDIES, "recipes": RECIPES, "spaces": SPACES}
+    tables |= {"backbones": BACKBONES, "datasets": DATASETS}
+    if as_json:
+        print(json.dumps({kind: list(names) for kind, names in tables.items()}))
+        return
+    width = shutil.get_terminal_size().columns
+    for kind, names in tables.items():
+        print(textwrap.fill(f"{kind}: {', '.join(names)}", width, subsequent_indent="  ", break_on_hyphens=False))
+
+
+@app.command()
+def report(
+    study: Annotated[str | None, typer.Argument(metavar="STUDY", help="a study of `list`, or file.py[:NAME]")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for the report [default: STORAGE/reports/STUDY]")] = None,
+    seeds: Seeds = None,
+    budget: Budget = None,
+    set_: Set = None,
+    tiny: Tiny = False,
+    tracking_uri: TrackingUri = None,
+    storage: Storage = STORAGE,
+    source: Annotated[Path | None, typer.Option("--from", help="make this report again, without a store")] = None,
+    metrics: Annotated[str | None, typer.Option(help="in place of the study's, as fid_final,fid@lite0")] = None,
+    samples: ScoreSamples = None,
+) -> None:
+    """Write a study's table (CSV, LaTeX, Markdown) and figures from the store, and print the table."""
+    from search.store.image_sets import resolved
+    from spaces import parse_settings
+
+    shown = tuple(name.strip() for name in metrics.split(",")) if metrics else None
+    if source:
+        from reports.folder import rebuild
+
+        options = {"budget": budget, "settings": parse_settings(set_), "tiny": tiny, "metrics": shown}
+        rebuild(source, out, study, seeds, options)
+        return
+    if study is None:
+        raise ValueError("report needs a STUDY, or the folder of a report: --from FOLDER")
+    store = open_store(tracking_uri, storage)
+    chosen = select(study, seeds, budget, set_, tiny).variant(metrics=shown, score_samples=samples)
+    chosen = resolved(chosen, store)
+    report_on(chosen, store, out or store.report_folder(chosen.title))
+
+
+@app.command()
+def why(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="a study as elsewhere, or the id of a run alone")],
+    row: Annotated[str | None, typer.Argument(help="label of a row")] = None,
+    column: Annotated[str | None, typer.Argument(help="label of a column [default: all]")] = None,
+    seeds: Seeds = None,
+    budget: Budget = None,
+    set_: Set = None,
+    tiny: Tiny = False,
+    tracking_uri: TrackingUri = None,
+    storage: Storage = STORAGE,
+) -> None:
+    """Print the runs behind a cell, or one run: seed, state, values, run id, code version, machine, folder."""
+    from reports.why import explain, explain_run
+    from trainers.messages import printable
+
+    if row is None:
+        lines = explain_run(study, open_store(tracking_uri, storage))
+    else:
+        lines = explain(select(study, seeds, budget, set_, tiny), open_store(tracking_uri, storage), row, column)
+    print("\n".join(map(printable, lines)))
+
+
+@app.command()
+def claims(
+    ids: ClaimNames = None,
+    out: Annotated[Path | None, typer.Option(help="folder for claims.csv and claims.md [default: none]")] = None,
+    seeds: Seeds = None,
+    budget: Budget = None,
+    set_: Set = None,
+    tiny: Tiny = False,
+    tracking_uri: TrackingUri = None,
+    storage: Storage = STORAGE,
+    as_json: Json = False,
+    register: Annotated[bool, typer.Option("--register", help="note in the store that your claims stand")] = False,
+    source: Annotated[Path | None, typer.Option("--from", help="judge the reports in a folder, not the store")] = None,
+) -> None:
+    """Print the papers' claims, or your own in file.py, each with a verdict from the store: of the studies as they are,
+    else of the variant that the options stand for."""
+    from reports.ledger import ledger_of, show_ledger, variants
+    from spaces import parse_settings
+
+    chosen = variants(seeds, {"budget": budget, "settings": parse_settings(set_), "tiny": tiny})
+    ledger, wanted = ledger_of(source or open_store(tracking_uri, storage), ids or [], chosen, register)
+    show_ledger(ledger, wanted, out, as_json)
+
+
+@app.command()
+def ui(
+    tracking_uri: TrackingUri = None,
+    storage: Storage = STORAGE,
+    port: Annotated[int, typer.Option(help="port on this machine")] = 5000,
+    host: Host = "127.0.0.1",
+) -> None:
+    """Serve the MLflow UI on what was run, at http://127.0.0.1:PORT; of a tracking server, say where it is."""
+    from search.store.queries import links
+
+    store = open_store(tracking_uri, storage)
+    address = store.server or f"http://{host}:{port}"
+    for study, link in links(store, address).items():
+        print(f"{study}: {link}")
+    print(f"everything: {address}", flush=True)
+    if store.server:
+        return
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = store.uri  # a command line is shown to all users of the machine
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight processes that nothing here needs
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)])
+
+
+def report_on(study: Study, store: Store, folder: Path, outcomes: Iterable[Outcome] = ()) -> None:
+    """Write and print a study's report; of the winners of searches also the study and all trials."""
+    from reports.report import show_report
+    from reports.results import Results
+
+    store.require()
+    show_report(Results(study, store), folder, outcomes)
