@@ -43,7 +43,16 @@ def begun(store, tiny_study):
     return run_id
 
 
-KEPT = {"config.json", "provenance.json", "rows.jsonl", "samples", "generator_best.pt", "generator_final.pt", "lock"}
+KEPT = {
+    "config.json",
+    "data.json",
+    "provenance.json",
+    "rows.jsonl",
+    "samples",
+    "generator_best.pt",
+    "generator_final.pt",
+    "lock",
+}
 
 
 def test_a_done_run_keeps_what_was_promised_and_nothing_of_it_can_go(store, make_runs, tiny_study):
