@@ -222,17 +222,11 @@ def train(
 
 
 def _run(study: Study, store: Store, cluster: Cluster, retry_failed: bool, new_data: bool) -> None:
-    """Make a study's missing runs, and score those that are done by what the study asks for; exit code 1 if some
-    failed."""
-    from search.run import run_study
-    from search.score import score_study
-    from trainers.score_request import requests_of
+    """Make a study's missing runs, and score what it lists of those that are done; exit code 1 if some failed."""
+    from search.score import run_and_score
 
-    states = _interruptible(run_study, study, store, cluster, retry_failed=retry_failed, new_data=new_data)
+    states = _interruptible(run_and_score, study, store, cluster, retry_failed=retry_failed, new_data=new_data)
     _exit_if_failed(states, "run again with --retry-failed once the cause is mended")
-    if requests := requests_of(study.metrics, study.score_samples):
-        scored = _interruptible(score_study, study, store, requests, cluster)
-        _exit_if_failed(scored, "the same command scores them again once the cause is mended")
 
 
 def _exit_if_failed(states: dict[str, str], hint: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.console import Console
 
 from search.locks import RunLocks
-from search.run import check_digests, get_ready
+from search.run import check_digests, get_ready, run_study
 from search.store import Store
 from search.store.database import StoredRun
 from search.store.delivery import Delivery
@@ -56,6 +56,19 @@ def score_study(
     if requests_of(study.metrics):
         delivery.parents.update(study, study.cells())
     return states
+
+
+def run_and_score(
+    study: Study, store: Store, cluster: Cluster | None = None, *, retry_failed: bool = False, new_data: bool = False
+) -> dict[str, str]:
+    """Make a study's missing runs, and score those that are done by what the study lists; returns the state of each run
+    that was made, and of those that could not be scored, by label. Raises as `run_study` and `score_study`."""
+    states = run_study(study, store, cluster, retry_failed=retry_failed, new_data=new_data)
+    failed = any(state.startswith(RunState.FAILED) for state in states.values())
+    if failed or not (requests := requests_of(study.metrics, study.score_samples)):
+        return states
+    scored = score_study(study, store, requests, cluster)
+    return states | {label: state for label, state in scored.items() if state != RunState.DONE}
 
 
 def _score(study: Study, store: Store, jobs: list[ScoreJob], cluster: Cluster, console: Console) -> dict[str, str]:

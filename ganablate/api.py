@@ -1,0 +1,260 @@
+"""What the command does, as functions: `import ganablate as ga`.
+
+A study is a `Study`, a name of `ganablate list`, or `file.py[:NAME]`. Every function takes the command's selectors, as
+`Selectors` has them: `ga.load_runs("quick", seeds=10, storage="runs")`.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+
+from ganablate.options import STORAGE, open_store
+from spaces import Study, find_study
+from trainers.config import Config
+from trainers.messages import did_you_mean, printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from reports.table import TextTable
+    from search.store import Store
+    from trainers.networks.layers import Generator
+
+Which = Literal["final", "best"]
+
+
+class Selectors(TypedDict, total=False):
+    """Which variant of a study, and where its runs are."""
+
+    storage: str | Path  # folder of run folders, artifacts and the default store; or an object store's URI ["runs"]
+    tracking_uri: str | None  # MLflow store [SQLite under the storage folder]
+    seeds: int | None  # of each cell, 0 to seeds - 1 [the study's]
+    budget: float | None  # factor on all budgets in images
+    settings: Mapping[str, Any] | None  # changed fields of the recipe, as --set has them
+    tiny: bool  # seconds a run
+    metrics: Sequence[str] | None  # in place of the study's, as ("fid_final", "fid@lite0")
+    samples: int | None  # generated samples of scores after training [the runs' own number]
+
+
+def select(study: Study | str, **where: Unpack[Selectors]) -> tuple[Study, Store]:
+    """The variant of a study, with the store that holds its runs. Raises ValueError for a study or a variant that there
+    is not, and if the store does not answer; TypeError for what is no selector."""
+    if unknown := sorted(where.keys() - Selectors.__annotations__.keys()):
+        raise TypeError(f"{unknown[0]!r} is no selector; {did_you_mean(unknown[0], Selectors.__annotations__)}")
+    found = find_study(study) if isinstance(study, str) else study
+    names = {"seeds": "seeds", "budget": "budget", "settings": "settings", "tiny": "tiny", "samples": "score_samples"}
+    options: dict[str, Any] = {names[name]: value for name, value in where.items() if name in names}
+    metrics = tuple(where.get("metrics") or ()) or None
+    store = open_store(where.get("tracking_uri"), str(where.get("storage", STORAGE)))
+    return found.variant(**options, metrics=metrics), store
+
+
+def load_runs(study: Study | str, **where: Unpack[Selectors]) -> pd.DataFrame:
+    """All runs of a study's cells and seeds that the store holds, one a row, in the study's order.
+
+    Columns: row, column, seed, state, run_id, cell_key; protocol, code_version, data_digest, features_digest,
+    own_code_digest, device, torch; metrics as fid_final and fid_best (those of evaluations that a run lacks are NaN),
+    of scores after training as fid@lite0 with fid@lite0_protocol; evaluations, seconds (training and scoring); lost.
+    Raises ValueError as `select`, and if a column has scores by several protocols and `samples` does not tell which.
+    """
+    from search.store import load_runs
+
+    chosen, store = select(study, **where)
+    return load_runs(chosen, store=store)
+
+
+def load_curves(study: Study | str, key: str | None = None, **where: Unpack[Selectors]) -> pd.DataFrame:
+    """What evaluations of a study's done runs say by a key of theirs, one evaluation a row: row, column, seed, run_id,
+    images (real ones shown to D), value.
+
+    `key` is "fid", "loss_real", "seconds" or another number of rows.jsonl; None is the score that runs are judged by.
+    Empty where no run has the key. Raises ValueError as `select`.
+    """
+    import pandas as pd
+
+    from reports.results import Results
+
+    results = Results(*select(study, **where))
+    metric = next(iter(results.configs.values())).metric
+    histories = results.histories(key or metric)
+    lines = [
+        {**run, "images": images, "value": value}
+        for runs in results.done.values()
+        for run in runs[["row", "column", "seed", "run_id"]].to_dict("records")
+        for images, value in histories[run["run_id"]]
+    ]
+    return pd.DataFrame(lines, columns=["row", "column", "seed", "run_id", "images", "value"])
+
+
+@dataclass(frozen=True)
+class Table:
+    """An ablation table: `print` shows it as the command does, a notebook as HTML.
+
+    frame: raw numbers, one line a cell, as table.csv has them: statistics, comparisons with the first row, run ids.
+    text: the fields as they are printed, which of them are bold, and the caption.
+    """
+
+    frame: pd.DataFrame
+    text: TextTable
+
+    def __str__(self) -> str:
+        from io import StringIO
+
+        from rich.console import Console
+
+        from reports.screen import show
+
+        written = StringIO()
+        show(self.text, Console(file=written))
+        return written.getvalue()
+
+    def _repr_html_(self) -> str:
+        cells = self.text.cells.map(_escaped).rename(index=_escaped, columns=_escaped)
+        marks = self.text.marks.set_axis(cells.index).set_axis(cells.columns, axis=1)
+        shown = cells.where(~marks, "<b>" + cells + "</b>")
+        return f"{shown.to_html(escape=False)}<p>{_escaped(self.text.caption)}</p>"
+
+
+def _escaped(text: object) -> str:
+    return html.escape(printable(text))
+
+
+def table(study: Study | str, **where: Unpack[Selectors]) -> Table:
+    """A study's ablation table by its runs in the store. Raises ValueError as `load_runs`, if runs cannot stand in one
+    table, and if there is no store."""
+    from reports.results import Results
+    from reports.spreadsheet import to_csv
+    from reports.table import as_text
+
+    chosen, store = select(study, **where)
+    store.require()
+    results = Results(chosen, store)
+    return Table(to_csv(results), as_text(results))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A done run: its id in MLflow, its folder, and the Config that it trained. A notebook shows its last grid."""
+
+    run_id: str
+    folder: Path
+    config: Config
+
+    @property
+    def evaluations(self) -> pd.DataFrame:
+        """One evaluation a row: images, state, scores, running means of the steps' statistics, seconds of training so
+        far, eval_seconds, logged_at (Unix time)."""
+        import pandas as pd
+
+        from trainers.run_folder import read_evaluations
+
+        return pd.DataFrame(read_evaluations(self.folder))
+
+    @property
+    def grid(self) -> Path | None:
+        """The picture of its last samples; None if it was removed."""
+        return max((self.folder / "samples").glob("*.png"), default=None)
+
+    def generator(self, which: Which = "final") -> Generator:
+        """The generator that it keeps, as load_generator gives it."""
+        from trainers.scoring import load_generator
+
+        return load_generator(self.folder, which).eval()
+
+    def _repr_html_(self) -> str:
+        content = self.grid.read_bytes() if self.grid else b""
+        return f'<img alt="samples of {self.run_id}" src="data:image/png;base64,{base64.b64encode(content).decode()}">'
+
+
+def load_run(study: Study | str, row: str, column: str = "", seed: int = 0, **where: Unpack[Selectors]) -> Run:
+    """The done run of a cell and a seed. Raises ValueError as `select`, for a cell that there is not, and if that seed
+    is not done."""
+    from search.store.image_sets import resolved
+    from search.store.queries import seed_runs
+    from trainers.run_state import RunState
+
+    chosen, store = select(study, **where)
+    chosen = resolved(chosen, store)
+    cells = {(cell.row, cell.column): cell for cell in chosen.cells()}
+    if (row, column) not in cells:
+        rows = [name for name, of in cells if of == column] or chosen.columns
+        raise ValueError(f"study {chosen.title!r} has no cell {(row, column)}; {did_you_mean(row, rows)}")
+    config = cells[row, column].config.replace(seed=seed)
+    run = seed_runs(store, [config]).get((config.cell_key, seed))
+    if run is None or run.state != RunState.DONE:
+        state = run.state if run else RunState.MISSING
+        raise ValueError(f"{chosen.title}: {cells[row, column].label}, seed {seed} is {state}, not done")
+    store.folders.download(run.run_id, all_of_it=True)
+    return Run(run.run_id, store.folder(run.run_id), config)
+
+
+def load_generator(
+    study: Study | str, row: str, column: str = "", seed: int = 0, which: Which = "final", **where: Unpack[Selectors]
+) -> Generator:
+    """The generator that a done run keeps of its last or its best evaluation, a torch module on the CPU in eval mode,
+    built without the data.
+
+    `generator(source, labels)` gives samples [n, *shape] in float32: images [n, C, H, W] in [-1, 1], or 2-D points
+    [n, 2]. `generator.sample_source(n, torch.Generator())` draws the source [n, ...], noise of whatever shape the
+    backbone has; of a backbone that translates, the source is images [n, C, H, W] in [-1, 1] of domain A. `labels` are
+    classes, [n] int64, which only a conditional run looks at.
+
+    Raises ValueError as `load_run`, and if the run's folder does not keep the weights, or they cannot be read.
+    """
+    return load_run(study, row, column, seed, **where).generator(which)
+
+
+def score(
+    study: Study | str,
+    features: str,
+    scores: Sequence[str] | None = None,
+    which: Which = "final",
+    *,
+    cpus_per_trial: float = 1.0,
+    gpus_per_trial: float | None = None,
+    address: str | None = None,
+    **where: Unpack[Selectors],
+) -> dict[str, str]:
+    """Score the generators that a study's done runs keep on a feature net, by scores as ("fid", "precision") or all;
+    returns the state of each run that was scored, by label. What was scored before is not scored again.
+
+    Raises ValueError as `select`, for scores that do not fit, data that changed and generators that were removed;
+    KeyboardInterrupt after Ctrl-C, ConnectionError if Ray or the store is away: the same call goes on.
+    """
+    from search.score import score_study
+    from search.tune.cluster import Cluster
+    from trainers.score_request import requested
+
+    request = requested(features, None if scores is None else ",".join(scores), where.get("samples"), which)
+    chosen, store = select(study, **where)
+    store.require()
+    return score_study(chosen, store, [request], Cluster(cpus_per_trial, gpus_per_trial, address))
+
+
+def run(
+    study: Study | str,
+    *,
+    retry_failed: bool = False,
+    new_data: bool = False,
+    cpus_per_trial: float = 1.0,
+    gpus_per_trial: float | None = None,
+    address: str | None = None,
+    **where: Unpack[Selectors],
+) -> dict[str, str]:
+    """Make a study's missing runs on Ray, on this machine or the cluster at `address`, and score those that are done by
+    what the study lists; returns the state of each run that was made, by label ("done", "diverged", "failed: ...").
+
+    Raises ValueError as `select`, and before anything starts if a cell cannot be trained; KeyboardInterrupt after
+    Ctrl-C, ConnectionError if Ray or the store is away: the same call goes on.
+    """
+    from search.score import run_and_score
+    from search.tune.cluster import Cluster
+
+    chosen, store = select(study, **where)
+    cluster = Cluster(cpus_per_trial, gpus_per_trial, address)
+    return run_and_score(chosen, store, cluster, retry_failed=retry_failed, new_data=new_data)
