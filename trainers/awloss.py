@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+ALIGNED = 16  # numbers of 32 bits in the 64 bytes to which torch aligns what it allocates
+
 
 class AwWeights(NamedTuple):
     """0-d tensors: the weights of the two gradients, the case of Algorithm 1 (1 to 5), the gradients' cosine."""
@@ -41,8 +43,8 @@ def aw_weights(
     the gradients is obtuse, 1 and 3 go orthogonally to the other gradient (Theorem 2; exact for epsilon = 0). A
     gradient of zero counts as orthogonal, so that 1 and 3 have those steps too.
     """
-    both = _joined(real_grads, fake_grads)
-    weights, case, cosine = _weights(both, real_score, fake_score, alpha1, alpha2, delta, epsilon, normalized)
+    both, size = _joined(real_grads, fake_grads)
+    weights, case, cosine = _weights(both, size, real_score, fake_score, alpha1, alpha2, delta, epsilon, normalized)
     w_real, w_fake = weights
     return AwWeights(w_real, w_fake, case, cosine)
 
@@ -52,21 +54,26 @@ def weigh(
 ) -> tuple[list[Tensor], AwWeights]:
     """w_real * real_grads + w_fake * fake_grads, a tensor each, and the weights, of the arguments of `aw_weights`. All
     of it is done on one joined copy of the gradients: to make others takes longer than the arithmetic."""
-    both = _joined(real_grads, fake_grads)
-    weights, case, cosine = _weights(both, real_score, fake_score, **options)
+    both, size = _joined(real_grads, fake_grads)
+    weights, case, cosine = _weights(both, size, real_score, fake_score, **options)
     w_real, w_fake = weights
     total = torch.add(*both.mul_(weights[:, None]), out=both[0])
-    parts = total.split([g.numel() for g in real_grads])
+    parts = total[:size].split([g.numel() for g in real_grads])
     return [part.view_as(g) for part, g in zip(parts, real_grads, strict=True)], AwWeights(w_real, w_fake, case, cosine)
 
 
-def _joined(real_grads: Sequence[Tensor], fake_grads: Sequence[Tensor]) -> Tensor:
-    """[2, parameters]"""
-    return torch.cat([g.reshape(-1) for g in (*real_grads, *fake_grads)]).view(2, -1)
+def _joined(real_grads: Sequence[Tensor], fake_grads: Sequence[Tensor]) -> tuple[Tensor, int]:
+    """Both gradients, [2, parameters and zeros up to a multiple of ALIGNED], and the number of parameters. On a CPU the
+    order of a sum depends on where in memory it begins: the two are summed alike."""
+    size = sum(g.numel() for g in real_grads)
+    zeros = real_grads[0].new_zeros(-size % ALIGNED)
+    parts = (*real_grads, zeros, *fake_grads, zeros)
+    return torch.cat([part.reshape(-1) for part in parts]).view(2, -1), size
 
 
 def _weights(
     both: Tensor,
+    size: int,
     real_score: Tensor,
     fake_score: Tensor,
     alpha1: float,
@@ -75,10 +82,11 @@ def _weights(
     epsilon: float,
     normalized: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The two weights [2], the case and the cosine, of the two gradients [2, parameters]."""
+    """The two weights [2], the case and the cosine, of the two gradients [2, parameters] among zeros."""
     tiny = torch.finfo(both.dtype).tiny ** 0.5  # guards a division by zero and nothing else
-    norms = torch.linalg.vector_norm(both, dim=1).clamp_min(tiny)  # [2]: of the real and of the fake gradient
-    cosine = torch.dot(*(both / norms[:, None]))
+    # [2], of the real and of the fake gradient, one by one: a norm along a dimension sums in another order
+    norms = torch.stack([torch.linalg.vector_norm(gradient[:size]) for gradient in both]).clamp_min(tiny)
+    cosine = torch.dot(*(both / norms[:, None])[:, :size])
     obtuse = cosine <= 0
 
     real_score, fake_score = (torch.as_tensor(score, device=both.device) for score in (real_score, fake_score))

@@ -112,6 +112,7 @@ class State:
         """Adam for D and G, without moments."""
         for name in ("opt_d", "opt_g"):
             vars(self).pop(name, None)
+        self.set_learning_rates()  # which makes them: by its first step a batch more will have been shown
 
     @property
     def _lazy_share(self) -> float:

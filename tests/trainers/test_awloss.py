@@ -52,6 +52,18 @@ def algorithm_1(r, f, s_r, s_f, normalized, alpha1, alpha2, delta, epsilon):
     return case, pairs[case][0] + epsilon, pairs[case][1] + epsilon
 
 
+@pytest.mark.parametrize("size", [16, 17, 1_000, 40_001])
+def test_the_two_gradients_are_summed_alike(size):
+    """To the bit as each by itself, whatever their number of parameters: where a sum begins decides its order."""
+    rng = torch.Generator().manual_seed(size)
+    real, fake = (torch.randn(size, generator=rng) for _ in range(2))
+    parts = ([gradient[: size // 3], gradient[size // 3 :].view(-1, 1)] for gradient in (real, fake))
+    found = aw_weights(*parts, torch.tensor(0.2), torch.tensor(0.3), **DEFAULTS, normalized=True)
+    norms = [torch.linalg.vector_norm(gradient) for gradient in (real, fake)]
+    assert found.cosine == torch.dot(real / norms[0], fake / norms[1])
+    assert found.w_real == 1 / norms[0] + DEFAULTS["epsilon"]
+
+
 scores = st.floats(0, 1)
 seeds = st.integers(0, 10_000)
 

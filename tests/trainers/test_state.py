@@ -81,6 +81,17 @@ def test_learning_rates_fall_as_lr_decay_says(tiny_points):
         assert found == [(share, 2 * share) for share in shares]
 
 
+def test_fresh_optimizers_take_the_rate_of_the_step_that_begins(tiny_points):
+    """As those that go on do, whatever the step has shown when they are first used."""
+    state = State(tiny_points.replace(lr_decay="linear", lr=1.0, lr_g=2.0), CPU)
+    state.images = 128
+    state.set_learning_rates()
+    state.fresh_optimizers()
+    state.real_batch()
+    assert [optimizer.param_groups[0]["lr"] for optimizer in (state.opt_d, state.opt_g)] == [0.75, 1.5]
+    assert not state.opt_d.state
+
+
 def test_classes_are_refused_where_there_are_none(photos):
     with pytest.raises(ValueError, match="conditional = True: backbone 'dcgan' takes no classes; sngan"):
         Config(conditional=True)
