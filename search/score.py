@@ -135,6 +135,6 @@ def _require_generators(jobs: Iterable[ScoreJob], store: Store) -> None:
         job, name = lacking[0]
         more = f", nor do {len(lacking) - 1} more" if len(lacking) > 1 else ""
         raise ValueError(
-            f"{job.label}: {store.folders.location(job.run_id)} keeps no {name}{more}; a generator that was removed "
-            f"cannot be scored, and `ganablate import` of a copy of its folder does not bring it back"
+            f"{job.label}: {store.folders.location(job.run_id)} keeps no {name}{more}; what was removed cannot "
+            f"be scored: put the file back, or delete the run in MLflow and make it again"
         )
