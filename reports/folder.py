@@ -57,15 +57,20 @@ def reported(folder: Path, study: Study) -> FolderResults:
 
 def study_in(folder: Path, name: str | None, seeds: int | None, options: Mapping[str, Any]) -> Study:
     """The study that a folder reports on: the one named, else that of its study.py, else the one called as the folder
-    is; with the seeds that it has runs of. Raises ValueError."""
+    is; with the seeds that it has runs of and the scores after training that they have. Raises ValueError."""
     if not (folder / "runs.csv").is_file():
         raise ValueError(f"{folder} has no runs.csv, so it is no folder that `report` wrote")
     own = folder / "study.py"
     name = name or (str(own) if own.is_file() else folder.resolve().name)
     if name not in STUDIES and not name.partition(":")[0].endswith(".py"):
         raise ValueError(f"what study is {folder} of? name it: ganablate report STUDY --from {folder}")
-    study = find_study(name)
-    return study.variant(seeds=seeds or int(_read(folder / "runs.csv")["seed"].max()) + 1, **options)
+    study, runs = find_study(name), _read(folder / "runs.csv")
+    scored = [head for head in runs if "@" in head and not head.endswith(PROTOCOL)]  # after training
+    options = {
+        "metrics": tuple(dict.fromkeys((*study.metrics, *scored))),
+        **{key: value for key, value in options.items() if value is not None},
+    }
+    return study.variant(seeds=seeds or int(runs["seed"].max()) + 1, **options)
 
 
 def _read(path: Path) -> pd.DataFrame:
