@@ -33,7 +33,6 @@ from ganablate.options import (
     Verbose,
     app,
     one_cell,
-    one_config,
     open_store,
     select,
 )
@@ -58,8 +57,12 @@ def plan(
     storage: Storage = STORAGE,
     as_json: Json = False,
     detect: Annotated[float | None, typer.Option(help="a ratio of means: say how many seeds each row needs")] = None,
+    jobs: Annotated[bool, typer.Option("--jobs", help="print the missing runs: number, row, column, seed")] = False,
+    array: Annotated[bool, typer.Option("--array", help="print their numbers alone, as sbatch --array does")] = False,
 ) -> None:
     """Show a study's cells and seeds, their states, and what `run` would start."""
+    if (jobs or array) and (as_json or detect is not None):
+        raise ValueError("--jobs and --array print the missing runs alone; leave out --json and --detect")
     from search.plan import foresee, make_plan, trained_already
     from search.store.image_sets import resolved
     from trainers.messages import printable
@@ -69,6 +72,12 @@ def plan(
     made = make_plan(chosen, store)
     for line in foresee(chosen, store):
         print(printable(line), file=sys.stderr)
+    if jobs or array:
+        if not made.missing:
+            print(f"{printable(chosen.title)}: nothing is missing", file=sys.stderr)
+        for line in filter(None, [made.to_array()] if array else made.to_jobs()):
+            print(line)
+        return
     detected = None
     if detect is not None:
         from reports.planning import detect as seeds_that_show
@@ -193,17 +202,29 @@ def search(
 def train(
     recipe: RecipeName,
     out: Annotated[Path, typer.Option(help="run folder; training goes on from what it holds")],
-    seed: Annotated[int, typer.Option(help="training seed")] = 0,
+    seed: Annotated[int | None, typer.Option(help="training seed [default: 0]")] = None,
+    job: Annotated[int | None, typer.Option(help="train the run of this number of a study, see `plan --jobs`")] = None,
+    seeds: Seeds = None,
     budget: Budget = None,
     set_: Set = None,
     tiny: Tiny = False,
 ) -> None:
-    """Train one recipe in a folder, without Ray or MLflow; Ctrl-C, SIGTERM and SIGHUP finish a checkpoint first."""
+    """Train one recipe, or one run of a study, in a folder, without Ray or MLflow; Ctrl-C, SIGTERM and SIGHUP finish a
+    checkpoint first."""
     from trainers.apart import apart
+    from trainers.user_code import find_beside, load_object
 
-    options = recipe, seed, budget, set_, tiny
-    # what a user's file patches when it is run must not reach what is trained
-    config = apart("ganablate.options:one_config", *options) if ".py" in recipe else one_config(*options)
+    if job is None and seeds is not None:
+        raise ValueError(f"--seeds {seeds} goes with --job, of a study; --seed is that of a recipe")
+    if job is not None and seed is not None:
+        raise ValueError(f"--seed {seed} cannot stand beside --job {job}, which is of one seed")
+    function = "ganablate.options:one_config" if job is None else "ganablate.options:one_job"
+    numbers = (seed or 0,) if job is None else (job, seeds)
+    if ".py" in recipe:  # what a user's file patches when it is run must not reach what is trained
+        config = apart(function, recipe, *numbers, budget, set_, tiny)
+        find_beside(Path(recipe))
+    else:
+        config = load_object(function)(recipe, *numbers, budget, set_, tiny)
 
     from trainers import loop
     from trainers.run_state import RunState

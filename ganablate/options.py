@@ -16,7 +16,9 @@ ABOUT = "Hyper-parameter searches and ablation studies of GAN training."
 app = typer.Typer(help=ABOUT, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="a study of `ganablate list`, or file.py[:NAME]")]
-RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="a recipe of `ganablate list`, or file.py[:NAME]")]
+RecipeName = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="a recipe of `ganablate list`, with --job a study, or file.py[:NAME]")
+]
 ClaimNames = Annotated[list[str] | None, typer.Argument(metavar="[file.py] [CLAIM...]", help="ids, or all claims")]
 Kinds = Annotated[list[str] | None, typer.Argument(metavar="[KIND...]", help="of what is listed [default: all]")]
 Seeds = Annotated[int | None, typer.Option(help="seeds of each cell, 0 to N - 1")]
@@ -58,6 +60,11 @@ def one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: boo
 def one_config(name: str, seed: int, *selectors: Any) -> Config:
     """A recipe's Config of one seed. Raises ValueError."""
     return one_cell(name, *selectors).cells()[0].config.replace(seed=seed)
+
+
+def one_job(name: str, number: int, *selectors: Any) -> Config:
+    """The Config of a study's run of that number. Raises ValueError."""
+    return select(name, *selectors).job(number)
 
 
 def open_store(tracking_uri: str | None, storage: str) -> Store:

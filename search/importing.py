@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from search.locks import RunLocks
+from search.locks import RunLocks, is_file_locked
 from search.store import Store
 from search.store.delivery import Delivery
 from search.store.folders import HEARTBEAT
@@ -16,7 +16,7 @@ from search.store.rekeying import rekey
 from spaces import Cell, Study
 from spaces.study import FIRST_SEARCH_SEED
 from trainers.config import Config
-from trainers.run_folder import END, ORIGIN, STOP, end_of, read_evaluations, read_run, write_origin
+from trainers.run_folder import END, ORIGIN, STOP, end_of, read_evaluations, read_form, read_run, write_origin
 from trainers.run_state import IN_TABLE, RunState
 from trainers.score_request import SCORES_FILE, read_scores, write_scores
 
@@ -25,13 +25,15 @@ def import_runs(folders: Iterable[Path], store: Store) -> Iterator[str]:
     """Copy run folders into the store, an MLflow run each; yields a line a folder.
 
     A run that the store has, by its cell and seed, is left alone, but for scores that it lacks: importing twice changes
-    nothing. A run that has not ended is copied with its checkpoint: `run` resumes it, or it is imported again when it
-    has ended. Raises ValueError, before anything is copied, for a folder that is, and has below it, no run folder.
+    nothing. One that a process trains now is left to it; any other that has not ended is copied with its checkpoint:
+    `run` resumes it, or it is imported again when it has ended. Raises ValueError, before anything is copied, for a
+    folder that is, and has below it, no run folder.
     """
     rekey(store)
     runs = {path: read_run(path)[0] for folder in folders for path in _run_folders(folder)}
     for path in runs:  # a damaged file is told now
         read_scores(path)
+        read_form(path)
     delivery = Delivery(store)
     with RunLocks(store.storage) as locks:
         for path, config in runs.items():
@@ -51,6 +53,8 @@ def _run_folders(folder: Path) -> list[Path]:
 
 def _import_one(path: Path, config: Config, delivery: Delivery, locks: RunLocks) -> str:
     """Copy one folder; returns what became of it."""
+    if (path / "lock").is_file() and is_file_locked(path / "lock"):  # its files come and go
+        return "a process trains in it, left alone"
     store, rows = delivery.store, read_evaluations(path)
     if not rows:
         return "no rows yet, left alone"

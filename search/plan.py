@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from operator import itemgetter
 from statistics import fmean
 from typing import Any
 
@@ -16,7 +17,7 @@ from spaces import Cell, Search, Study
 from spaces.papers import published_cells
 from trainers.config import Config
 from trainers.foresight import check_sources
-from trainers.messages import clock
+from trainers.messages import clock, printable
 from trainers.run_state import RunState
 from trainers.score_request import requested
 
@@ -68,6 +69,24 @@ class Plan:
         groups = (list(jobs) for _, jobs in groupby(self.jobs, key=lambda job: (job.cell.row, job.cell.column)))
         return [(jobs[0].cell, jobs) for jobs in groups]
 
+    def numbered(self) -> list[tuple[int, Job]]:
+        """What is missing by its number, by which `train --job` makes it (Study.job_number), in that order."""
+        numbers = {self.study.job_number(job.cell, job.seed): job for job in self.missing}
+        return sorted(numbers.items(), key=itemgetter(0))
+
+    def to_jobs(self) -> Iterator[str]:
+        """What `plan --jobs` prints: number, row, column and seed of each missing run, with tabs between, which labels
+        then have as spaces."""
+        for number, job in self.numbered():
+            yield "\t".join(map(printable, (number, job.cell.row, job.cell.column, job.seed)))
+
+    def to_array(self) -> str:
+        """The numbers of the missing runs as sbatch's --array takes them, as 3,7,9-12; empty if nothing is missing."""
+        numbers = [number for number, _ in self.numbered()]
+        runs = groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])  # of numbers that follow one another
+        spans = [[number for _, number in run] for _, run in runs]
+        return ",".join(str(span[0]) if len(span) == 1 else f"{span[0]}-{span[-1]}" for span in spans)
+
     def to_json(self) -> dict[str, Any]:
         """What `plan --json` prints: the study's cells, then the published ones that are only quoted."""
         said = published_cells(self.study.published)
@@ -79,7 +98,9 @@ class Plan:
             cells.append({"row": cell.row, "column": cell.column, "cell_key": key, "published": values, "runs": runs})
         for (row, column), values in said.items():
             cells.append({"row": row, "column": column, "cell_key": None, "published": values, "runs": []})
-        missing = [{"row": job.cell.row, "column": job.cell.column, "seed": job.seed} for job in self.missing]
+        missing = [
+            {"job": n, "row": job.cell.row, "column": job.cell.column, "seed": job.seed} for n, job in self.numbered()
+        ]
         return {"study": self.study.title, "cells": cells, "missing": missing, "seconds_left": self.seconds_left}
 
     def to_text(self) -> Iterator[str]:

@@ -174,6 +174,22 @@ class Study:
         """All cells that there are, row by row."""
         return list(self._cells)
 
+    def job_number(self, cell: Cell, seed: int) -> int:
+        """The number of a run among all cells x seeds: from 0 on the cells with seed 0, in the study's order, then
+        these with seed 1, and so on. So more seeds move no number."""
+        labels = [each[:2] for each in self._cells]
+        return seed * len(labels) + labels.index(cell[:2])
+
+    def job(self, number: int) -> Config:
+        """The run of that number. Raises ValueError if there is none."""
+        seed, place = divmod(number, len(self._cells))
+        if not 0 <= seed < self.seeds:
+            raise ValueError(
+                f"job = {number} is none of {self.title} with {self.seeds} seeds, which has the jobs 0 to "
+                f"{self.seeds * len(self._cells) - 1}"
+            )
+        return self._cells[place].config.replace(seed=seed)
+
     @cached_property
     def _full_configs(self) -> tuple[Config, ...]:
         """The cells' Configs, but for --tiny."""

@@ -147,14 +147,19 @@ def has_run_files() -> bool:
     return bool(_FILES)
 
 
+def find_beside(path: Path) -> None:
+    """Have modules in the folder of a user's file found, after ours."""
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
 def load_file(path: Path) -> ModuleType:
     """Run a user's file. Its folder is where it finds modules of its own, after ours. Raises ValueError, with the line,
     for whatever goes wrong in it."""
     if not path.is_file():
         raise ValueError(f"file {path} does not exist")
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
+    find_beside(path)
     spec = importlib.util.spec_from_file_location(f"ganablate_user_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
