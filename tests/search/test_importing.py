@@ -87,6 +87,15 @@ def test_a_run_that_the_store_began_itself_is_left_alone(store, tiny_study, else
     assert "begun this run itself" in next(iter(import_runs([elsewhere / "a"], store)))
 
 
+def test_a_run_that_is_being_trained_is_left_to_who_trains_it(store, tiny_study, elsewhere):
+    run = train(tiny_study.cells()[1].config, elsewhere / "d")
+    next(run)
+    told = list(import_runs([elsewhere], store))
+    assert [line.partition(": ")[2][:8] for line in told] == ["taken in", "taken in", "a proces"]
+    run.close()
+    assert "to be gone on with" in list(import_runs([elsewhere], store))[2]
+
+
 def test_a_crash_in_the_middle_takes_the_rest_in_later(store, tiny_study, elsewhere, monkeypatch):
     def dies(*_, **__):
         raise RuntimeError
@@ -113,6 +122,7 @@ def test_a_crash_in_the_middle_takes_the_rest_in_later(store, tiny_study, elsewh
         ("rows.jsonl", '{"images": 3}\n', "line 1: state is missing"),
         ("rows.jsonl", "nonsense\n", "no run folder that can be read"),
         ("rows.jsonl", "3\n", "no run folder that can be read"),
+        ("data.json", '{"shape": 3}', "data.json: shape = 3"),
     ],
 )
 def test_folders_that_are_none_are_refused_before_any_is_copied(store, elsewhere, name, content, words):

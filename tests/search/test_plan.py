@@ -48,6 +48,29 @@ def test_a_seed_of_every_cell_comes_before_the_next_seed(store, tiny_study):
     assert [(job.cell.row, job.seed) for job in missing] == [("GAN", 0), ("+ aw", 0), ("GAN", 1), ("+ aw", 1)]
 
 
+def test_missing_runs_by_number(store, make_runs, tiny_points):
+    """As a job array takes them; the numbers of what is left stay what they were."""
+    awkward = Study("s", tiny_points, {"a b": {}, "c\td": {"aw": "normalized"}}, {"x\ny": {}}, 2, ("fid_final",))
+    plan = make_plan(awkward, store)
+    jobs = ["0\ta b\tx y\t0", "1\tc d\tx y\t0", "2\ta b\tx y\t1", "3\tc d\tx y\t1"]
+    assert list(plan.to_jobs()) == jobs
+    assert plan.to_array() == "0-3"
+    assert [(each["job"], each["seed"]) for each in plan.to_json()["missing"]] == [(0, 0), (1, 0), (2, 1), (3, 1)]
+    make_runs(awkward, seeds=1)
+    assert list(make_plan(awkward, store).to_jobs()) == jobs[2:]
+    assert make_plan(awkward.variant(seeds=1), store).to_array() == ""
+    assert list(make_plan(awkward.variant(seeds=3), store).to_jobs())[:2] == jobs[2:]
+    left = dataclasses.replace(plan, missing=[job for job in plan.jobs if (job.cell.row, job.seed) != ("c\td", 0)])
+    assert left.to_array() == "0,2-3"
+
+
+def test_cells_that_are_one_are_one_job(store, tiny_points):
+    twins = Study("s", tiny_points, {"a": {}, "b": {"lr": 0.5}, "c": {}}, seeds=2, metrics=("fid_final",))
+    plan = make_plan(twins, store)
+    assert plan.to_array() == "0-1,3-4"
+    assert twins.job(2) == twins.job(0)
+
+
 def test_what_is_done_is_not_missing(store, make_runs, tiny_study):
     make_runs(tiny_study)
     plan = make_plan(tiny_study, store)

@@ -140,3 +140,27 @@ def test_a_setting_is_one_title_however_it_is_typed():
     assert title(eta=1) == title(eta=1.0) == "quick (eta 1)"
     assert title(lr=1e-3) == "quick (lr 0.001)"
     assert title(aw_delta=0.1, nce_layers=[0, 2]) == "quick (aw_delta 0.1, nce_layers (0, 2))"
+
+
+def test_more_seeds_move_no_number_of_a_run():
+    quick = STUDIES["quick"]
+    few, many = quick.variant(seeds=2), quick.variant(seeds=5)
+    cells = few.cells()
+    numbers = [few.job_number(cell, seed) for seed in range(2) for cell in cells]
+    assert numbers == list(range(2 * len(cells)))
+    assert numbers == [many.job_number(cell, seed) for seed in range(2) for cell in cells]
+    assert [few.job(n) for n in numbers] == [cell.config.replace(seed=seed) for seed in range(2) for cell in cells]
+    assert many.job(8).seed == 2
+    for absent in (-1, 8):
+        with pytest.raises(
+            ValueError, match=rf"job = {absent} is none of quick with 2 seeds, which has the jobs 0 to 7"
+        ):
+            few.job(absent)
+
+
+def test_numbers_are_of_the_cells_that_there_are():
+    study = Study(
+        "s", Config(), {"a": {}, "b": {"lr": 1.0}}, {"x": {}, "y": {"beta1": 0.1}}, only={"a": ["y"]}, seeds=2
+    )
+    assert [study.job_number(cell, 1) for cell in study.cells()] == [3, 4, 5]
+    assert [study.job(n) for n in range(3)] == [cell.config for cell in study.cells()]
