@@ -16,7 +16,7 @@ from ganablate.command import app
 
 USAGE: Any = typer.BadParameter.__base__  # what typer raises for a command line that it cannot read
 # what the extra `all` installs, and `list` and `train` do without
-EXTRA = ("ray", "mlflow", "optuna", "cmaes", "sqlalchemy", "pandas", "pyarrow", "matplotlib", "rich")
+EXTRA = ("ray", "mlflow", "optuna", "cmaes", "sqlalchemy", "pandas", "pyarrow", "matplotlib", "rich", "safetensors")
 
 
 def main() -> None:

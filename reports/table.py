@@ -99,7 +99,7 @@ def _fields(results: Results, rows: list[str], column: str) -> Iterator[tuple[st
         if metric_named(metric).scale == "event":
             texts = [_events(results.samples.get((row, column)), metric) for row in rows]
         else:
-            texts = [_value(statistics, metric) for statistics in part[metric].to_dict("records")]
+            texts = [mean_and_spread(statistics, metric) for statistics in part[metric].to_dict("records")]
         yield with_arrow(metric) + _chosen_by(results, column, metric), texts, bold
         if paper and metric in paper.metrics.values():  # of whatever cells
             values = [results.published.get((row, column, metric), PublishedValue()) for row in rows]
@@ -140,7 +140,7 @@ def _number(value: float, metric: str, sign: str = "") -> str:
     return "–" if math.isnan(value) else f"{round(value, decimals) + 0.0:{sign}.{decimals}f}"  # no minus before zeros
 
 
-def _value(statistics: Mapping[Hashable, float], metric: str) -> str:
+def mean_and_spread(statistics: Mapping[Hashable, float], metric: str) -> str:
     """mean ± std; the mean alone below two seeds."""
     if not statistics["n"] > 0:
         return "–"

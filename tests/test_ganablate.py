@@ -95,6 +95,9 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
         ([*SEARCH, "3", "--sampler", "tbe"], ["sampler 'tbe'", "did you mean 'tpe'"]),
         ([*SEARCH, "3", "--scheduler", "sha"], ["scheduler 'sha'", "did you mean 'asha'"]),
         (["why", "quick", "+ aw"], ["row '+ aw'", "did you mean '+ aw-loss'"]),
+        (["sample", "quick", "+ aw", "--out", "x.png"], ["row '+ aw'", "did you mean '+ aw-loss'"]),
+        (["sample", "quick", "GAN", "--out", "x.png", "--labels", "3,cat"], ["labels = '3,cat'", "3,7"]),
+        (["export", "quick", "GAN", "--out", "x", "--which", "last"], ["which = 'last'", "final or best"]),
         (["plan", "quick", "--set", "backbone=dcgann"], ["dcgann", "did you mean 'dcgan'"]),
         (["run", "quick", "--set", "backbone_options.widht=3"], ["widht", "width"]),
         (["plann", "quick"], ["plann", "plan"]),
@@ -158,6 +161,7 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
         (["run", "quick", "--set", "loss=os:sep"], ["os:sep", "Loss"]),
         # places
         (["report", "quick"], ["there is no store at sqlite:////", "runs/mlflow.db", "--storage"]),
+        (["export", "quick", "GAN", "--out", "x"], ["there is no store at sqlite:////"]),
         (["report", "quick", "--tracking-uri", "sqlite:///absent.db"], ["there is no store at sqlite:///absent.db"]),
         (["train", "digits_gan", "--out", "file"], ["file"]),
         (["run", "quick", "--storage", "file"], ["file"]),

@@ -36,6 +36,21 @@ def write_atomically(path: Path, write: Any) -> None:
     aside.replace(path)
 
 
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Within it a folder aside, to be filled, that is then renamed to path; nothing is left behind if that raises.
+    Raises ValueError if there is something at path."""
+    if path.exists() or path.is_symlink():
+        raise ValueError(f"{path} is there already; name a folder that is not")
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        aside.rename(path)
+    finally:
+        _remove(aside)
+
+
 def save_tensors(path: Path, content: Any) -> None:
     """torch.save, atomically; loaded with weights_only=True."""
     write_atomically(path, lambda file: file.write(tensor_bytes(content)))

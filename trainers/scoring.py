@@ -20,8 +20,20 @@ from trainers.user_code import describe
 
 
 def load_generator(run_dir: Path, which: Which = "final") -> Generator:
-    """The generator that a run keeps of its last or best evaluation, on the CPU, built without the data set unless an
-    earlier version made the run. Raises ValueError if it is not there, or cannot be read."""
+    """The generator that a run keeps, on the CPU and in training mode: call `eval()` on it before it makes images.
+
+    `which` is "final", of the last evaluation, or "best", of the lowest FID (energy distance of 2-D points) among all
+    evaluations; the running average of the weights where the Config has one, as evaluations take it. What it returns
+    maps `generator(source, labels)` to examples [n, *shape], float32: images [n, channels, height, width], whose range
+    [-1, 1] stands for pixels 0 to 255 (StyleGAN2's go a little beyond it), or points [n, 2] in the units of the data.
+    `source` is what `generator.sample_source(n, rng)` draws on the device of the torch.Generator `rng`: z [n, latent],
+    behind it the noise of StyleGAN2's layers, [n, latent + noise]; of a pair, images of domain A of the shape above.
+    `labels` [n], int64 from 0 to n_classes - 1, act in a conditional run and are ignored in others.
+
+    It is built without the data set, unless an earlier version made the run or the backbone translates, as `cut` does.
+    Raises ValueError if the folder holds no run that can be read, does not keep that generator (which was removed, or
+    the run is not done), or its file is not that of this run's networks; OSError if a file cannot be read.
+    """
     config, _ = read_run(run_dir)
     config, path = config.acting(), generator_path(run_dir, which)
     generator, _ = build_networks(config, *(read_form(run_dir) or load_dataset(config).form))

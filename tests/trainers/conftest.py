@@ -118,3 +118,29 @@ def user_module(tmp_path, monkeypatch):
         return name
 
     return write
+
+
+@pytest.fixture
+def kept_run(tmp_path):
+    """kept_run(config): the folder of a run as if it had ended, with networks that are no longer at their start."""
+    from trainers.data.load import load_dataset
+    from trainers.files import save_tensors, write_json
+    from trainers.run_folder import generator_path, record_form
+    from trainers.state import build_networks
+
+    def keep(config):
+        folder = tmp_path / f"run-{config.cell_key}-{config.seed}"
+        folder.mkdir()
+        form, rng = load_dataset(config).form, torch.Generator().manual_seed(0)
+        generator, _ = build_networks(config, *form)
+        with torch.no_grad():
+            for parameter in generator.parameters():
+                parameter += 0.05 * torch.randn(parameter.shape, generator=rng)
+            for _ in range(3):  # batch norms and spectral norms move
+                generator(generator.sample_source(16, rng), torch.arange(16) % form[1])
+        write_json(folder / "config.json", config.model_dump(mode="json"))
+        record_form(folder, *form)
+        save_tensors(generator_path(folder, "final"), generator.state_dict())
+        return folder
+
+    return keep

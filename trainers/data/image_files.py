@@ -84,6 +84,21 @@ def _around(members: Iterable[str]) -> str:
     return top.pop() if len(top) == 1 and all("/" in file for file in found) else ""
 
 
+def plain_images(folder: Path) -> tuple[list[str], Callable[[str], Image.Image]]:
+    """The images below a folder, whatever labels them, in order: their paths in it, and what opens one. Raises
+    ValueError if there are none."""
+    root = _path(f"folder:{folder}")
+    try:
+        found, skipped = sorted_out(_below(root))
+    except OSError as error:
+        raise ValueError(f"cannot read the folder {folder}: {error.strerror}") from None
+    images = [file for file in found if file != LABELS]
+    if not images:
+        raise ValueError(f"there is no image in {folder}")
+    tell_skipped(str(folder), skipped)
+    return images, lambda image: _open(f"{root}/{image}")
+
+
 def from_pair(name: str) -> list[ImageSource]:
     """`pair:PATH`: the folders trainA, trainB, testA and testB of PATH, as CycleGAN's. Raises ValueError."""
     path = Path(name.partition(":")[2])

@@ -200,7 +200,7 @@ class StyleGAN2Generator(Generator):
     def forward(self, source: Tensor, labels: Tensor | None = None) -> Tensor:
         z, *noises = source.split([self.latent, *self.noise_sizes], dim=1)
         w = self.mapping(z, labels)
-        x, image = self.start.expand(len(w), -1, -1, -1), None
+        x, image = self.start.expand(w.shape[0], -1, -1, -1), None
         for block, noise in zip(self.blocks, noises, strict=True):
             x, image = block(x, image, w, noise)
         assert image is not None
