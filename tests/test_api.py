@@ -110,6 +110,7 @@ def test_a_mistake_is_a_sentence(made, call, error, told):
 def test_the_walk_of_the_docs(tmp_path, monkeypatch, none_lost):
     """The blocks of docs/api.md, one after the other, in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("trainers.config.TINY_IMAGES", 256)
     first, second = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
     names = {}
     exec(first, names)

@@ -87,11 +87,16 @@ def give_trainings_images(folders):
         assert list(map(int, shape)) == [16, *held["shape"]]
 
 
+FEW = ["mlp", "cut"]  # the others take half a minute
+
+
 @pytest.mark.process
-@pytest.mark.long
-def test_every_backbone_gives_trainings_images_without_ganablate(kept_run, tmp_path):
+@pytest.mark.parametrize(
+    "names", [FEW, pytest.param([name for name in BACKBONES if name not in FEW], marks=pytest.mark.slow)]
+)
+def test_every_backbone_gives_trainings_images_without_ganablate(kept_run, tmp_path, names):
     """Conditional where it can be, and with spectral norm, whose weights the program has divided."""
-    folders = [tmp_path / name for name in BACKBONES]
+    folders = [tmp_path / name for name in names]
     for folder in folders:
         exported(of(folder.name), kept_run, folder)
         with zipfile.ZipFile(folder / PROGRAM) as archive:  # which nobody's paths are in
