@@ -45,13 +45,14 @@ def ablation_table(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
 def by_cell(runs: pd.DataFrame, study: Study) -> dict[Label, pd.DataFrame]:
     """The runs of each cell, in the study's order; an empty frame for a cell that has none."""
     groups = dict(iter(runs.groupby(["row", "column"])))
-    return {(cell.row, cell.column): groups.get((cell.row, cell.column), runs.iloc[:0]) for cell in study.cells()}
+    return {label: groups.get(label, runs.iloc[:0]) for label in study.places}
 
 
 def by_seed(runs: pd.DataFrame, metric: str, seeds: int) -> np.ndarray:
-    """[seeds] values of a cell's runs; NaN where a seed has none."""
+    """[seeds] values of a cell's runs; NaN where a seed has none. Runs made elsewhere, whose seeds may be any numbers,
+    have a `place`."""
     values = np.full(seeds, np.nan)
-    values[runs["seed"].to_numpy(int)] = runs[metric].to_numpy(float)
+    values[runs["place" if "place" in runs else "seed"].to_numpy(int)] = runs[metric].to_numpy(float)
     return values
 
 

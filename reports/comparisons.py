@@ -29,7 +29,7 @@ from reports.statistics import (
 from spaces import Study
 from spaces.claims import Label
 from trainers.config import Config
-from trainers.names import Scale, metric_named
+from trainers.names import Scale
 from trainers.run_state import IN_TABLE, RunState
 
 Key = tuple[str, str, str]  # row, column, metric
@@ -99,7 +99,7 @@ def scales(study: Study, of_cells: Mapping[Label, Sample]) -> dict[str, Scale]:
     """How each metric of a study is compared: one of ratios that has a value of 0 or less as a difference."""
     found: dict[str, Scale] = {}
     for metric in study.metrics:
-        scale = metric_named(metric).scale
+        scale = study.metric(metric).scale
         has_ratio = all((cell.kept[metric].dropna() > 0).all() for cell in of_cells.values())
         found[metric] = scale if scale != "ratio" or has_ratio else "difference"
     return found
@@ -115,7 +115,8 @@ def compare_table(
         for row, column in others:
             sides = of_cells[row, column], of_cells[references[column], column]
             test = _counted(*sides, metric) if scale == "event" else _means(*sides, metric, scale, study.seeds)
-            found[row, column, metric] = _with_lost(test, *sides, metric)._replace(reference=references[column])
+            test = _with_lost(test, *sides, metric, study.metric(metric).lower_is_better)
+            found[row, column, metric] = test._replace(reference=references[column])
     first = [(row, column, study.metrics[0]) for row, column in others]
     adjusted = holm([found[key].p for key in first])
     return found | {key: found[key]._replace(p_holm=float(p)) for key, p in zip(first, adjusted, strict=True)}
@@ -143,13 +144,13 @@ def _means(cell: Sample, other: Sample, metric: str, scale: Scale, seeds: int) -
     )
 
 
-def _with_lost(test: Comparison, cell: Sample, other: Sample, metric: str) -> Comparison:
+def _with_lost(test: Comparison, cell: Sample, other: Sample, metric: str, lower: bool) -> Comparison:
     """The comparison, which of survivors has no p value: counts and the chance to be better stand for it."""
     if not (cell.lost or other.lost):
         return test
     counts = cell.lost, len(cell.ended), other.lost, len(other.ended)
     lost_p = fisher(*counts) if len(cell.ended) and len(other.ended) else math.nan
-    better = chance_better(_lost_last(cell, metric), _lost_last(other, metric))
+    better = chance_better(_lost_last(cell, metric, lower), _lost_last(other, metric, lower))
     if test.scale != "event":
         test = test._replace(p=math.nan, statistic=math.nan)
     return test._replace(lost_p=lost_p, p_better=better)
@@ -175,9 +176,9 @@ def events(cell: Sample, metric: str) -> tuple[int, int]:
     return int((known[metric] >= 1).sum()), len(known)
 
 
-def _lost_last(cell: Sample, metric: str) -> np.ndarray:
+def _lost_last(cell: Sample, metric: str, lower: bool) -> np.ndarray:
     """[n] values of the ended runs, lower being better, infinite where lost."""
-    values = cell.ended[metric].to_numpy(float) * (1 if metric_named(metric).lower_is_better else -1)
+    values = cell.ended[metric].to_numpy(float) * (1 if lower else -1)
     return np.where(cell.ended.index.isin(cell.kept.index), values, math.inf)
 
 
@@ -192,7 +193,7 @@ def _digest(runs: pd.DataFrame, others: pd.DataFrame, metric: str) -> str:
 def bold_cells(study: Study, of_cells: Mapping[Label, Sample]) -> set[Label]:
     """The cells that no other of their column is better than, by the first metric: of those with all their seeds, none
     of them lost, and only where some other is beaten. Best values over evaluations flatter noisy runs: none is bold."""
-    metric = metric_named(study.metrics[0])
+    metric = study.metric(study.metrics[0])
     bold: set[Label] = set()
     if metric.when not in ("final", "late") or metric.scale == "event" or study.seeds < LEAST:
         return bold

@@ -14,7 +14,7 @@ from reports.results import Results
 from reports.style import ABREAST, GREY, PANEL, legend, line_style, log_values, mean_line, panels
 from spaces import Study
 from trainers.messages import printable
-from trainers.names import METRICS, Metric
+from trainers.names import Metric
 
 ZOOM = 2  # an inset shows so many cooperative stages
 SHORT = 8  # a run has an inset if it is longer than so many cooperative stages
@@ -41,20 +41,21 @@ def boundaries(study: Study) -> dict[tuple[str, str], int]:
 def draw_curves(data: pd.DataFrame, study: Study, key: str, note: str = "") -> Figure:
     """Means against images, the end of the cooperative stage dotted, with an inset of that if it is a small part of the
     run. The note heads the legend."""
-    metric = next(metric for metric in METRICS.values() if metric.key == key)
+    metric = study.metric_of(key)
+    is_log = metric.lower_is_better and (metric.scale == "ratio" or bool((data["mean"] > 0).all()))
     rows = [row for row in study.rows if row in set(data["row"])]
     columns = [column for column in study.columns if column in set(data["column"])]
     ends = boundaries(study)
     figure, axes = panels(len(columns), len(rows) + bool(ends))
     handles: dict[str, Line2D] = {}
     for axis, column in zip(axes, columns, strict=True):
-        handles |= _draw(axis, data[data["column"] == column], rows, metric)
-        axis.set_xlabel("training images")
+        handles |= _draw(axis, data[data["column"] == column], rows, is_log)
+        axis.set_xlabel(f"training {study.counted}")
         axis.set_title(textwrap.fill(printable(column or study.title), int(PANEL[0] * 15)))  # no wider than the panel
         for (row, _), end in ((cell, end) for cell, end in ends.items() if cell[1] == column and cell[0] in rows):
             colour = GREY if len(set(ends.values())) == 1 else line_style(rows.index(row))["color"]
             axis.vlines(end, 0, 1, colour, "dotted", transform=axis.get_xaxis_transform(), linewidth=1)
-        if metric.lower_is_better and (data["mean"] > 0).any():
+        if is_log and (data["mean"] > 0).any():
             log_values(axis)
     for axis, column in zip(axes, columns, strict=True):  # the panels share their limits, which are known now
         stages = {end for cell, end in ends.items() if cell[1] == column}
@@ -67,14 +68,15 @@ def draw_curves(data: pd.DataFrame, study: Study, key: str, note: str = "") -> F
     return figure
 
 
-def _draw(axis: Axes, data: pd.DataFrame, rows: Collection[str], metric: Metric) -> dict[str, Line2D]:
-    """The curves of one column; what stands for each row in the legend."""
+def _draw(axis: Axes, data: pd.DataFrame, rows: Collection[str], is_log: bool) -> dict[str, Line2D]:
+    """The curves of one column, on a logarithmic axis without what is not above 0; what stands for each row in the
+    legend."""
     handles = {}
     for index, row in enumerate(rows):
         line = data[data["row"] == row]
-        line = line[line["mean"] > 0] if metric.lower_is_better else line
+        line = line[line["mean"] > 0] if is_log else line
         if not line.empty:
-            floor = line["mean"] / 10 if metric.lower_is_better else None
+            floor = line["mean"] / 10 if is_log else None
             handles[row] = mean_line(axis, line["images"], line, floor, index, row)
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.grid(alpha=0.3, which="both", linewidth=0.5)
@@ -93,7 +95,7 @@ def _inset(axis: Axes, data: pd.DataFrame, rows: Collection[str], metric: Metric
     if not beside.all():
         return
     small = axis.inset_axes(corner)
-    _draw(small, near, rows, metric)
+    _draw(small, near, rows, axis.get_yscale() == "log")
     for boundary in ends:
         small.vlines(boundary, 0, 1, GREY, "dotted", transform=small.get_xaxis_transform(), linewidth=0.8)
     if axis.get_yscale() == "log":

@@ -11,7 +11,7 @@ from reports.results import Results, Series
 from spaces import CLAIMS, Part
 from spaces.claims import Label
 from trainers.config import Config
-from trainers.names import METRICS, metric_named
+from trainers.names import METRICS
 
 Measure = Callable[[Series, Config, float], float]
 TIME = "seconds"  # of training, as evaluations record it: those of a table of runs have the evaluations too
@@ -52,16 +52,17 @@ class Measurements:
     def values(self, label: Label) -> np.ndarray:
         """[n] of one cell, NaN where a run has no time. Raises Untestable if the runs do not record what is needed."""
         group, metric = self.groups[label], self.part.metric
-        config = self.results.configs[label]
         if metric in group and metric != TIME:
             values = group[metric].to_numpy(float)
         elif metric in MEASURES:
             target = self._target(TARGETS[metric]) if metric in TARGETS else math.nan
+            config = self.results.configs[label]
             values = np.array([MEASURES[metric](each, config, target) for each in self._series(label, config.metric)])
         else:  # a key, or the first less the second
             ends = [self._last(label, key) for key in metric.split(" - ")]
             values = ends[0] - sum(ends[1:])
-        higher = (metric in METRICS or "@" in metric) and not metric_named(metric).lower_is_better
+        is_metric = metric in METRICS or metric in self.results.study.metrics or "@" in metric
+        higher = is_metric and not self.results.study.metric(metric).lower_is_better
         lost = group["lost"].to_numpy(bool)
         if metric == TIME:
             return np.where(lost, math.nan, values)

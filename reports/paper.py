@@ -9,21 +9,17 @@ from reports.markdown import escape_markdown
 from reports.measurements import TIME, keys_of_claims
 from reports.results import Results
 from reports.statistics import LEVEL
-from reports.table import score_protocols, span
+from reports.table import score_protocols
 from search.store.registry import Registration
-from trainers.names import metric_named
 
 
 def methods(results: Results, registered: Sequence[Registration] = ()) -> str:
     """methods.md, four sentences: seeds and budget; protocol; test, pairing, correction, family; what was lost,
     searched and registered."""
-    study, configs = results.study, results.configs.values()
-    budget = span({config.n_images for config in configs})
     scored = f"after training, {told}" if (told := score_protocols(results)) else ""
     sentences = [
-        f"Each of the {len(results.configs)} settings was trained with the seeds 0 to {study.seeds - 1}, each run on "
-        f"{budget} training images.",
-        f"Scores are {' | '.join([*sorted({config.protocol for config in configs}), *filter(None, [scored])])}.",
+        results.training,
+        f"Scores are {' | '.join([*results.protocols, *filter(None, [scored])])}.",
         _on_tests(results),
         _on_runs(results, registered),
     ]
@@ -32,7 +28,7 @@ def methods(results: Results, registered: Sequence[Registration] = ()) -> str:
 
 def _on_tests(results: Results) -> str:
     """How the settings were compared."""
-    first, used = metric_named(results.study.metrics[0]), {each.method for each in results.comparisons.values()}
+    first, used = results.study.metric(results.study.metrics[0]), {each.method for each in results.comparisons.values()}
     if not used:
         return "No settings were compared."
     names = {
@@ -45,8 +41,7 @@ def _on_tests(results: Results) -> str:
     of = {"ratio": "logarithms", "difference": "values", "event": "counts"}[scale]
     return (
         f"Settings were compared with {', '.join(dict.fromkeys(results.references.values()))} by {tests} (of {of} for "
-        f"{first.label}), paired where data, training set size, batch size, updates of the discriminator a step, "
-        f"networks and kind of device are the same, with intervals at {1 - LEVEL:.0%} for each comparison alone and "
+        f"{first.label}), {results.paired_are}, with intervals at {1 - LEVEL:.0%} for each comparison alone and "
         f"Holm's correction at {LEVEL} over the {results.family} comparisons of {first.label} in the table."
     )
 
@@ -62,10 +57,7 @@ def _on_runs(results: Results, registered: Sequence[Registration]) -> str:
     )
     claims = ", ".join(f"one {each.when} (on {each.date}, for {each.seeds} seeds)" for each in registered)
     told = f"claims on them were registered, {claims}" if registered else "no claim was registered beforehand"
-    return (
-        f"Of {ended} runs {lost} were lost (diverged, ended no better than untrained or far above their own best "
-        f"evaluation) and are counted apart, {searched}, and {told}."
-    )
+    return f"Of {ended} runs {lost} were lost ({results.lost_are}) and are counted apart, {searched}, and {told}."
 
 
 def tests_frame(results: Results) -> pd.DataFrame:
@@ -84,7 +76,7 @@ def tests_frame(results: Results) -> pd.DataFrame:
 def evaluations_frame(results: Results) -> pd.DataFrame:
     """evaluations.csv: a line a run and evaluation with the scores of the study's data, the seconds of training, and
     what else the papers' claims on the study ask for; empty where none are known."""
-    keys = dict.fromkeys(key for config in results.configs.values() for key in (*config.evaluation_keys, TIME))
+    keys = dict.fromkeys([*results.evaluation_keys, TIME])
     keys |= dict.fromkeys(keys_of_claims(results.study.name))
     runs = pd.concat([cell.ended for cell in results.samples.values()])
     lines: dict[tuple[str, int], dict[str, float]] = {}
@@ -96,7 +88,7 @@ def evaluations_frame(results: Results) -> pd.DataFrame:
     for (run_id, images), found in lines.items():
         values.setdefault(run_id, []).append((images, found))
     told = [
-        {**run, "images": images, **{key: found.get(key, math.nan) for key in keys}}
+        {**run, results.study.counted: images, **{key: found.get(key, math.nan) for key in keys}}
         for run in runs[["row", "column", "seed", "run_id"]].to_dict("records")
         for images, found in sorted(values.get(run["run_id"], []), key=lambda each: each[0])
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -25,11 +25,23 @@ Series = list[tuple[int, float]]  # a run's evaluations: images, value
 Pictures = dict[Label, dict[int, Path]]  # by cell, then by images
 
 
+def span(numbers: Collection[int]) -> str:
+    """One number, or the smallest to the largest."""
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
 class Results:
     """The results of a study, from a store, or of runs that are given in the form of load_runs, without a store too.
 
     The store is asked for the runs once, and for each run's evaluations once a key: ValueError if it does not answer.
     """
+
+    lost_are = "diverged, ended no better than untrained, or far above their own best evaluation"
+    paired_are = (
+        "paired where data, training set size, batch size, updates of the discriminator a step, networks and kind of "
+        "device are the same"
+    )
 
     def __init__(self, study: Study, store: Store | None, runs: pd.DataFrame | None = None) -> None:
         self.study, self.store = resolved(study, store) if store and runs is None else study, store
@@ -70,7 +82,7 @@ class Results:
     @cached_property
     def references(self) -> dict[str, str]:
         """The row of each column that the others are compared with: the first that it has."""
-        return {column: row for row, column in reversed(self.configs)}
+        return {column: row for row, column in reversed(self.study.places)}
 
     @cached_property
     def samples(self) -> dict[Label, Sample]:
@@ -101,6 +113,28 @@ class Results:
     def pictured_runs(self) -> dict[Label, str]:
         """The id of the run that pictures show of each cell: its first done seed; of those that have one."""
         return {label: runs.sort_values("seed")["run_id"].iloc[0] for label, runs in self.done.items() if len(runs)}
+
+    @property
+    def protocols(self) -> list[str]:
+        """By what the runs were scored, in words."""
+        return sorted({config.protocol for config in self.configs.values()})
+
+    def budgets(self, labels: Iterable[Label] | None = None) -> set[int]:
+        """The training images of a run in some cells, by default in all; none where nobody counted them."""
+        return {self.configs[label].n_images for label in labels or self.configs}
+
+    @property
+    def training(self) -> str:
+        """A sentence on how many settings were trained, with what seeds, for how long."""
+        return (
+            f"Each of the {len(self.configs)} settings was trained with the seeds 0 to {self.study.seeds - 1}, each "
+            f"run on {span(self.budgets())} training images."
+        )
+
+    @property
+    def evaluation_keys(self) -> list[str]:
+        """What is told of each evaluation, by key."""
+        return list(dict.fromkeys(key for config in self.configs.values() for key in config.evaluation_keys))
 
     def part(self, study: Study) -> Results:
         """The results of a study that has some of this one's rows and columns."""

@@ -93,7 +93,7 @@ def read_image(path: Path) -> np.ndarray:
 
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write a figure as PNG and as PDF."""
-    paths = [stem.with_suffix(suffix) for suffix in (".png", ".pdf")]
+    paths = [stem.with_name(stem.name + suffix) for suffix in (".png", ".pdf")]  # a stem may have dots
     for path in paths:
         figure.savefig(path)
     plt.close(figure)

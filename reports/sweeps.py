@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter, NullLocator
 
 from reports.ablation import STATISTICS
-from reports.results import Results
+from reports.results import Results, span
 from reports.style import ABREAST, COLOURS, GREY, MARKERS, STYLES, labelled, legend, panels
-from reports.table import span, with_arrow
+from reports.table import with_arrow
 from spaces import Cell, Study
+from trainers.names import metric_named
 
 VALUES = 3  # of a field at the least, to be a sweep
 MAX_LINES, MAX_REFERENCES, MAX_FIELDS = 12, 3, 6  # of a figure
@@ -128,7 +129,7 @@ def draw_sweeps(data: pd.DataFrame, metric: str) -> Figure:
     if values.min() > 0 and values.max() > 10 * values.min():
         axes[0].set_yscale("log")
     for axis in axes[::ABREAST]:
-        axis.set_ylabel(with_arrow(metric))
+        axis.set_ylabel(with_arrow(metric_named(metric)))
     legend(figure, handles)
     return figure
 

@@ -1,7 +1,7 @@
 """The ablation table as text, one for the screen, Markdown and LaTeX alike, and how it is cut to a width."""
 
 import math
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -9,13 +9,13 @@ from rich.cells import cell_len
 
 from reports.comparisons import Comparison, Sample, events
 from reports.published import PublishedValue, footnotes
-from reports.results import Results
+from reports.results import Results, span
 from reports.statistics import LEAST, share
 from search.store.frames import PROTOCOL
 from spaces import Study
 from spaces.papers import find_paper
 from trainers.messages import printable
-from trainers.names import METRICS, metric_named
+from trainers.names import METRICS, Metric
 from trainers.run_state import IN_TABLE
 
 
@@ -96,22 +96,25 @@ def _fields(results: Results, rows: list[str], column: str) -> Iterator[tuple[st
     letters, paper = footnotes(study), find_paper(study.published)
     for metric in study.metrics:
         bold = [metric == study.metrics[0] and (row, column) in results.bold for row in rows]
-        if metric_named(metric).scale == "event":
+        named = study.metric(metric)
+        if named.scale == "event":
             texts = [_events(results.samples.get((row, column)), metric) for row in rows]
         else:
-            texts = [mean_and_spread(statistics, metric) for statistics in part[metric].to_dict("records")]
-        yield with_arrow(metric) + _chosen_by(results, column, metric), texts, bold
+            texts = [mean_and_spread(statistics, named) for statistics in part[metric].to_dict("records")]
+        yield with_arrow(named) + _chosen_by(results, column, metric), texts, bold
         if paper and metric in paper.metrics.values():  # of whatever cells
             values = [results.published.get((row, column, metric), PublishedValue()) for row in rows]
-            yield f"published {with_arrow(metric)}", [_published(value, metric, letters) for value in values], []
+            yield f"published {with_arrow(named)}", [_published(value, named, letters) for value in values], []
+    first = study.metric(study.metrics[0])
     if study.searched:
-        yield "search value", [_number(study.searched.get(row, math.nan), study.metrics[0]) for row in rows], []
+        yield "search value", [_number(study.searched.get(row, math.nan), first) for row in rows], []
     for metric in study.metrics if reference is not None and len(study.rows) > 1 else ():
-        if metric == study.metrics[0] or metric_named(metric).when in ("final", "late"):
+        named = study.metric(metric)
+        if metric == study.metrics[0] or named.when in ("final", "late"):
             scale = results.scales[metric]
-            head = f"{metric_named(metric).label} {'−' if scale == 'difference' else '/'} {reference}"
+            head = f"{named.label} {'−' if scale == 'difference' else '/'} {reference}"
             shown = [(row, results.comparisons.get((row, column, metric))) for row in rows]
-            texts = [compared(each, metric) if each else "" if row == reference else "–" for row, each in shown]
+            texts = [compared(each, named) if each else "" if row == reference else "–" for row, each in shown]
             yield head, texts, []
     if any(cell.lost for cell in results.samples.values()):
         yield "lost runs", [_lost(results, row, column) for row in rows], []
@@ -121,7 +124,7 @@ def _fields(results: Results, rows: list[str], column: str) -> Iterator[tuple[st
 
 def _chosen_by(results: Results, column: str, metric: str) -> str:
     """Of a score of the generators that runs keep of their best evaluation: by what these were the best."""
-    named = metric_named(metric)
+    named = results.study.metric(metric)
     if not named.features or named.when != "best":
         return ""
     config = next(config for (_, of), config in results.configs.items() if of == column)
@@ -129,18 +132,18 @@ def _chosen_by(results: Results, column: str, metric: str) -> str:
     return f" ({by} on {config.feature_net})" if config.metric == "fid" else f" ({by})"
 
 
-def with_arrow(metric: str) -> str:
+def with_arrow(metric: Metric) -> str:
     """A metric's label, with an arrow that tells which way is better."""
-    return f"{metric_named(metric).label} {'↓' if metric_named(metric).lower_is_better else '↑'}"
+    return f"{metric.label} {'↓' if metric.lower_is_better else '↑'}"
 
 
-def _number(value: float, metric: str, sign: str = "") -> str:
+def _number(value: float, metric: Metric, sign: str = "") -> str:
     """A number with the metric's decimals; a dash for none."""
-    decimals = metric_named(metric).decimals
+    decimals = metric.decimals
     return "–" if math.isnan(value) else f"{round(value, decimals) + 0.0:{sign}.{decimals}f}"  # no minus before zeros
 
 
-def mean_and_spread(statistics: Mapping[Hashable, float], metric: str) -> str:
+def mean_and_spread(statistics: Mapping[Hashable, float], metric: Metric) -> str:
     """mean ± std; the mean alone below two seeds."""
     if not statistics["n"] > 0:
         return "–"
@@ -165,7 +168,7 @@ def _lost(results: Results, row: str, column: str) -> str:
     return f"lost {share(cell.lost, len(cell.ended))}" + (f", p {found.lost_p:.2g}" if found and tested else "")
 
 
-def _published(stated: PublishedValue, metric: str, letters: Mapping[str, str]) -> str:
+def _published(stated: PublishedValue, metric: Metric, letters: Mapping[str, str]) -> str:
     """value ± std, (=) where it is comparable, and the letters of its notes."""
     if math.isnan(stated.value):
         return "–"
@@ -174,7 +177,7 @@ def _published(stated: PublishedValue, metric: str, letters: Mapping[str, str]) 
     return _number(stated.value, metric) + spread + (f" ({', '.join(marks)})" if marks else "")
 
 
-def compared(found: Comparison, metric: str) -> str:
+def compared(found: Comparison, metric: Metric) -> str:
     """Effect [low, high], with a star if it stands after correction, or P(better) where runs are lost."""
     mark = "*" if found.is_starred else ""
     if not math.isnan(found.p_better):
@@ -202,17 +205,17 @@ def _count(n: float, seeds: int) -> str:
 def caption(results: Results) -> str:
     """What a reader needs to trust the numbers: statistics, protocol, budget, code version, what is missing."""
     study, runs = results.study, results.runs
-    configs = list(results.configs.values())
+    budgets = results.budgets()
     lines = [
         f"{study.title}: mean ± sample standard deviation over n training seeds.",
         *_on_comparisons(results),
-        "Protocol: " + " | ".join(sorted({config.protocol for config in configs})) + ".",
-        f"Budget: {span({config.n_images for config in configs})} training images a run.",
+        "Protocol: " + " | ".join(results.protocols) + ".",
+        *([f"Budget: {span(budgets)} training images a run."] if budgets else []),
     ]
     if scored := score_protocols(results):
         lines.append(f"Scored after training, from the generators that runs keep: {scored}.")
     evaluations = {int(n) for n in runs["evaluations"].dropna()}
-    of_runs = [metric for metric in map(metric_named, study.metrics) if not metric.features]
+    of_runs = [metric for metric in map(study.metric, study.metrics) if not metric.features]
     whens = {metric.when for metric in of_runs}
     if evaluations and "best" in whens:
         best = [metric for metric in of_runs if metric.when == "best"]
@@ -228,7 +231,7 @@ def caption(results: Results) -> str:
     versions = sorted(set(runs["code_version"]) - {""})
     if len(versions) > 1:
         lines.append(f"Runs of several code versions: {', '.join(versions)}.")
-    left = len(configs) * study.seeds - int(runs["state"].isin(IN_TABLE).sum())
+    left = len(study.places) * study.seeds - int(runs["state"].isin(IN_TABLE).sum())
     if left:
         lines.append(f"{left} runs are not done.")
     return " ".join(lines + _on_published(study, results.published))
@@ -246,7 +249,7 @@ def score_protocols(results: Results) -> str:
 def _on_comparisons(results: Results) -> list[str]:
     """What intervals, stars and bold mean, and what was lost."""
     study, lines = results.study, []
-    first, family = metric_named(study.metrics[0]), results.family
+    first, family = study.metric(study.metrics[0]), results.family
     if results.comparisons:
         references = set(results.references.values())
         to = references.pop() if len(references) == 1 else "the first row that a column has"
@@ -267,13 +270,13 @@ def _on_comparisons(results: Results) -> list[str]:
         if study.seeds < LEAST:
             lines.append(f"There is no interval below {LEAST} seeds.")
     for metric, scale in results.scales.items():
-        if scale != metric_named(metric).scale:
-            lines.append(f"{metric_named(metric).label} has values of 0 or less, so it is compared by differences.")
+        if scale != study.metric(metric).scale:
+            lines.append(f"{study.metric(metric).label} has values of 0 or less, so it is compared by differences.")
     if any(cell.lost for cell in results.samples.values()):
         lines.append(
-            "Lost k/n [95% interval of the share]: runs that diverged, ended no better than untrained, or far above "
-            "their own best evaluation; p by Fisher's exact test. Mean, std and ratio are of the others and take no "
-            "mark; P(better): share of pairs of runs in which the row is better, lost ones last."
+            f"Lost k/n [95% interval of the share]: runs that {results.lost_are}; p by Fisher's exact test. Mean, std "
+            "and ratio are of the others and take no mark; P(better): share of pairs of runs in which the row is "
+            "better, lost ones last."
         )
     return lines
 
@@ -286,9 +289,3 @@ def _on_published(study: Study, published: Mapping[tuple[str, str, str], Publish
     if any(row not in study.rows for row, _, _ in published):
         lines.append("Quoted rows are results that the paper reports beside its own; they are not run here.")
     return [f"Published: {study.published}.", *lines] if published else []
-
-
-def span(numbers: Collection[int]) -> str:
-    """One number, or the smallest to the largest."""
-    low, high = min(numbers), max(numbers)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from spaces.recipes import RECIPES
 from trainers.config import Config
 from trainers.messages import did_you_mean
-from trainers.names import metric_named
+from trainers.names import METRICS, Metric, metric_named
 from trainers.score_request import requests_of
 
 Overrides = Mapping[str, Any]
@@ -94,15 +94,10 @@ class Study:
     searched: Mapping[str, float] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
     told: frozenset[str] = frozenset()
+    counted: ClassVar[str] = "images"  # what the evaluations of a run are told by
 
     def __post_init__(self) -> None:
-        labels = [self.name, *self.rows, *self.columns]
-        if not all(isinstance(label, str) for label in labels) or not self.name:
-            raise ValueError(f"study {self.name!r}: name and labels should be texts, the name not empty, not {labels}")
-        if not self.rows or not self.columns or not self.metrics:
-            raise ValueError(f"study {self.name!r} needs at least one row, one column and one metric")
-        if type(self.seeds) is not int or not 1 <= self.seeds <= FIRST_SEARCH_SEED:
-            raise ValueError(f"seeds = {self.seeds!r} should be a whole number from 1 to {FIRST_SEARCH_SEED:,}")
+        self._check_shape()
         for metric in self.metrics:
             try:
                 metric_named(metric)
@@ -111,6 +106,16 @@ class Study:
         self._check_settings()
         self._check_metrics()
         self._check_protocols()
+
+    def _check_shape(self) -> None:
+        """Raise ValueError unless there are names, rows, columns, metrics and seeds."""
+        labels = [self.name, *self.rows, *self.columns]
+        if not all(isinstance(label, str) for label in labels) or not self.name:
+            raise ValueError(f"study {self.name!r}: name and labels should be texts, the name not empty, not {labels}")
+        if not self.rows or not self.columns or not self.metrics:
+            raise ValueError(f"study {self.name!r} needs at least one row, one column and one metric")
+        if type(self.seeds) is not int or not 1 <= self.seeds <= FIRST_SEARCH_SEED:
+            raise ValueError(f"seeds = {self.seeds!r} should be a whole number from 1 to {FIRST_SEARCH_SEED:,}")
 
     def _check_settings(self) -> None:
         """Raise ValueError if something else decides a field that is set, or a cell would set the seed."""
@@ -190,6 +195,21 @@ class Study:
             )
         return self._cells[place].config.replace(seed=seed)
 
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Row and column of all cells that there are, row by row."""
+        return [
+            (row, column) for row in self.rows for column in self.columns if column in self.only.get(row, self.columns)
+        ]
+
+    def metric(self, name: str) -> Metric:
+        """How one of its metrics is named, ordered, compared and printed. Raises ValueError if there is none."""
+        return metric_named(name)
+
+    def metric_of(self, key: str) -> Metric:
+        """The same of a score of evaluations, by its key."""
+        return next(metric for metric in METRICS.values() if metric.key == key)
+
     @cached_property
     def _full_configs(self) -> tuple[Config, ...]:
         """The cells' Configs, but for --tiny."""
@@ -201,18 +221,15 @@ class Study:
 
     def _made(self, *, tiny: bool) -> Iterator[Cell]:
         base = self.base
-        for row, by_row in self.rows.items():
-            for column, by_column in self.columns.items():
-                if column not in self.only.get(row, self.columns):
-                    continue
-                try:
-                    config = base.replace(**_merged(by_row, by_column))
-                    config = config if self.budget == 1 else config.scaled(self.budget)
-                    config = config.tiny() if tiny else config
-                except ValueError as error:
-                    raise ValueError(f"study {self.name!r}, {Cell(row, column, base).label}: {error}") from None
-                known = self.data.get(config.data_spelling)
-                yield Cell(row, column, config if known is None else config.with_data(known))
+        for row, column in self.places:
+            try:
+                config = base.replace(**_merged(self.rows[row], self.columns[column]))
+                config = config if self.budget == 1 else config.scaled(self.budget)
+                config = config.tiny() if tiny else config
+            except ValueError as error:
+                raise ValueError(f"study {self.name!r}, {Cell(row, column, base).label}: {error}") from None
+            known = self.data.get(config.data_spelling)
+            yield Cell(row, column, config if known is None else config.with_data(known))
 
     @property
     def title(self) -> str:
