@@ -32,6 +32,7 @@ from ganablate.options import (
     TrackingUri,
     Verbose,
     app,
+    imported_study,
     one_cell,
     open_store,
     select,
@@ -40,6 +41,7 @@ from ganablate.read import report_on
 
 if TYPE_CHECKING:
     from search.store import Store
+    from search.store.foreign import Imported
     from search.tune.cluster import Cluster
     from spaces import Study
 
@@ -68,6 +70,9 @@ def plan(
     from trainers.messages import printable
 
     store = open_store(tracking_uri, storage)
+    if imported := imported_study(study, store, seeds, budget, set_, tiny):
+        _plan_imported(imported, detect, as_json)
+        return
     chosen = resolved(select(study, seeds, budget, set_, tiny), store, reads=None)
     made = make_plan(chosen, store)
     for line in foresee(chosen, store):
@@ -81,8 +86,9 @@ def plan(
     detected = None
     if detect is not None:
         from reports.planning import detect as seeds_that_show
+        from reports.results import Results
 
-        detected = seeds_that_show(chosen, store, detect)
+        detected = seeds_that_show(Results(chosen, store), detect)
     if as_json:
         print(json.dumps(made.to_json() | (detected.to_json() if detected else {})))
         return
@@ -240,6 +246,19 @@ def train(
         print(f"interrupted: the same command goes on with {out}", file=sys.stderr)
         raise typer.Exit(128 + signals[0])
     print(f"{state}: {out}")
+
+
+def _plan_imported(imported: Imported, detect: float | None, as_json: bool) -> None:
+    """Show the seeds of runs that were made elsewhere and, if asked, how many a ratio needs."""
+    from reports.foreign import ForeignResults, plan_lines, to_json
+    from reports.planning import detect as seeds_that_show
+    from trainers.messages import printable
+
+    detected = None if detect is None else seeds_that_show(ForeignResults(imported), detect)
+    if as_json:
+        print(json.dumps(to_json(imported) | (detected.to_json() if detected else {})))
+        return
+    print(*map(printable, [*plan_lines(imported), *(detected.to_text() if detected else [])]), sep="\n")
 
 
 def _run(study: Study, store: Store, cluster: Cluster, retry_failed: bool, new_data: bool) -> None:

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from search.store import Store
+    from search.store.foreign import Imported
     from spaces import Study
     from trainers.config import Config
 
@@ -46,6 +47,19 @@ def select(name: str, seeds: int | None, budget: float | None, pairs: list[str] 
     from spaces import find_study, parse_settings
 
     return find_study(name).variant(seeds=seeds, budget=budget, settings=parse_settings(pairs), tiny=tiny)
+
+
+def imported_study(name: str, store: Store, *selectors: Any) -> Imported | None:
+    """The runs made elsewhere that a study's name stands for; None where it is one of ours, or in a file. Raises
+    ValueError for selectors, of which these runs know nothing."""
+    from search.store.foreign import find_imported
+    from spaces import parse_settings
+
+    found = find_imported(store, name)
+    if found:
+        seeds, budget, pairs, tiny = selectors
+        found.study.variant(seeds=seeds, budget=budget, settings=parse_settings(pairs), tiny=tiny)
+    return found
 
 
 def one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: bool) -> Study:

@@ -26,6 +26,7 @@ from ganablate.options import (
     Tiny,
     TrackingUri,
     app,
+    imported_study,
     open_store,
     select,
 )
@@ -82,6 +83,13 @@ def report(
     if study is None:
         raise ValueError("report needs a STUDY, or the folder of a report: --from FOLDER")
     store = open_store(tracking_uri, storage)
+    if imported := imported_study(study, store, seeds, budget, set_, tiny):
+        from reports.foreign import ForeignResults
+        from reports.report import show_report
+
+        shown_study = imported.study.variant(metrics=shown, score_samples=samples)
+        show_report(ForeignResults(imported, shown_study), out or store.report_folder(imported.name))
+        return
     chosen = select(study, seeds, budget, set_, tiny).variant(metrics=shown, score_samples=samples)
     chosen = resolved(chosen, store)
     report_on(chosen, store, out or store.report_folder(chosen.title))
@@ -105,8 +113,12 @@ def why(
 
     if row is None:
         lines = explain_run(study, open_store(tracking_uri, storage))
+    elif imported := imported_study(study, store := open_store(tracking_uri, storage), seeds, budget, set_, tiny):
+        from reports.foreign import why_lines
+
+        lines = why_lines(imported, row, column)
     else:
-        lines = explain(select(study, seeds, budget, set_, tiny), open_store(tracking_uri, storage), row, column)
+        lines = explain(select(study, seeds, budget, set_, tiny), store, row, column)
     print("\n".join(map(printable, lines)))
 
 

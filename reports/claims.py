@@ -8,14 +8,16 @@ import numpy as np
 
 from reports.chance import Contrast, false_chance
 from reports.folder import reported
+from reports.foreign import ForeignResults
 from reports.measurements import TIME, Measurements, Untestable
 from reports.planning import part_needs
 from reports.published import HARMLESS
-from reports.results import Results
-from reports.table import span
+from reports.results import Results, span
 from reports.verdicts import Judgement, Test, compare_means, compare_ranks, compare_shares, judge
 from search.store import Store
+from search.store.foreign import read_imported
 from spaces import STUDIES, Claim, Part, Study
+from spaces.foreign import ForeignStudy
 
 Vary = Callable[[Study], Study]
 WORDS = {
@@ -129,7 +131,8 @@ class VariantJudge:
             contrast = _compared(measured)
         except Untestable as untestable:  # the runs are there, and cannot be compared
             reason = str(untestable)
-        budget = span({configs[label].n_images for label in measured.groups})
+        budgets = results.budgets(measured.groups)
+        budget = span(budgets) if budgets else ""
         test, run_ids = contrast.test if contrast else Test(), tuple(measured.runs["run_id"])
         return empty._replace(test=test, budget=budget, run_ids=run_ids, reason=reason, contrast=contrast)
 
@@ -140,12 +143,22 @@ class VariantJudge:
             raise Untestable(f"there is no study {name}")
         if name not in self.variants:
             try:
-                study, source = self.vary(studies[name]), self.store
-                self.variants[name] = reported(source, study) if isinstance(source, Path) else Results(study, source)
+                self.variants[name] = self._read(self.vary(studies[name]))
             except ValueError as error:  # the setting is one that this study varies, say
                 self.refused[name] = error
                 raise Untestable(str(error)) from None
         return self.variants[name]
+
+    def _read(self, study: Study) -> Results:
+        """The results of a study. Raises ValueError where there are none."""
+        if isinstance(self.store, Path):
+            return reported(self.store, study)
+        if not isinstance(study, ForeignStudy):
+            return Results(study, self.store)
+        imported = read_imported(self.store, study.name)
+        if imported is None:
+            raise ValueError(f"{study.name} was imported no longer")
+        return ForeignResults(imported, study)
 
     def at_paper_scale(self, part: Part) -> bool:
         """Whether the study is as defined, and no published value of the part's cells is of other data or networks."""

@@ -10,12 +10,14 @@ from matplotlib.figure import Figure
 
 from reports.angles import angle_data, draw_angles, draw_histograms
 from reports.curves import curves_data, draw_curves
+from reports.dots import dots_data, draw_dots
 from reports.pictures import class_scores, draw_samples, draw_strips, draw_translations, strip_steps
 from reports.results import Results
 from reports.spreadsheet import write_csv
 from reports.style import save
 from reports.sweeps import draw_sweeps, sweep_data, sweep_metric
-from trainers.names import metric_named
+from spaces.foreign import ForeignStudy
+from trainers.messages import plain_name
 
 MAX_ROWS_IN_FIGURE = 14  # as many have room in the legend
 MAX_COLUMNS_IN_FIGURE, MAX_CELLS_IN_FIGURE = 8, 42
@@ -29,7 +31,7 @@ def legible(results: Results) -> Results:
     if len(rows) > most:
         metric = study.metrics[0]
         means = results.table.xs(next(iter(columns)), level="column")[metric, "mean"].dropna().sort_index()
-        ranked = means.sort_values(ascending=metric_named(metric).lower_is_better).index
+        ranked = means.sort_values(ascending=study.metric(metric).lower_is_better).index
         kept = list(dict.fromkeys([next(iter(rows)), *ranked]))[:most]
         rows = {row: overrides for row, overrides in rows.items() if row in kept}
     return results.part(dataclasses.replace(study, rows=rows, columns=columns))
@@ -41,13 +43,19 @@ def make_figures(results: Results, out: Path) -> list[Path]:
     sides = (part.study.rows, study.rows, "rows"), (part.study.columns, study.columns, "columns")
     note = ", ".join(f"{len(some)} of {len(all_)} {name}" for some, all_, name in sides if len(some) < len(all_))
     paths = []
-    metrics = [metric for metric in map(metric_named, study.metrics) if not metric.features]
+    metrics = [metric for metric in map(study.metric, study.metrics) if not metric.features]
     keys = dict.fromkeys(metric.key for metric in metrics)  # what was scored after training has no curve
     for key in keys:
         curves = curves_data(part, key)
-        stem = "curves" if key == next(iter(keys)) else f"curves-{key}"
+        stem = "curves" if key == next(iter(keys)) else f"curves-{plain_name(key)}"
         if curves["images"].nunique() > 1:  # what is told at the end alone has no curve
-            paths += _with_data(draw_curves(curves, part.study, key, note), curves, out / stem)
+            told = curves.rename(columns={"images": study.counted})
+            paths += _with_data(draw_curves(curves, part.study, key, note), told, out / stem)
+    for metric in study.metrics if isinstance(study, ForeignStudy) else ():
+        dots = dots_data(part, metric)
+        stem = "dots" if metric == study.metrics[0] else f"dots-{plain_name(metric)}"
+        if not dots.empty:
+            paths += _with_data(draw_dots(dots, part.study, metric, note), dots, out / stem)
     metric = sweep_metric(results)
     points = sweep_data(results, metric)
     paths += [] if points.empty else _with_data(draw_sweeps(points, metric), points, out / "sweep")
@@ -61,7 +69,7 @@ def make_figures(results: Results, out: Path) -> list[Path]:
 
 def _with_data(figure: Figure, data: pd.DataFrame, stem: Path) -> list[Path]:
     """Write a figure and, as CSV, what it shows."""
-    table = stem.with_suffix(".csv")
+    table = stem.with_name(f"{stem.name}.csv")
     write_csv(data, table)
     return [*save(figure, stem), table]
 

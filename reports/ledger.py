@@ -18,7 +18,9 @@ from reports.planning import LOG_STD, R_ALIKE, Spread, visible_ratio
 from reports.spreadsheet import write_csv
 from reports.table import TextTable
 from search.store import Store
+from search.store.foreign import read_imported
 from spaces import CLAIMS, Claim, Study, find_claims
+from spaces.foreign import better_than_first
 from trainers.messages import printable
 
 
@@ -60,16 +62,30 @@ class Ledger:
 
 def ledger_of(store: Store | Path, ids: list[str], varies: Iterable[Vary], register: bool) -> tuple[Ledger, list[str]]:
     """The ledger that a command line asks for, and the ids: of the papers' claims or, if the first of the texts names a
-    file.py, of those that it holds, registered if so asked. Raises ValueError."""
+    file.py, of those that it holds, registered if so asked; if it names an imported study, of one claim a row, that it
+    is better than the first. Raises ValueError."""
     path = ids[0] if ids and ids[0].partition(":")[0].endswith(".py") else None
     if register and path is None:
         raise ValueError("--register is for claims of your own: ganablate claims my_study.py --register")
     if isinstance(store, Path) and (register or not store.is_dir()):
         raise ValueError("--register notes in a store" if register else f"{store} is no folder of reports")
-    ledger = Ledger(store, *varies, own=find_claims(path) if path else None)
+    if isinstance(store, Store):
+        imported = read_imported(store, ids[0]) if ids and path is None and ids[0] not in CLAIMS else None
+        if imported:
+            study = imported.study
+            return Ledger(store, *varies, own=(better_than_first(study), {study.name: study})), ids[1:]
+        own = find_claims(path, partial(_imported_study, store)) if path else None
+    else:
+        own = find_claims(path) if path else None
+    ledger = Ledger(store, *varies, own=own)
     if register:
         print(*map(printable, ledger.register()), sep="\n", file=sys.stderr)
     return ledger, ids[1:] if path else ids
+
+
+def _imported_study(store: Store, name: str) -> Study | None:
+    imported = read_imported(store, name)
+    return imported.study if imported else None
 
 
 def variants(seeds: int | None, options: Mapping[str, Any]) -> list[Vary]:
@@ -114,7 +130,8 @@ def _runs(verdict: Verdict) -> str:
     studies = ", ".join(dict.fromkeys(finding.study for finding in verdict.findings))
     runs = {run for finding in verdict.findings for run in finding.run_ids}
     hangs = verdict.weakest
-    return f"{studies}: {len(runs)} runs, {hangs.n} a cell, {hangs.budget} images each" if runs else studies
+    budget = f", {hangs.budget} images each" if hangs.budget else ""
+    return f"{studies}: {len(runs)} runs, {hangs.n} a cell{budget}" if runs else studies
 
 
 def caption(verdicts: Collection[Verdict]) -> str:

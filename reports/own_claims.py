@@ -10,6 +10,7 @@ from reports.measurements import Untestable
 from search.store import Store
 from search.store.registry import register, registered
 from spaces import Cell, Claim, Part, Study
+from spaces.foreign import ForeignStudy
 
 
 def digest_of_claim(judge: VariantJudge, claim: Claim) -> str:
@@ -21,7 +22,10 @@ def digest_of_claim(judge: VariantJudge, claim: Claim) -> str:
 
 def _content(judge: VariantJudge, part: Part) -> dict[str, object]:
     cells = {(cell.row, cell.column): cell.known_key for cell in judge.results(part.study).study.cells()}
-    sides = {side: [cells.get(label) for label in getattr(part, side)] for side in ("treatment", "control")}
+    sides = {
+        side: [cells.get(label, " / ".join(label)) for label in getattr(part, side)]
+        for side in ("treatment", "control")
+    }
     return {**part._asdict(), "claimed": list(map(str, part.claimed)), **sides}
 
 
@@ -37,6 +41,9 @@ def register_claim(judge: VariantJudge, claim: Claim) -> str:
     """Register a claim in each of its studies' experiments; what to say of it. Raises ValueError if the store does not
     answer, or a study cannot be varied so."""
     try:
+        for study, _ in _studies(judge, claim):
+            if isinstance(study, ForeignStudy):
+                raise ValueError(f"claim {claim.id!r}: the runs of {study.name} were made before they were imported")
         digest = digest_of_claim(judge, claim)
         assert isinstance(judge.store, Store)
         made = [(study, register(judge.store, study, cells, digest)) for study, cells in _studies(judge, claim)]

@@ -13,11 +13,9 @@ from reports.ablation import by_seed
 from reports.comparisons import Sample, pairing
 from reports.results import Results
 from reports.statistics import LEAST, LEVEL, fisher
-from search.store import Store
 from spaces import CLAIMS, Part, Study
 from spaces.claims import Label, Range
 from trainers.config import Config
-from trainers.names import metric_named
 
 LOG_STD = 0.27  # of a FID over seeds, as measured on digits: the middle of 0.23 to 0.30
 R_COOP, R_ALIKE = 0.2, 0.6  # of logarithms over seeds, if one row alone has a cooperative stage, and otherwise
@@ -97,8 +95,11 @@ def widened(std: float, n: int) -> float:
 
 def spread_of(results: Results, label: Label, reference: Label) -> Spread:
     """The spread of a comparison by what was run of it, else by the prior."""
-    metric = results.study.metrics[0]
-    expected = prior(results.configs[label], results.configs[reference])
+    metric, configs = results.study.metrics[0], results.configs
+    if label in configs:
+        expected = prior(configs[label], configs[reference])
+    else:  # made elsewhere: what its own runs do not tell, nobody knows
+        expected = Spread(math.nan, results.samples[label].pairing == results.samples[reference].pairing, "")
     logs = [_logs(results.samples[each], metric, results.study.seeds) for each in (label, reference)]
     differences = logs[0] - logs[1]
     n = int(np.isfinite(differences).sum())
@@ -106,6 +107,9 @@ def spread_of(results: Results, label: Label, reference: Label) -> Spread:
         return Spread(widened(float(np.nanstd(differences, ddof=1)), n), True, f"{n} pairs")
     counts = [int(np.isfinite(each).sum()) for each in logs]
     if min(counts) < LEAST:
+        if math.isnan(expected.std):
+            cell = " / ".join(filter(None, label))
+            raise ValueError(f"{results.study.title}: {cell} and {reference[0]} need {LEAST} seeds that both have")
         return expected
     stds = [widened(float(np.nanstd(each, ddof=1)), n) for each, n in zip(logs, counts, strict=True)]
     return Spread(math.hypot(*stds), False, f"{counts[0]} and {counts[1]} seeds")
@@ -152,7 +156,7 @@ class Detection(NamedTuple):
 
     def to_text(self) -> list[str]:
         """Lines of text."""
-        planned, metric = self.study.seeds, metric_named(self.study.metrics[0])
+        planned, metric = self.study.seeds, self.study.metric(self.study.metrics[0])
         least = visible_events(planned)
         counts = f"{least} of {planned} against none" if least else f"not even {planned} of {planned}"
         told = ", ".join(f"{name} {seeds:,}" for name, seeds in self.claims.items())
@@ -165,9 +169,10 @@ class Detection(NamedTuple):
         ]
 
 
-def detect(study: Study, store: Store, ratio: float) -> Detection:
-    """What seeds show a ratio of means in a study. Raises ValueError for what is no such ratio."""
-    results = Results(study, store)
+def detect(results: Results, ratio: float) -> Detection:
+    """What seeds show a ratio of means in a study. Raises ValueError for what is no such ratio, and where neither runs
+    nor a prior tell how much seeds differ."""
+    study = results.study
     claimed = [(claim.id, part) for claim in CLAIMS.values() for part in claim.all_parts if part.study == study.name]
     needed: dict[str, int] = {}
     for name, part in claimed:
@@ -204,12 +209,12 @@ def _needed(spread: Spread, claimed: Range) -> int:
 def needs_of(results: Results, ratio: float) -> tuple[float, list[Need]]:
     """The level of the first of a study's comparisons, and of each the seeds that it needs to show a ratio of means.
     Raises ValueError for what is no such ratio."""
-    study, metric = results.study, metric_named(results.study.metrics[0])
+    study, metric = results.study, results.study.metric(results.study.metrics[0])
     if not (0 < ratio < math.inf and ratio != 1):
         raise ValueError(f"detect = {ratio} should be a ratio of means that is to be seen, as 0.7")
     if metric.scale != "ratio":
         raise ValueError(f"detect = {ratio}: {study.title} compares {metric.label}, its first metric, by no ratio")
-    labels = [label for label in results.configs if label[0] != results.references[label[1]]]
+    labels = [label for label in study.places if label[0] != results.references[label[1]]]
     needs, level = [], LEVEL / max(1, len(labels))
     for row, column in labels:
         reference = results.references[column]

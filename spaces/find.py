@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from spaces.claims import Claim
+from spaces.foreign import ForeignStudy
 from spaces.recipes import RECIPES
 from spaces.search_spaces import SPACES, Space
 from spaces.studies import STUDIES
@@ -23,9 +24,11 @@ def find_study(name: str) -> Study:
     return study
 
 
-def find_claims(name: str) -> tuple[dict[str, Claim], dict[str, Study]]:
-    """The claims by id that `claims` (or NAME) of `file.py` (or `file.py:NAME`) lists, and the file's studies by name.
-    Raises ValueError, for a claim on cells that there are not too."""
+def find_claims(
+    name: str, elsewhere: Callable[[str], Study | None] = lambda _: None
+) -> tuple[dict[str, Claim], dict[str, Study]]:
+    """The claims by id that `claims` (or NAME) of `file.py` (or `file.py:NAME`) lists, and by name the file's studies
+    and those `elsewhere` that claims are on. Raises ValueError, for a claim on cells that there are not too."""
     path, attribute = _split(name)
     if path is None:
         raise ValueError(f"{name} is no file.py with claims of your own")
@@ -38,6 +41,9 @@ def find_claims(name: str) -> tuple[dict[str, Claim], dict[str, Study]]:
     for claim in claims:
         if claim.id in found:
             raise ValueError(f"{path} has two claims {claim.id!r}")
+        for part in claim.all_parts:
+            if part.study not in studies and part.study not in STUDIES and (imported := elsewhere(part.study)):
+                studies[part.study] = imported
         _check_claim(claim, {**STUDIES, **studies})
         found[claim.id] = claim
     return found, studies
@@ -50,7 +56,10 @@ def _check_claim(claim: Claim, studies: Mapping[str, Study]) -> None:
             raise ValueError(
                 f"claim {claim.id!r}: study {part.study!r} is unknown; {did_you_mean(part.study, studies)}"
             )
-        cells = {(cell.row, cell.column) for cell in studies[part.study].cells()}
+        study, cells = studies[part.study], set(studies[part.study].places)
+        if isinstance(study, ForeignStudy) and part.metric not in study.metrics:
+            own = ", ".join(study.metrics)
+            raise ValueError(f"claim {claim.id!r}: study {part.study!r} has no metric {part.metric!r}; its own: {own}")
         for label in (*part.treatment, *part.control):
             if label not in cells:
                 raise ValueError(f"claim {claim.id!r}: study {part.study!r} has no cell {label}")

@@ -77,7 +77,7 @@ def unmarked_experiments(store: Store) -> list[str]:
 
 
 def _unmarked_on_server(store: Store) -> list[str]:
-    found = [str(e.experiment_id) for e in _pages(store.client.search_experiments) if IDENTITY not in e.tags]
+    found = [str(e.experiment_id) for e in pages(store.client.search_experiments) if IDENTITY not in e.tags]
     return found if found and store.client.search_runs(found, OURS, max_results=1) else []  # others have theirs there
 
 
@@ -87,7 +87,7 @@ def runs_with_params(store: Store, experiment: str) -> Iterator[StoredRun]:
         runs: Iterable[StoredRun] = _from_database(store, runs_of_experiment_in_database, experiment, "cell_key")
     else:
         ask = partial(store.client.search_runs, [experiment], OURS)
-        runs = (_stored(run)._replace(params=run.data.params) for run in _pages(ask))
+        runs = (_stored(run)._replace(params=run.data.params) for run in pages(ask))
     return (run for run in runs if run.is_ours)
 
 
@@ -144,9 +144,9 @@ def all_runs(store: Store) -> dict[str, StoredRun]:
     from mlflow.entities import ViewType
 
     runs: dict[str, StoredRun] = {}
-    experiments = {e.experiment_id: e for e in _pages(partial(store.client.search_experiments, ViewType.ALL))}
+    experiments = {e.experiment_id: e for e in pages(partial(store.client.search_experiments, ViewType.ALL))}
     ask = partial(store.client.search_runs, list(experiments), "tags.seed LIKE '%'", ViewType.ALL)
-    for run in _pages(ask):
+    for run in pages(ask):
         stages = {run.info.lifecycle_stage, experiments[run.info.experiment_id].lifecycle_stage}
         runs[run.info.run_id] = _stored(run, is_deleted=stages != {"active"})
     return runs
@@ -245,7 +245,7 @@ def _from_database(store: Store, read: Callable[..., T], *arguments: Any) -> T:
 def _from_server(store: Store, tag: str, values: Iterable[str] | None) -> list[StoredRun]:
     """The same by MLflow's client: a question a value, since its filters know no IN for tags, some at a time."""
 
-    experiments = [str(e.experiment_id) for e in _pages(store.client.search_experiments)]
+    experiments = [str(e.experiment_id) for e in pages(store.client.search_experiments)]
     filters = [f"tags.`{tag}` LIKE '%'"] if values is None else [f"tags.`{tag}` = '{value}'" for value in values]
     asks = [partial(store.client.search_runs, experiments, each) for each in filters]
     runs: list[StoredRun] = []
@@ -256,7 +256,7 @@ def _from_server(store: Store, tag: str, values: Iterable[str] | None) -> list[S
 
 
 def _all_stored(ask: Callable[..., Any]) -> list[StoredRun]:
-    return [_stored(run) for run in _pages(ask)]
+    return [_stored(run) for run in pages(ask)]
 
 
 def _stored(run: Run, is_deleted: bool = False) -> StoredRun:
@@ -265,7 +265,7 @@ def _stored(run: Run, is_deleted: bool = False) -> StoredRun:
     return StoredRun(info.run_id, info.experiment_id, *times, data.tags, data.metrics, is_deleted)
 
 
-def _pages(ask: Callable[..., Any]) -> Iterator[Any]:
+def pages(ask: Callable[..., Any]) -> Iterator[Any]:
     """All that a search of MLflow gives, page by page."""
     page = ask()
     yield from page
