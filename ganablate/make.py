@@ -35,6 +35,7 @@ from ganablate.options import (
     imported_study,
     one_cell,
     open_store,
+    refuse_imported,
     select,
 )
 from ganablate.read import report_on
@@ -115,7 +116,9 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Make a study's missing runs on Ray Tune; the same command after a crash finishes the rest."""
-    chosen, store = select(study, seeds, budget, set_, tiny), open_store(tracking_uri, storage)
+    store = open_store(tracking_uri, storage)
+    refuse_imported(study, store)
+    chosen = select(study, seeds, budget, set_, tiny)
     from search.tune.cluster import Cluster
 
     _run(chosen, store, Cluster(cpus_per_trial, gpus_per_trial, address, verbose), retry_failed, new_data)
@@ -143,7 +146,9 @@ def score(
     from trainers.score_request import requested
 
     request = requested(features, metrics, samples, which)
-    chosen, store = select(study, seeds, budget, set_, tiny), open_store(tracking_uri, storage)
+    store = open_store(tracking_uri, storage)
+    refuse_imported(study, store)
+    chosen = select(study, seeds, budget, set_, tiny)
     store.require()
     from search.score import score_study
     from search.tune.cluster import Cluster

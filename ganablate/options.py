@@ -62,6 +62,14 @@ def imported_study(name: str, store: Store, *selectors: Any) -> Imported | None:
     return found
 
 
+def refuse_imported(name: str, store: Store) -> None:
+    """Raise ValueError for a study of runs that were made elsewhere: what it lacks only their own code can make."""
+    from search.store.foreign import read_imported
+
+    if read_imported(store, name):
+        raise ValueError(f"study {name!r} was imported: only the code that made its runs can make or score more")
+
+
 def one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: bool) -> Study:
     """A recipe as a study of one cell, its variant in the title. Raises ValueError."""
     from spaces import Study, find_recipe, parse_settings

@@ -110,7 +110,8 @@ def _from_mlflow(name: str, asked: Asked, store: Store) -> Found:
     others = [run for run in held if run.info.run_id not in nests]
     finished = [run for run in others if run.info.status == FINISHED]
     states = Counter(run.info.status.lower() for run in others if run.info.status != FINISHED)
-    left_out = [f"left out: {', '.join(f'{count} {state} runs' for state, count in states.items())}"] if states else []
+    told = ", ".join(f"{count} {state}" for state, count in states.items())
+    left_out = [f"left out are runs that are not finished: {told}"] if states else []
     if not finished:
         raise ValueError(f"{source} has no finished run" + (f" ({left_out[0]})" if left_out else ""))
     for side in sides:
@@ -219,5 +220,5 @@ def _unique(found: Found, asked: Asked) -> tuple[list[ForeignRun], list[str]]:
             ids = " and ".join(run.run_id for run in runs[:2])
             raise ValueError(f"{found.source} has {len(runs)} runs of {label} ({ids}); --latest takes the last of them")
     former = len(found.runs) - len(by_label)
-    told = [f"left out: {former} runs that a later one of their seed stands for (--latest)"] if former else []
+    told = [f"left out, for a later run of the same seed: {former} (--latest)"] if former else []
     return [runs[-1] for runs in by_label.values()], told

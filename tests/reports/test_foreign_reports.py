@@ -104,6 +104,7 @@ def reports(tmp_path_factory, empty_database):
             "plan": ["plan", "bench", "--json", "--detect", "0.8"],
             "why": ["why", "bench", "sn"],
             "tiny": ["report", "bench", "--tiny"],
+            "run": ["run", "bench"],
         }
         told = {name: CliRunner().invoke(app, [*command, *place]) for name, command in commands.items()}
         found[source] = (told, home / "runs" / "reports" / "bench")
@@ -168,4 +169,5 @@ def test_plan_and_why_name_the_users_seeds(reports):
 def test_what_makes_no_sense_of_them_is_refused(reports):
     for told, _ in reports.values():
         assert "--tiny changes nothing" in str(told["tiny"].exception)
+        assert "was imported" in str(told["run"].exception)
         assert "were made before they were imported" in str(told["register"].exception)

@@ -80,7 +80,7 @@ def test_unfinished_runs_and_parents_are_left_out_and_told(home, monkeypatch, ca
     log_run(client, experiment, {"method": "sn", "rng_seed": 66}, [(1, {"eval/fid": 1.0})], "RUNNING", tags)
     code, told = typed(monkeypatch, capsys, *FROM_MLFLOW)
     assert code == 0, told
-    assert "left out: 1 running runs" in told
+    assert "not finished: 1 running" in told
     assert len(read_imported(Store(storage=tmp_path / "runs"), "bench").runs) == 20
 
 
@@ -103,7 +103,7 @@ def test_the_latest_of_two_runs_counts_only_if_so_asked(home, monkeypatch, capsy
     assert (code, "2 runs of sn, seed 11" in told, (tmp_path / "runs" / "foreign").exists()) == (2, True, False)
     code, told = typed(monkeypatch, capsys, *FROM_MLFLOW, "--latest")
     assert code == 0, told
-    assert "left out: 1 runs that a later one" in told
+    assert "for a later run of the same seed: 1" in told
     (run,) = (r for r in read_imported(Store(storage=tmp_path / "runs"), "bench").runs if r.label == "sn, seed 11")
     assert (run.run_id, run.values["eval/fid"]) == (again, 7.0)
 
