@@ -118,10 +118,10 @@ def _head(kept: KeptRun) -> list[str]:
 def _scores(results: Results, run: pd.Series, kept: KeptRun) -> list[str]:
     """A line a metric of the study: the run's own value, and its cell's."""
     lines = ["|  | this run | mean ± std of its cell | n |", "| --- | --- | --- | --- |"]
-    for metric in results.study.metrics:
-        statistics = results.table.loc[(kept.cell.row, kept.cell.column), metric]
-        value, decimals = float(run[metric]), metric_named(metric).decimals
-        own = "–" if math.isnan(value) else f"{value:.{decimals}f}"
+    for name in results.study.metrics:
+        statistics, metric = results.table.loc[(kept.cell.row, kept.cell.column), name], results.study.metric(name)
+        value = float(run[name])
+        own = "–" if math.isnan(value) else f"{value:.{metric.decimals}f}"
         cell = mean_and_spread(statistics.to_dict(), metric)
         lines.append(f"| {with_arrow(metric)} | {own} | {cell} | {statistics['n']:g} |")
     return lines
