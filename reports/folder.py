@@ -12,6 +12,7 @@ import pandas as pd
 from reports.report import show_report
 from reports.results import Results, Series
 from reports.spreadsheet import spreadsheet_safe
+from search.store.former import spelled_key
 from search.store.frames import PROTOCOL, TAGS
 from search.store.summaries import judged
 from spaces import STUDIES, Study, find_study
@@ -50,7 +51,7 @@ def reported(folder: Path, study: Study) -> FolderResults:
         raise ValueError(f"{folder} has no report on {study.name}")
     results = FolderResults(study, place)
     for label, config in results.configs.items():
-        if not {config.cell_key, config.spelled_key} >= set(results.cells[label].get("cell_key", ["not told"])):
+        if not {config.cell_key, spelled_key(config)} >= set(results.cells[label].get("cell_key", ["not told"])):
             raise ValueError(f"the report on {study.name} in {folder} is of other settings than {study.title}")
     return results
 

@@ -104,8 +104,9 @@ def _make(
     return progress.states
 
 
-def get_ready(store: Store, cluster: Cluster, configs: Iterable[Config]) -> int:
-    """Start what a sweep needs, all at a time; returns the number of trials that there is room for.
+def get_ready(store: Store, cluster: Cluster, configs: Iterable[Config], own: Iterable[str] = ()) -> int:
+    """Start what a sweep of these Configs, and of a user's own scores, needs, all at a time; returns how many trials
+    there is room for.
 
     Raises ValueError if the store refuses, or for what a machine lacks.
     """
@@ -115,7 +116,7 @@ def get_ready(store: Store, cluster: Cluster, configs: Iterable[Config]) -> int:
         _ = tune.tune_runs  # imported while Ray starts, as MLflow is
 
     prepared = in_thread(prepare)
-    slots = cluster.start(store.shared, configs)
+    slots = cluster.start(store.shared, configs, own)
     prepared.result()
     return slots
 

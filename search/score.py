@@ -21,7 +21,7 @@ from trainers.apart import beside
 from trainers.messages import clock
 from trainers.run_folder import generator_path
 from trainers.run_state import RunState
-from trainers.score_request import SCORES_FILE, ScoreRequest, read_scores, requests_of
+from trainers.score_request import SCORES_FILE, ScoreRequest, own_modules, read_scores, requests_of
 from trainers.user_code import user_modules
 
 Digests = Mapping[str, Mapping[str, str]]
@@ -47,7 +47,7 @@ def score_study(
     every = [*own, *(asked.config(config) for config in configs for asked in requests)]
     with beside("trainers.loop:dry_runs", every) as dry_runs:
         if any(not held_scores(run, asked, key) for run in done.values() for asked in requests for key in asked.scores):
-            get_ready(store, cluster, every)
+            get_ready(store, cluster, every, own_modules(requests))
         digests: Digests = dry_runs()
     _check_origin(study, requests, digests, done)
     jobs = _jobs(study, done, requests, digests, delivery)
@@ -82,7 +82,8 @@ def _score(study: Study, store: Store, jobs: list[ScoreJob], cluster: Cluster, c
         console.print(f"{study.title}: {told}", highlight=False)
         if not mine:
             return {}
-        cluster.start(store.shared, [asked.config(job.config) for job in mine for asked in job.requests])
+        asked = [asked.config(job.config) for job in mine for asked in job.requests]
+        cluster.start(store.shared, asked, own_modules(request for job in mine for request in job.requests))
         return score_runs(mine, store, cluster, console)
 
 

@@ -127,6 +127,6 @@ def test_twelve_runs_by_three_workers_one_of_which_is_killed(tmp_path, monkeypat
 
 
 def numbers_of(path):
-    """A table without what tells one making of it from another: ids and times."""
+    """A table without what tells one making of it from another: ids, times, and the commit of this checkout."""
     table = pd.read_csv(path)
-    return table[[name for name in table if not re.search(r"run_id|seconds|logged_at", name)]]
+    return table[[name for name in table if not re.search(r"run_id|seconds|logged_at|code_version", name)]]

@@ -5,11 +5,15 @@ from typing import Any
 
 from trainers.names import BACKBONES, COLOURS, DATASETS, FEATURES, ImageForm, all_sources, names_where
 
+LONGEST_NAME = 80  # letters of a regularizer of the user's own, by which its values in MLflow are called
+OWN = rf"(?=.{{1,{LONGEST_NAME}}}$)[A-Za-z]\w*(\.\w+)*:\w+"
+
 
 def check_fit(config: Any) -> None:
     """Raise ValueError, with one sentence, if the fields of a Config do not fit each other."""
     _translation(config)
     _methods(config)
+    _own_regularizers(config)
     _data(config)
     _features(config)
 
@@ -54,6 +58,17 @@ def _methods(config: Any) -> None:
                 f"deterministic = True: {field} has {layer}, whose gradient has no deterministic algorithm on CUDA; "
                 f"leave one of them off"
             )
+
+
+def _own_regularizers(config: Any) -> None:
+    for field in ("penalty_d", "penalty_g"):
+        for name, weight in getattr(config, field).items():
+            if not re.fullmatch(OWN, name, re.ASCII):
+                raise ValueError(f"{field}: {name!r} should be module:object, at most {LONGEST_NAME} letters")
+            if weight == 0:
+                raise ValueError(
+                    f"{field}: the weight of {name!r} should be greater than 0; leave it out to switch it off"
+                )
 
 
 def _data(config: Any) -> None:

@@ -167,6 +167,12 @@ class Config(BaseModel):
     nce_coop: Annotated[bool, switches.NCE_COOP] = True
     """PatchNCE is on in the cooperative stage too; the CoopInit paper does not say."""
 
+    penalty_d: Annotated[dict[str, Weight], switches.ADVERSARIAL] = {}
+    """Regularizers of your own by `module:object`, functions trainers.regularizers.Batch -> 0-d tensor, and the weights
+    by which they are added to D's loss, after aw-loss, in each adversarial update."""
+    penalty_g: Annotated[dict[str, Weight], switches.ADVERSARIAL] = {}
+    """The same of G's loss."""
+
     ada: Annotated[Literal["off", "bg", "bgc"], switches.ADA] = "off"
     """ADA (Karras et al. 2020, "Limited data") of everything that D sees: blits and geometry, or these and colours."""
     ada_p: Annotated[float | None, switches.ADA_ON] = Field(None, ge=0, le=1)
@@ -261,12 +267,6 @@ class Config(BaseModel):
             fields = {name: value for name, value in fields.items() if name not in ImageForm._fields}
             fields["dataset"] = self.data_digest or f"unknown: {self.data_spelling}"
         return fields
-
-    @property
-    def spelled_key(self) -> str:
-        """What `cell_key` was before 0.3.0: of all fields as they are spelled."""
-        fields = json.dumps(self.non_defaults(), sort_keys=True, allow_nan=False)
-        return hashlib.sha256(fields.encode()).hexdigest()[:16]
 
     def non_defaults(self) -> dict[str, Any]:
         """The fields that differ from their defaults, the seed left out."""

@@ -23,6 +23,7 @@ from trainers.gpu import arithmetic, chosen_device, made_with, synchronize
 from trainers.heartbeat import heartbeat
 from trainers.metrics.evaluate import compute, evaluate, generate
 from trainers.names import BACKBONES, FEATURES
+from trainers.regularizers import check_own
 from trainers.run_folder import (
     generator_path,
     locked,
@@ -128,6 +129,7 @@ def dry_run(config: Config) -> dict[str, str]:
             f"backbone {config.backbone!r}: its discriminator's logits of two examples should have 2 as their first "
             f"dimension, not the shape {tuple(logits.shape)}"
         )
+    check_own(state, state.data.scaled(labels), labels)
     with guard_user_code("features", config.feature_net, FEATURES):
         net.extract(samples)
     return digests(config)

@@ -8,9 +8,10 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar, get_args
 
 from trainers.messages import did_you_mean, printable
+from trainers.user_code import load_object
 
 Entry = TypeVar("Entry")
 
@@ -331,6 +332,20 @@ def scores_on_request(features: str) -> dict[str, Score]:
     return {key: score for key, score in of_samples if score.on in of_net or score.on_request}
 
 
+def score_of(key: str) -> Score:
+    """The score of this key: of SCORES, or a user's own `module:object`, by which kept generators are scored. Raises
+    ValueError if that is no such Score."""
+    if key in SCORES:
+        return SCORES[key]
+    score: Score = load_object(key, Score)
+    if not (score.is_of_samples and ":" in score.compute and score.on == "all" and score.scale in get_args(Scale)):
+        raise ValueError(
+            f"{key!r} should be a Score whose compute is module:function, takes moments, features or samples, on all, "
+            f"and scale {' or '.join(get_args(Scale))}"
+        )
+    return score
+
+
 class Metric(NamedTuple):
     """How a metric of the tables is named, ordered, compared and printed."""
 
@@ -366,7 +381,8 @@ METRICS = metrics_of(SCORES)
 
 def metric_named(name: str) -> Metric:
     """The metric of this name: of METRICS or, as `fid@lite0` and `fid_best@lite0`, of the generators that runs keep of
-    their last and best evaluation, scored on a feature net. Raises ValueError if there is none."""
+    their last and best evaluation, scored on a feature net; the score may be a user's own, `my_metrics:sharpness@raw`.
+    Raises ValueError if there is none."""
     wanted, at, features = name.partition("@")
     if not at:
         if name not in METRICS:
@@ -376,7 +392,8 @@ def metric_named(name: str) -> Metric:
         hint = did_you_mean(features, FEATURES)
         raise ValueError(f"metric {name!r}: features {features!r} are unknown; {hint}, or module:object of your own")
     found: dict[str, Metric] = {}
-    for key, score in scores_on_request(features).items():
+    own = wanted.removesuffix("_best")
+    for key, score in ({own: score_of(own)} if ":" in own else scores_on_request(features)).items():
         plain = Metric(key, "final", f"{score.label} on {features}", *score[1:3], score.scale, features)
         found[score.name or key] = plain
         found[f"{score.name or key}_best"] = plain._replace(when="best", label=f"{plain.label} of the best generator")

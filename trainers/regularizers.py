@@ -1,10 +1,13 @@
-"""Regularizers of D and of G: their penalties, and which act when. The Config field that weighs one says the rest.
+"""Regularizers of D and of G: their penalties, and which act when. The Config field that weighs one says the rest;
+`penalty_d` and `penalty_g` weigh those of a user's own.
 
 Each gives an unweighed 0-d penalty. Those of D are added after aw-loss, which weighs the two adversarial terms alone.
 """
 
+import re
 from collections.abc import Callable
 from functools import partial
+from types import FunctionType
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -13,7 +16,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from trainers.config import Config
 from trainers.state import State
-from trainers.user_code import load_object
+from trainers.user_code import guard_user_code, load_object
 
 Critic = Callable[[Tensor], Tensor]
 
@@ -112,14 +115,40 @@ def penalties(
         with torch.set_grad_enabled(of == "generator"):
             return state.generate(purpose, labels, perturbed=True)
 
+    def batch(name: str) -> Batch:
+        critic = partial(state.critic, "augmentation of regularizers", labels)
+        generator_input = partial(state.generator_input, purpose, len(labels))
+        rng = state.rng(f"regularizer {name}")
+        return Batch(real, fake, perturbed, critic, rng, generator_input, state.generator, config)
+
     for field, row in config.active_regularizers.items():
         interval = getattr(config, row.interval) if row.interval else 1
         due = (state.images // config.batch_size - 1) % interval == 0  # D's updates before this one
         staged = not coop or (row.coop is not None and getattr(config, row.coop))
         if row.of == of and lazy == (interval > 1) and due and staged:
-            critic = partial(state.critic, "augmentation of regularizers", labels)
-            generator_input = partial(state.generator_input, purpose, len(labels))
-            rng = state.rng(f"regularizer {field}")
-            batch = Batch(real, fake, perturbed, critic, rng, generator_input, state.generator, config)
-            weighed[f"loss_{field}"] = getattr(config, field) * interval * load_object(row.penalty)(batch)
+            weighed[f"loss_{field}"] = getattr(config, field) * interval * load_object(row.penalty)(batch(field))
+    field = "penalty_d" if of == "discriminator" else "penalty_g"
+    for name, weight in () if lazy or coop else sorted(getattr(config, field).items()):
+        called = re.sub(r"\W", "_", name)
+        weighed[f"loss_{field}_{called}"] = weight * _own(field, name, batch(name))
     return weighed
+
+
+def _own(field: str, name: str, batch: Batch) -> Tensor:
+    """A penalty of the user's own. Raises ValueError for what it raises, and for what cannot be added to a loss."""
+    function = load_object(name, FunctionType)
+    with guard_user_code(field, name, ()):
+        penalty = function(batch)
+    if not (isinstance(penalty, Tensor) and penalty.dim() == 0 and penalty.requires_grad):
+        held = f"of {list(penalty.shape)}" if isinstance(penalty, Tensor) else type(penalty).__name__
+        raise ValueError(f"{field}: {name!r} should return a 0-d tensor that depends on the network, not one {held}")
+    return penalty
+
+
+@torch.enable_grad()
+def check_own(state: State, real: Tensor, labels: Tensor) -> None:
+    """Raise ValueError for regularizers of the user's own that would fail in a step on such data."""
+    if state.config.penalty_d or state.config.penalty_g:
+        fake = state.generate("check", labels)
+        penalties(state, "discriminator", "check", real, fake.detach(), labels)
+        penalties(state, "generator", "check", real, fake, labels)

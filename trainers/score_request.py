@@ -12,7 +12,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from trainers.config import Config
 from trainers.files import write_atomically
 from trainers.messages import did_you_mean, first_error
-from trainers.names import FD_SIZES, KID_SUBSET, KID_SUBSETS, SCORES, feature_extractor, metric_named, scores_on_request
+from trainers.names import (
+    FD_SIZES,
+    KID_SUBSET,
+    KID_SUBSETS,
+    SCORES,
+    feature_extractor,
+    metric_named,
+    score_of,
+    scores_on_request,
+)
+from trainers.user_code import code_digest
 
 PAIR, FRECHET = 1.5e-10, 2e-10  # seconds of a core: of a pair of rows, a feature; of a Frechet distance, d^3
 SCORES_FILE = "scores.jsonl"
@@ -20,8 +30,8 @@ Which = Literal["final", "best"]  # generator: of the last evaluation, or of the
 
 
 class ScoreRequest(NamedTuple):
-    """Scores, keys of SCORES, of a kept generator on a feature net, by so many samples; None: as many as the run's own
-    evaluations take."""
+    """Scores, keys of SCORES or `module:object` of a user's own, of a kept generator on a feature net, by so many
+    samples; None: as many as the run's own evaluations take."""
 
     features: str
     scores: tuple[str, ...]
@@ -31,7 +41,7 @@ class ScoreRequest(NamedTuple):
     def config(self, config: Config) -> Config:
         """The Config whose evaluations would be of these samples on this net. Raises ValueError."""
         samples = config.eval_samples if self.samples is None else self.samples
-        for score in map(SCORES.__getitem__, self.scores):
+        for score in map(score_of, self.scores):
             if samples < score.min_samples:
                 raise ValueError(f"samples = {samples} is too few for {score.label}, which needs {score.min_samples}")
         return config.replace(features=self.features, eval_samples=samples)
@@ -44,13 +54,13 @@ class ScoreRequest(NamedTuple):
         """In words, by key, what each score of a run depends on beside the model; `weights` is the digest of the
         feature net's. Raises ValueError."""
         asked, sides = self.config(config), self.sides(config) + weights
-        words = {key: "" if key == "fid" else SCORES[key].protocol(asked) for key in self.scores}
-        return {key: "; ".join(filter(None, (sides, own))) for key, own in words.items()}
+        words = {key: "" if key == "fid" else score_of(key).protocol(asked) for key in self.scores}
+        return {key: "; ".join(filter(None, (sides, own, own_code(key)))) for key, own in words.items()}
 
     def seconds(self, config: Config) -> float:
         """What a run takes on one core, about: samples on the net, distances of all pairs, Frechet distances."""
         row, n = feature_extractor(self.features), self.config(config).eval_samples
-        computed = {SCORES[key].compute.rpartition(":")[2] for key in self.scores}
+        computed = {SCORES[key].compute.rpartition(":")[2] for key in self.scores if key in SCORES}
         pairs = n**2 * ("manifold" in computed) + KID_SUBSETS * min(n, KID_SUBSET) ** 2 * ("kid" in computed)
         distances = "fid" in computed, FD_SIZES * ("fd_infinity" in computed)
         return row.pace * n / 1_000 + PAIR * pairs * row.size + FRECHET * sum(distances) * row.size**3
@@ -84,17 +94,28 @@ class StoredScore(BaseModel):
 
 def name_pattern(features: str, key: str, which: Which) -> re.Pattern[str]:
     """What names in MLflow are of a score of kept generators, by whatever protocol."""
-    return re.compile(rf"scores/{re.escape(_plain(features))}-[0-9a-f]{{8}}/{_called(key)}_{which}")
+    return re.compile(rf"scores/{re.escape(_plain(features))}-[0-9a-f]{{8}}/{re.escape(_called(key))}_{which}")
 
 
-def _plain(features: str) -> str:
-    """A feature net in letters that MLflow takes."""
-    return re.sub(r"[^\w.-]", ".", features, flags=re.ASCII)
+def own_modules(requests: Iterable[ScoreRequest]) -> list[str]:
+    """The `module:object` names of scores of a user's own, and of what computes them. Raises ValueError."""
+    own = {key for request in requests for key in request.scores if key not in SCORES}
+    return sorted(own | {score_of(key).compute for key in own})
+
+
+def own_code(key: str) -> str:
+    """What a protocol ends in of a score of the user's own, so that changed code is another one; "" of ours."""
+    return "" if key in SCORES else f"{key} of code {code_digest(sorted({key, score_of(key).compute}))}"
+
+
+def _plain(name: str) -> str:
+    """A feature net, or a score, in letters that MLflow takes."""
+    return re.sub(r"[^\w.-]", ".", name, flags=re.ASCII)
 
 
 def _called(key: str) -> str:
     """A score as tables call it."""
-    return (SCORES[key].name if key in SCORES else "") or key
+    return _plain((SCORES[key].name if key in SCORES else "") or key)
 
 
 def requests_of(metrics: Iterable[str], samples: int | None = None) -> list[ScoreRequest]:
@@ -108,14 +129,17 @@ def requests_of(metrics: Iterable[str], samples: int | None = None) -> list[Scor
 
 
 def requested(features: str, metrics: str | None, samples: int | None, which: str) -> ScoreRequest:
-    """What a user asks for by a feature net and scores as tables call them, `fid,precision`; by default all that there
-    are. Raises ValueError."""
+    """What a user asks for by a feature net and scores as tables call them, `fid,precision`, or `module:object` of the
+    user's own; by default all of ours. Raises ValueError."""
     if which not in ("final", "best"):
         raise ValueError(f"which = {which!r} should be final or best")
     metric_named(f"fid@{features}")  # is there such a net?
     known = {_called(key): key for key in scores_on_request(features)}
     names = list(known) if metrics is None else [name.strip() for name in metrics.split(",")]
     for name in names:
+        if ":" in name:
+            score_of(name)
+            known[name] = name
         if name not in known:
             raise ValueError(f"score {name!r} is unknown on {features} features; {did_you_mean(name, known)}")
     return ScoreRequest(features, tuple(dict.fromkeys(known[name] for name in names)), cast(Which, which), samples)

@@ -16,8 +16,6 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from trainers.names import PATHS
-
 HOME = Path(__file__).parents[1]  # what holds our packages
 PACKAGES = ("trainers", "spaces", "search", "reports")
 _FILES: set[Path] = set()  # of the user's that this process ran
@@ -25,8 +23,9 @@ _FILES: set[Path] = set()  # of the user's that this process ran
 
 def user_modules(config: Any) -> list[str]:
     """The `module:object` names of the user's own in a Config."""
-    names = {config.dataset, config.backbone, config.loss, config.features}
-    return sorted(name for name in names if ":" in name and not name.startswith(tuple(PATHS)))
+    names = {config.backbone, config.loss, config.features, *config.penalty_d, *config.penalty_g}
+    names |= set() if config.is_at_path else {config.dataset}
+    return sorted(name for name in names if ":" in name)
 
 
 def load_object(path: str, kind: type = object) -> Any:
@@ -99,12 +98,16 @@ def _short(file: str) -> str:
 
 
 def own_code_digest(config: Any) -> str:
-    """16 hex digits of SHA-256 over the files of the user's own names in a Config, "" if there are none; what these
-    import is not seen."""
-    if not user_modules(config):
-        return ""
+    """`code_digest` of the user's own names in a Config, "" if there are none."""
+    names = user_modules(config)
+    return code_digest(names) if names else ""
+
+
+def code_digest(names: Iterable[str]) -> str:
+    """16 hex digits of SHA-256 over the files of `module:object` names, in their order; what these import is not seen.
+    Raises ValueError if there is no such module."""
     content = hashlib.sha256()
-    for name in user_modules(config):
+    for name in names:
         file = Path(module_spec(name).origin or "")
         content.update(file.read_bytes() if file.is_file() else b"")
     return content.hexdigest()[:16]

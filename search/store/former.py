@@ -6,6 +6,7 @@ params and the digest of its data, never from the folder of today.
 
 import ast
 import contextlib
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,12 @@ IDENTITY = "ganablate.identity"  # tag of the experiments whose runs have today'
 IDENTITY_TAG = {IDENTITY: "2"}
 FORMER_KEY = "former_key"  # tag of a run: the key that it had
 SAMPLERS, SCHEDULERS = {"random", "gp", "cmaes"}, {"hyperband", "median", "none"}  # but for the defaults
+
+
+def spelled_key(config: Config) -> str:
+    """What `cell_key` was before 0.3.0: of all fields as they are spelled."""
+    fields = json.dumps(config.non_defaults(), sort_keys=True, allow_nan=False)
+    return hashlib.sha256(fields.encode()).hexdigest()[:16]
 
 
 def translated(runs: list[StoredRun]) -> Iterator[tuple[StoredRun, dict[str, str]]]:
@@ -82,7 +89,7 @@ def config_of(run: StoredRun) -> Config | None:
     for fields in asked:
         with contextlib.suppress(ValueError, TypeError):
             config = Config(**fields)
-            if _former_key(run) == config.spelled_key:
+            if _former_key(run) == spelled_key(config):
                 return config
     return None
 

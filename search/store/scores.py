@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from search.store.database import StoredRun
 from spaces import Cell, Study
-from trainers.score_request import ScoreRequest, name_pattern, requests_of
+from trainers.score_request import ScoreRequest, name_pattern, own_code, requests_of
 
 
 class Scored(NamedTuple):
@@ -44,9 +44,10 @@ def scored_columns(
 
 
 def held_scores(run: StoredRun, request: ScoreRequest, key: str) -> list[Scored]:
-    """What a run has of one of the scores of a request, by whatever protocols."""
+    """What a run has of one of the scores of a request, by whatever protocols; of a user's own by its code of today."""
     names = filter(name_pattern(request.features, key, request.which).fullmatch, sorted(run.metrics))
-    return [Scored(run.metrics[name], run.tags.get(name.rpartition("/")[0], "")) for name in names]
+    found = [Scored(run.metrics[name], run.tags.get(name.rpartition("/")[0], "")) for name in names]
+    return [each for each in found if each.protocol.endswith(own_code(key))]
 
 
 def _require_one_protocol(study: Study, name: str, columns: Mapping[str, Mapping[str, list[Scored]]]) -> None:

@@ -69,11 +69,11 @@ class Cluster:
                 f"--address auto or HOST:PORT"
             )
 
-    def start(self, shared: Path | None = None, configs: Iterable[Config] = ()) -> int:
+    def start(self, shared: Path | None = None, configs: Iterable[Config] = (), own: Iterable[str] = ()) -> int:
         """Start Ray, or join what runs; returns the number of trials that it has room for at a time.
 
-        A cluster's nodes get what the configs need: our code, the user's own modules that they name, and, if one lacks
-        some or has others, the packages of this machine. `shared` is the folder that they all should see.
+        A cluster's nodes get what the configs need: our code, the user's own modules that they or `own` name, and, if
+        one lacks some or has others, the packages of this machine. `shared` is the folder that they all should see.
 
         Ray ends with the process, so that a search and the table of its winner start it once. Raises ValueError if no
         node has what a trial asks for, modules of the user's would hide ours, or a node cannot take part.
@@ -81,7 +81,7 @@ class Cluster:
         refuse_namesakes()
         if not ray.is_initialized():
             if self.address:
-                self._join(shared, list(configs))
+                self._join(shared, list(configs), own)
             else:
                 self._init("local", include_dashboard=False, **_local_options())
         self._nodes()  # is there one for a trial?
@@ -128,10 +128,10 @@ class Cluster:
                 f"the Ray cluster {address!r} does not answer: {describe(error)[:LONGEST]}{hint}"
             ) from None
 
-    def _join(self, shared: Path | None, configs: list[Config]) -> None:
+    def _join(self, shared: Path | None, configs: list[Config], own: Iterable[str]) -> None:
         """Join a cluster whose nodes have, or get, what trials need."""
         home = HOME.resolve()
-        modules = {module_file(name) for config in configs for name in user_modules(config)}
+        modules = set(map(module_file, (*own, *(name for config in configs for name in user_modules(config)))))
         code = {"py_modules": [*(str(home / part) for part in SHIPPED), *sorted(modules)], "excludes": ["__pycache__"]}
         self._init(str(self.address), runtime_env=code)
         features = {name for config in configs for name in feature_extractor(config.feature_net).packages}

@@ -24,9 +24,9 @@ from search.tune.worker import HALTED, score_run, surroundings
 from trainers.config import Config
 from trainers.files import storage_mark
 from trainers.messages import printable
-from trainers.names import SCORES
+from trainers.names import score_of
 from trainers.run_state import RunState
-from trainers.score_request import ScoreRequest
+from trainers.score_request import ScoreRequest, own_modules
 from trainers.signals import noted_signals
 from trainers.user_code import user_modules
 
@@ -109,6 +109,7 @@ def _submit(job: ScoreJob, around: dict[str, Any], cluster: Cluster) -> Any:
     """Hand a job to Ray. A process that ran a user's own code scores nothing else."""
     config = job.config
     own_code = any(user_modules(each) for each in (config, *(asked.config(config) for asked in job.requests)))
+    own_code |= bool(own_modules(job.requests))
     task = {
         **around,
         "run_id": job.run_id,
@@ -135,7 +136,7 @@ def _line(outcome: dict[str, Any]) -> str:
         return ""
     parts: dict[str, list[str]] = {}
     for each in outcome["scores"]:
-        score, generator = SCORES[each["metric"]], "" if each["which"] == "final" else " of the best generator"
+        score, generator = score_of(each["metric"]), "" if each["which"] == "final" else " of the best generator"
         shown = parts.setdefault(f" on {each['features']}{generator}", [])
         shown.append(f"{score.label} {each['value']:.{score.decimals}f}")
     return "; ".join(f"{', '.join(numbers)}{where}" for where, numbers in parts.items()) or "scored meanwhile"

@@ -61,6 +61,8 @@ def other(config, name):
         "background": "black",
         "loss": "hinge" if value != "hinge" else "minimax",
         "backbone_options": {"width": 7},
+        "penalty_d": {"trainers.regularizers:r1": 0.5},
+        "penalty_g": {"trainers.regularizers:zcr_generator": 0.5},
         "nce_layers": (0, 1),
         "aw_alpha2": 0.9,
     }

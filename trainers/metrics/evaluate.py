@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -15,10 +16,10 @@ from trainers.metrics import BATCH
 from trainers.metrics.frechet import Moments
 from trainers.metrics.reference import reference
 from trainers.metrics.sampled import Rows, Sampled
-from trainers.names import KID_REAL, SCORES, Score, scores_of
+from trainers.names import KID_REAL, SCORES, Score, score_of, scores_of
 from trainers.networks.layers import Generator
 from trainers.streams import stream
-from trainers.user_code import load_object
+from trainers.user_code import guard_user_code, load_object
 
 # That a generator makes at a time, if that is less: larger images need more memory. These fill a GPU too, and on a CPU
 # the numbers depend on it.
@@ -32,7 +33,8 @@ def evaluate(
     """The scores of a generator's samples, by default those of a run's evaluations, with latents that depend on the
     seed alone; leaves it in the mode it was in. NaN where features are not finite."""
     every = scores_of(config.feature_net, points=data.modes is not None)  # a user's own data may be points too
-    scores = [SCORES[key] for key in keys or every if SCORES[key].is_of_samples]
+    wanted = {key: score for key in keys or every if (score := score_of(key)).is_of_samples}
+    scores = wanted.values()
     kept = {score.takes for score in scores}
     net = load_features(config.feature_net)
     targets = data if data.pair is None else data.pair.test_targets
@@ -50,7 +52,20 @@ def evaluate(
             samples.add(part)
     if not moments.covariance.isfinite().all():
         return dict.fromkeys(keys or config.metric_keys, float("nan"))
-    return compute(scores, Sampled(data, net, real, moments, features.rows, samples.rows.cpu()))
+    sampled = Sampled(data, net, real, moments, features.rows, samples.rows.cpu())
+    ours = compute((score for key, score in wanted.items() if key in SCORES), sampled)
+    return ours | {key: _own(key, score, sampled) for key, score in wanted.items() if key not in SCORES}
+
+
+def _own(key: str, score: Score, sampled: Sampled) -> float:
+    """What the function of a user's own score `module:object` gives by the name of the object. Raises ValueError."""
+    function, name = load_object(score.compute, FunctionType), key.rpartition(":")[2]
+    with guard_user_code("metric", key, ()):
+        found = function(sampled)
+    value = found.get(name) if isinstance(found, dict) else found
+    if not isinstance(found, dict) or isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"metric {key!r}: {score.compute} should return {{{name!r}: a number}}, not {found!r:.80}")
+    return float(value)
 
 
 @torch.no_grad()
