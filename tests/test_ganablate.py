@@ -159,6 +159,9 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
         (["run", "quick", "--set", "backbone=bad_net:build"], ["ZeroDivisionError", "bad_net.py, line 2"]),
         (["plan", "quick", "--set", "backbone=bad_net:bild"], ["bad_net", "has no attribute 'bild'"]),
         (["run", "quick", "--set", "loss=os:sep"], ["os:sep", "Loss"]),
+        (["plan", "quick", "--set", 'penalty_d={"bad_net:drift":1}'], ["bad_net", "has no attribute 'drift'"]),
+        (["run", "quick", "--set", 'penalty_d={"bad_net:build":1}'], ["penalty_d 'bad_net:build' raised TypeError"]),
+        (["score", "quick", "--features", "raw", "--metrics", "bad_net:build"], ["bad_net:build", "should be a Score"]),
         # places
         (["report", "quick"], ["there is no store at sqlite:////", "runs/mlflow.db", "--storage"]),
         (["export", "quick", "GAN", "--out", "x"], ["there is no store at sqlite:////"]),

@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from trainers.adversarial import adversarial_step
 from trainers.config import Config
 from trainers.coopinit import cooperate, cooperative_step
 from trainers.data.load import load_dataset
+from trainers.loop import dry_run, train
 from trainers.regularizers import (
     Batch,
     contrast,
@@ -17,8 +19,10 @@ from trainers.regularizers import (
     zcr_discriminator,
     zcr_generator,
 )
+from trainers.run_folder import read_provenance
+from trainers.scoring import load_generator
 from trainers.state import State
-from trainers.user_code import load_object
+from trainers.user_code import load_object, own_code_digest
 
 CPU = torch.device("cpu")
 
@@ -166,3 +170,82 @@ def test_the_start_of_the_chain_is_the_translation_of_the_source():
     sources = load_dataset(state.config).pair.sources
     images = sources.scaled(torch.arange(len(sources.examples)))
     assert all((images == x).all((1, 2, 3)).any() for x in state.generator_input("z", 2))
+
+
+OWN = """
+import torch
+from trainers.regularizers import r1 as ours
+
+def r1(batch):
+    return ours(batch)
+
+def shape(batch):
+    return batch.critic()(batch.real).square()
+
+def number(batch):
+    return 3.0
+
+def far(batch):
+    return batch.real.sum()
+
+def raises(batch):
+    return 1 / 0
+
+def pull(batch):
+    return batch.fake.square().mean()
+"""
+
+
+def test_a_regularizer_of_ones_own_is_trained_as_ours_is(tiny_points, user_module, tmp_path):
+    """Bit for bit, and its code is part of what the run was made with."""
+    module = user_module(OWN)
+    ours, mine = tiny_points.replace(r1_gamma=0.3), tiny_points.replace(penalty_d={f"{module}:r1": 0.3})
+    assert len({tiny_points.cell_key, ours.cell_key, mine.cell_key}) == 3
+    assert tiny_points.replace(penalty_d={}, penalty_g={}).cell_key == tiny_points.cell_key
+    rows = [list(train(config, tmp_path / config.cell_key))[-1] for config in (ours, mine)]
+    assert rows[1][f"loss_penalty_d_{module}_r1"] == rows[0]["loss_r1_gamma"] > 0
+    assert all(rows[0][key] == rows[1][key] for key in (*ours.metric_keys, "loss_g", "logit_real"))
+    assert read_provenance(tmp_path / mine.cell_key)["own_code_digest"] == own_code_digest(mine) != ""
+
+
+def test_a_regularizer_of_ones_own_acts_on_the_generator(tiny_points, user_module, tmp_path):
+    pulled = tiny_points.replace(penalty_g={f"{user_module(OWN)}:pull": 1e4})
+    weights = []
+    for config in (tiny_points, pulled):
+        assert list(train(config, tmp_path / config.cell_key))
+        weights.append(next(load_generator(tmp_path / config.cell_key).parameters()))
+    assert not torch.equal(*weights)
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "words"),
+    [
+        ("penalty_d", "shape", r"penalty_d: '\w+:shape' should return a 0-d tensor that .*, not one of \[2\]"),
+        ("penalty_d", "number", "should return a 0-d tensor that depends on the network, not one float"),
+        ("penalty_d", "far", r"depends on the network, not one of \[\]"),
+        ("penalty_d", "pull", "depends on the network"),  # D's fake samples have no graph
+        ("penalty_g", "raises", r"penalty_g '\w+:raises' raised ZeroDivisionError: division by zero \(.*, line 18\)"),
+        ("penalty_g", "absent", "has no attribute 'absent'"),
+    ],
+)
+def test_a_regularizer_of_ones_own_that_is_none_is_a_sentence_before_training(
+    tiny_points, user_module, field, name, words
+):
+    with pytest.raises(ValueError, match=words):
+        dry_run(tiny_points.replace(**{field: {f"{user_module(OWN)}:{name}": 1.0}}))
+
+
+@pytest.mark.parametrize(
+    ("penalty", "words"),
+    [
+        ({"drift": 1.0}, "penalty_d: 'drift' should be module:object"),
+        ({"a b:c": 1.0}, "should be module:object"),
+        ({f"{'m' * 80}:f": 1.0}, "at most 80 letters"),
+        ({"m:f": 0}, "the weight of 'm:f' should be greater than 0"),
+        ({"m:f": -1}, "penalty_d.m:f = -1"),
+        ("m:f", "penalty_d = 'm:f'"),
+    ],
+)
+def test_a_wrong_weight_or_name_is_a_sentence(penalty, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        Config(penalty_d=penalty)

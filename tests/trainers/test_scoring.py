@@ -8,9 +8,21 @@ import pytest
 import torch
 
 from trainers import scoring
+from trainers.data.load import load_dataset
 from trainers.loop import train
+from trainers.metrics.evaluate import generate
+from trainers.names import metric_named
 from trainers.run_folder import FORM, generator_path, read_evaluations
-from trainers.score_request import SCORES_FILE, ScoreRequest, StoredScore, read_scores, write_scores
+from trainers.score_request import (
+    SCORES_FILE,
+    ScoreRequest,
+    StoredScore,
+    name_pattern,
+    own_modules,
+    read_scores,
+    requested,
+    write_scores,
+)
 from trainers.scoring import load_generator, score
 
 
@@ -143,3 +155,76 @@ def test_the_first_of_two_scores_of_one_identity_stays(tmp_path):
     write_scores(tmp_path, [one, other, one.model_copy(update={"which": "best"})])
     assert [(each.which, each.value) for each in read_scores(tmp_path)] == [("final", 1.0), ("best", 1.0)]
     assert json.loads((tmp_path / SCORES_FILE).read_text().splitlines()[0])["metric"] == "fid"
+
+
+OWN = """
+from trainers.names import Score
+
+mean = Score("mean pixel", True, 3, f"{__name__}:measured", takes="samples")
+spread = Score("spread", True, 3, f"{__name__}:measured", takes="samples")
+absent = Score("absent", True, 3, f"{__name__}:measured", takes="samples")
+raising = Score("raising", True, 3, f"{__name__}:raises")
+of_state = Score("of D", True, 3, f"{__name__}:measured", takes="state")
+scaled = Score("scaled", True, 3, f"{__name__}:measured", scale="percent")
+number = 3
+
+def measured(sampled):
+    return {"mean": sampled.samples.mean().item(), "spread": sampled.samples.std().item()}
+
+def raises(sampled):
+    return 1 / 0
+"""
+
+
+def test_a_score_of_ones_own_is_of_the_same_samples(run, user_module):
+    config, folder = run
+    module = user_module(OWN)
+    request = requested("raw", f"{module}:mean,fid,{module}:spread", 50, "final")
+    assert own_modules([request]) == [f"{module}:{name}" for name in ("mean", "measured", "spread")]
+    mean, fid, spread = score(config, folder, request)
+    config = config.acting().replace(eval_samples=50)
+    data, generator = load_dataset(config), load_generator(folder)
+    with torch.no_grad():
+        samples = torch.cat(list(generate(config, data, generator, torch.device("cpu"), 50)))
+    assert (mean.value, spread.value) == (samples.mean().item(), samples.std().item())
+    assert score(run[0], folder, request) == []
+    assert fid.metric == "fid"
+    assert name_pattern("raw", mean.metric, "final").fullmatch(mean.name)
+    assert metric_named(f"{module}:mean_best@raw").label == "mean pixel on raw of the best generator"
+
+
+def test_changed_code_of_a_score_is_another_protocol(run, user_module, tmp_path):
+    config, folder = run
+    module = user_module(OWN)
+    request = requested("raw", f"{module}:mean", 50, "final")
+    (first,) = score(config, folder, request)
+    path = tmp_path / f"{module}.py"
+    path.write_text(path.read_text() + "# changed")
+    (second,) = score(config, folder, request)
+    assert first.protocol != second.protocol
+    assert first.name != second.name
+    assert first.protocol.rpartition(" ")[0] == second.protocol.rpartition(" ")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("gone", "has no attribute 'gone'"),
+        ("number", "should be a Score, not a int"),
+        ("of_state", "should be a Score whose compute is module:function"),
+        ("scaled", "scale ratio or difference or event"),
+    ],
+)
+def test_what_is_no_score_is_told_when_it_is_named(user_module, name, words):
+    with pytest.raises(ValueError, match=words):
+        metric_named(f"{user_module(OWN)}:{name}@raw")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("absent", "should return {'absent': a number}, not {'mean'"), ("raising", "ZeroDivisionError")]
+)
+def test_a_score_of_ones_own_that_fails_leaves_nothing(run, user_module, name, words):
+    config, folder = run
+    with pytest.raises(ValueError, match=words):
+        score(config, folder, requested("raw", f"fid,{user_module(OWN)}:{name}", 50, "final"))
+    assert not (folder / SCORES_FILE).exists()

@@ -67,6 +67,8 @@ def test_the_names_of_ones_own_in_a_config():
     fields = {"features": "raw", "backbone": "b:build", "loss": "a:loss"}
     assert user_modules(Config(dataset="c:data", **fields)) == ["a:loss", "b:build", "c:data"]
     assert user_modules(Config(dataset="folder:photos", **fields)) == ["a:loss", "b:build"]
+    penalties = {"penalty_d": {"d:drift": 1.0, "a:loss": 1.0}, "penalty_g": {"g:pull": 1.0}}
+    assert user_modules(Config(**fields, **penalties)) == ["a:loss", "b:build", "d:drift", "g:pull"]
     assert user_modules(Config()) == []
 
 
