@@ -35,8 +35,8 @@ from ganablate.options import (
     imported_study,
     one_cell,
     open_store,
-    refuse_imported,
     select,
+    select_to_make,
 )
 from ganablate.read import report_on
 
@@ -116,9 +116,7 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Make a study's missing runs on Ray Tune; the same command after a crash finishes the rest."""
-    store = open_store(tracking_uri, storage)
-    refuse_imported(study, store)
-    chosen = select(study, seeds, budget, set_, tiny)
+    chosen, store = select_to_make(study, seeds, budget, set_, tiny, tracking_uri, storage)
     from search.tune.cluster import Cluster
 
     _run(chosen, store, Cluster(cpus_per_trial, gpus_per_trial, address, verbose), retry_failed, new_data)
@@ -146,9 +144,7 @@ def score(
     from trainers.score_request import requested
 
     request = requested(features, metrics, samples, which)
-    store = open_store(tracking_uri, storage)
-    refuse_imported(study, store)
-    chosen = select(study, seeds, budget, set_, tiny)
+    chosen, store = select_to_make(study, seeds, budget, set_, tiny, tracking_uri, storage)
     store.require()
     from search.score import score_study
     from search.tune.cluster import Cluster

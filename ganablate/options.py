@@ -62,12 +62,26 @@ def imported_study(name: str, store: Store, *selectors: Any) -> Imported | None:
     return found
 
 
-def refuse_imported(name: str, store: Store) -> None:
-    """Raise ValueError for a study of runs that were made elsewhere: what it lacks only their own code can make."""
-    from search.store.foreign import read_imported
+def select_to_make(
+    name: str,
+    seeds: int | None,
+    budget: float | None,
+    pairs: list[str] | None,
+    tiny: bool,
+    tracking_uri: str | None,
+    storage: str,
+) -> tuple[Study, Store]:
+    """The study whose runs are to be made or scored, and the store. Raises ValueError, for one of runs that were made
+    elsewhere too: what it lacks only their own code can make."""
+    try:
+        return select(name, seeds, budget, pairs, tiny), open_store(tracking_uri, storage)
+    except ValueError:
+        from search.store.foreign import read_imported
 
-    if read_imported(store, name):
-        raise ValueError(f"study {name!r} was imported: only the code that made its runs can make or score more")
+        if ".py" not in name and read_imported(open_store(tracking_uri, storage), name):
+            told = f"study {name!r} was imported: only the code that made its runs can make or score more"
+            raise ValueError(told) from None
+        raise
 
 
 def one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: bool) -> Study:
