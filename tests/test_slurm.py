@@ -94,6 +94,7 @@ def test_a_job_of_an_own_study_needs_neither_ray_nor_a_store(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_twelve_runs_by_three_workers_one_of_which_is_killed(tmp_path, monkeypatch):
     array = Array(tmp_path, monkeypatch)
     numbers = text_of(ganablate(tmp_path, "plan", *RING, "--array"))
