@@ -66,7 +66,7 @@ def study_in(folder: Path, name: str | None, seeds: int | None, options: Mapping
     if name not in STUDIES and not name.partition(":")[0].endswith(".py"):
         raise ValueError(f"what study is {folder} of? name it: ganablate report STUDY --from {folder}")
     study, runs = find_study(name), _read(folder / "runs.csv")
-    scored = [head for head in runs if "@" in head and not head.endswith(PROTOCOL)]  # after training
+    scored = [head for head in runs if "@" in head and not head.endswith(PROTOCOL) and study.has_metric(head)]
     options = {
         "metrics": tuple(dict.fromkeys((*study.metrics, *scored))),
         **{key: value for key, value in options.items() if value is not None},

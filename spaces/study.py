@@ -149,6 +149,10 @@ class Study:
             raise ValueError(f"study {self.name!r}, {cell.label}: there is no {metric} with {on}")
         object.__setattr__(self, "metrics", kept)
 
+    def has_metric(self, name: str) -> bool:
+        """Whether the runs of all cells have a metric, or may be scored by it. Raises ValueError if there is none."""
+        return all(self._gives(cell, name) for cell in self.cells())
+
     def _gives(self, cell: Cell, name: str) -> bool:
         """Whether the runs of a cell have a metric, or the generators that they keep may be scored by it."""
         metric = metric_named(name)
