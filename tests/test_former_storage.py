@@ -69,7 +69,8 @@ def ganablate(former, monkeypatch, capsys):
 
 
 def states(plan):
-    """What a plan says of its cells, but for their keys, and of what is missing; then, interrupted was missing too."""
+    """What a plan says of its cells, but for their keys, and of what is missing; then, interrupted was missing too, and
+    runs had no numbers."""
     cells = [
         [
             cell["row"],
@@ -78,7 +79,8 @@ def states(plan):
         ]
         for cell in plan["cells"]
     ]
-    return today(plan["study"]), cells, plan["missing"]
+    missing = [{name: value for name, value in each.items() if name != "job"} for each in plan["missing"]]
+    return today(plan["study"]), cells, missing
 
 
 def today(text):
