@@ -1,7 +1,7 @@
 """What the command does, as functions: `import ganablate as ga`.
 
-A study is a `Study`, a name of `ganablate list`, or `file.py[:NAME]`. Every function takes the command's selectors, as
-`Selectors` has them: `ga.load_runs("quick", seeds=10, storage="runs")`.
+A study is a `Study`, a name of `ganablate list`, `file.py[:NAME]` or, to read, one that `ganablate import` made. Every
+function takes the command's selectors, as `Selectors` has them: `ga.load_runs("quick", seeds=10, storage="runs")`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from trainers.messages import did_you_mean, printable
 if TYPE_CHECKING:
     import pandas as pd
 
+    from reports.results import Results
     from reports.table import TextTable
     from search.store import Store
     from trainers.networks.layers import Generator
@@ -44,14 +45,33 @@ class Selectors(TypedDict, total=False):
 def select(study: Study | str, **where: Unpack[Selectors]) -> tuple[Study, Store]:
     """The variant of a study, with the store that holds its runs. Raises ValueError for a study or a variant that there
     is not, and if the store does not answer; TypeError for what is no selector."""
+    options, found = _options(where), find_study(study) if isinstance(study, str) else study
+    return found.variant(**options), _store(where)
+
+
+def _options(where: Selectors) -> dict[str, Any]:
+    """What makes a variant. Raises TypeError for what is no selector."""
     if unknown := sorted(where.keys() - Selectors.__annotations__.keys()):
         raise TypeError(f"{unknown[0]!r} is no selector; {did_you_mean(unknown[0], Selectors.__annotations__)}")
-    found = find_study(study) if isinstance(study, str) else study
     names = {"seeds": "seeds", "budget": "budget", "settings": "settings", "tiny": "tiny", "samples": "score_samples"}
     options: dict[str, Any] = {names[name]: value for name, value in where.items() if name in names}
-    metrics = tuple(where.get("metrics") or ()) or None
-    store = open_store(where.get("tracking_uri"), str(where.get("storage", STORAGE)))
-    return found.variant(**options, metrics=metrics), store
+    return {**options, "metrics": tuple(where.get("metrics") or ()) or None}
+
+
+def _store(where: Selectors) -> Store:
+    return open_store(where.get("tracking_uri"), str(where.get("storage", STORAGE)))
+
+
+def _results(study: Study | str, where: Selectors) -> Results:
+    """The results of a study, of one of runs that other code made too. Raises ValueError as `select`."""
+    from reports.foreign import ForeignResults
+    from reports.results import Results
+    from search.store.foreign import find_imported
+
+    options = _options(where)
+    if isinstance(study, str) and (imported := find_imported(_store(where), study)):
+        return ForeignResults(imported, imported.study.variant(**options))
+    return Results(*select(study, **where))
 
 
 def load_runs(study: Study | str, **where: Unpack[Selectors]) -> pd.DataFrame:
@@ -62,10 +82,7 @@ def load_runs(study: Study | str, **where: Unpack[Selectors]) -> pd.DataFrame:
     of scores after training as fid@lite0 with fid@lite0_protocol; evaluations, seconds (training and scoring); lost.
     Raises ValueError as `select`, and if a column has scores by several protocols and `samples` does not tell which.
     """
-    from search.store import load_runs
-
-    chosen, store = select(study, **where)
-    return load_runs(chosen, store=store)
+    return _results(study, where).runs
 
 
 def load_curves(study: Study | str, key: str | None = None, **where: Unpack[Selectors]) -> pd.DataFrame:
@@ -77,11 +94,9 @@ def load_curves(study: Study | str, key: str | None = None, **where: Unpack[Sele
     """
     import pandas as pd
 
-    from reports.results import Results
-
-    results = Results(*select(study, **where))
-    metric = next(iter(results.configs.values())).metric
-    histories = results.histories(key or metric)
+    results = _results(study, where)
+    judged_by = [config.metric for config in results.configs.values()] or list(results.study.metrics)
+    histories = results.histories(key or judged_by[0])
     lines = [
         {**run, "images": images, "value": value}
         for runs in results.done.values()
@@ -127,13 +142,12 @@ def _escaped(text: object) -> str:
 def table(study: Study | str, **where: Unpack[Selectors]) -> Table:
     """A study's ablation table by its runs in the store. Raises ValueError as `load_runs`, if runs cannot stand in one
     table, and if there is no store."""
-    from reports.results import Results
     from reports.spreadsheet import to_csv
     from reports.table import as_text
 
-    chosen, store = select(study, **where)
-    store.require()
-    results = Results(chosen, store)
+    results = _results(study, where)
+    if results.store:
+        results.store.require()
     return Table(to_csv(results), as_text(results))
 
 

@@ -13,10 +13,12 @@ import pandas as pd
 import PIL.Image
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import ganablate as ga
 from ganablate import api
 from ganablate.api import Run, Table
+from ganablate.command import app
 from reports.results import Results
 from reports.table import as_text
 from search.store import load_runs
@@ -62,6 +64,30 @@ def test_runs_curves_and_table_are_those_of_the_command(made):
     assert "energy distance" in str(table)
     assert list(table.frame["row"]) == ["GAN", "+ aw"]
     assert text.cells.iloc[0, 0] in table._repr_html_()
+
+
+def test_runs_of_other_code_are_read_alike(tmp_path):
+    lines = [f"{row},{seed},{3 * (row == 'plain') + seed}" for row in ("plain", "ours") for seed in (7, 8, 9)]
+    (tmp_path / "made.csv").write_text("row,seed,err\n" + "\n".join(lines) + "\n")
+    where = {"storage": str(tmp_path / "runs")}
+    asked = [
+        "import",
+        f"csv:{tmp_path / 'made.csv'}",
+        "--study",
+        "bench",
+        "--metric",
+        "err:lower:difference",
+        "--paired",
+    ]
+    done = CliRunner().invoke(app, [*asked, "--storage", where["storage"]])
+    assert done.exit_code == 0, done.output
+    table = ga.table("bench", **where)
+    assert list(table.frame["row"]) == ["plain", "ours"]
+    assert table.frame["err_mean"].tolist() == [11, 8]
+    assert "plain" in str(table)
+    assert list(ga.load_runs("bench", **where)["seed"]) == [7, 8, 9] * 2
+    with pytest.raises(ValueError, match="made elsewhere"):
+        ga.load_runs("bench", seeds=2, **where)
 
 
 def test_a_label_that_looks_like_html_stays_a_label(store, make_runs, tiny_study, none_lost):

@@ -63,11 +63,11 @@ def weigh(
 
 
 def _joined(real_grads: Sequence[Tensor], fake_grads: Sequence[Tensor]) -> tuple[Tensor, int]:
-    """Both gradients, [2, parameters and zeros up to a multiple of ALIGNED], and the number of parameters. On a CPU the
+    """Both gradients, [2, parameters and more up to a multiple of ALIGNED], and the number of parameters. On a CPU the
     order of a sum depends on where in memory it begins: the two are summed alike."""
     size = sum(g.numel() for g in real_grads)
-    zeros = real_grads[0].new_zeros(-size % ALIGNED)
-    parts = (*real_grads, zeros, *fake_grads, zeros)
+    more = real_grads[0].reshape(-1)[:1].expand(-size % ALIGNED)  # which nobody reads
+    parts = (*real_grads, more, *fake_grads, more)
     return torch.cat([part.reshape(-1) for part in parts]).view(2, -1), size
 
 
@@ -82,10 +82,10 @@ def _weights(
     epsilon: float,
     normalized: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The two weights [2], the case and the cosine, of the two gradients [2, parameters] among zeros."""
+    """The two weights [2], the case and the cosine, of the two gradients [2, parameters and more]."""
     tiny = torch.finfo(both.dtype).tiny ** 0.5  # guards a division by zero and nothing else
     # [2], of the real and of the fake gradient, one by one: a norm along a dimension sums in another order
-    norms = torch.stack([torch.linalg.vector_norm(gradient[:size]) for gradient in both]).clamp_min(tiny)
+    norms = torch.stack(torch._foreach_norm(list(both[:, :size]))).clamp_min(tiny)
     cosine = torch.dot(*(both / norms[:, None])[:, :size])
     obtuse = cosine <= 0
 
