@@ -4,9 +4,10 @@ python benchmarks/sweeps.py [--repeats N] [RUNSxSECONDS[:tune] ...]   (default 1
 
 Two runs go at a time, a thread each, of the digits' DCGAN with five evaluations. A plain process imports torch once and
 makes half of the runs one after the other by trainers.loop.train, files included. `ganablate run` finds a store that
-exists. With `:tune` also plain Ray Tune with its MLflow callback. Each repeat makes the kinds in turn, so that what
-else the machine does meets all of them; printed are medians and, of each kind, its ratio to the plain processes of the
-same repeat.
+exists. With `:tune` also plain Ray Tune with its MLflow callback. The floor of what uses Ray Tune is as many runs of it
+that import nothing and do nothing, two at a time in two processes, and then the plain ones. Each repeat makes the kinds
+in turn, so that what else the machine does meets all of them; printed are medians and, of each kind, its ratio to the
+plain processes of the same repeat.
 """
 
 from __future__ import annotations
@@ -62,6 +63,24 @@ place = tune.RunConfig(storage_path=str(Path("results").absolute()), callbacks=[
 results = tune.Tuner(run, param_space=space, run_config=place).fit()
 assert not results.errors
 """
+FLOOR = """import sys
+from pathlib import Path
+from ray import init, tune
+
+class Nothing(tune.Trainable):
+    def step(self):
+        return {{"fid": 1.0, "done": True}}
+
+    def reset_config(self, new_config):
+        return True
+
+init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+kept = tune.CheckpointConfig(checkpoint_at_end=False)
+place = tune.RunConfig(storage_path=str(Path(sys.argv[1]).absolute()), verbose=0, checkpoint_config=kept)
+again = tune.TuneConfig(reuse_actors=True)
+space = {{"seed": tune.grid_search(list(range({seeds}))), "aw": tune.grid_search(["off", "normalized"])}}
+assert not tune.Tuner(Nothing, param_space=space, run_config=place, tune_config=again).fit().errors
+"""
 
 
 def of_seconds(seconds: float) -> Config:
@@ -77,13 +96,14 @@ def of_seconds(seconds: float) -> Config:
 def commands(config: Config, runs: int, folder: Path) -> dict[str, list[list[str]]]:
     """The commands of each kind, those of one beside each other; writes their scripts."""
     fields = {"fields": config.non_defaults(), "seeds": runs // 2}
-    for name, text in (("study", STUDY), ("plain", PLAIN), ("plain_tune", TUNE)):
+    for name, text in (("study", STUDY), ("plain", PLAIN), ("plain_tune", TUNE), ("floor", FLOOR)):
         (folder / f"{name}.py").write_text(text.format(**fields))
     place, python = str(time.monotonic_ns()), sys.executable
     return {
         "plain": [[python, "plain.py", aw, f"plain-{place}"] for aw in ("off", "normalized")],
         "ganablate": [[python, "-m", "ganablate", "run", "study.py", "--storage", place]],
         "tune": [[python, "plain_tune.py", f"tune-{place}"]],
+        "floor": [[python, "floor.py", f"floor-{place}"]],
     }
 
 
@@ -112,8 +132,9 @@ def measure(case: str, repeats: int) -> None:
             train_one = [*asked["ganablate"][0], "--tiny", "--seeds", "1"]
             seconds_of([train_one], folder)  # the store exists
             assert (folder / storage / "mlflow.db").exists()
-            for kind in ("plain", "ganablate", *([also] if also else [])):
+            for kind in ("plain", "ganablate", "floor", *([also] if also else [])):
                 times.setdefault(kind, []).append(seconds_of(asked[kind], folder))
+            times["floor"][-1] += times["plain"][-1]
     plain = times.pop("plain")
     line = f"{runs} runs of {median(plain) / runs * 2:.1f} s: two plain processes {median(plain):.1f} s"
     for kind, taken in times.items():

@@ -8,70 +8,23 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
-from ganablate.options import STORAGE, open_store
-from spaces import Study, find_study
+from ganablate.selection import Selectors, find_results, select, select_to_make
+from spaces import Study
 from trainers.config import Config
-from trainers.messages import did_you_mean, printable
+from trainers.messages import printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from reports.results import Results
     from reports.table import TextTable
-    from search.store import Store
     from trainers.networks.layers import Generator
 
 Which = Literal["final", "best"]
-
-
-class Selectors(TypedDict, total=False):
-    """Which variant of a study, and where its runs are."""
-
-    storage: str | Path  # folder of run folders, artifacts and the default store; or an object store's URI ["runs"]
-    tracking_uri: str | None  # MLflow store [SQLite under the storage folder]
-    seeds: int | None  # of each cell, 0 to seeds - 1 [the study's]
-    budget: float | None  # factor on all budgets in images
-    settings: Mapping[str, Any] | None  # changed fields of the recipe, as --set has them
-    tiny: bool  # seconds a run
-    metrics: Sequence[str] | None  # in place of the study's, as ("fid_final", "fid@lite0")
-    samples: int | None  # generated samples of scores after training [the runs' own number]
-
-
-def select(study: Study | str, **where: Unpack[Selectors]) -> tuple[Study, Store]:
-    """The variant of a study, with the store that holds its runs. Raises ValueError for a study or a variant that there
-    is not, and if the store does not answer; TypeError for what is no selector."""
-    options, found = _options(where), find_study(study) if isinstance(study, str) else study
-    return found.variant(**options), _store(where)
-
-
-def _options(where: Selectors) -> dict[str, Any]:
-    """What makes a variant. Raises TypeError for what is no selector."""
-    if unknown := sorted(where.keys() - Selectors.__annotations__.keys()):
-        raise TypeError(f"{unknown[0]!r} is no selector; {did_you_mean(unknown[0], Selectors.__annotations__)}")
-    names = {"seeds": "seeds", "budget": "budget", "settings": "settings", "tiny": "tiny", "samples": "score_samples"}
-    options: dict[str, Any] = {names[name]: value for name, value in where.items() if name in names}
-    return {**options, "metrics": tuple(where.get("metrics") or ()) or None}
-
-
-def _store(where: Selectors) -> Store:
-    return open_store(where.get("tracking_uri"), str(where.get("storage", STORAGE)))
-
-
-def _results(study: Study | str, where: Selectors) -> Results:
-    """The results of a study, of one of runs that other code made too. Raises ValueError as `select`."""
-    from reports.foreign import ForeignResults
-    from reports.results import Results
-    from search.store.foreign import find_imported
-
-    options = _options(where)
-    if isinstance(study, str) and (imported := find_imported(_store(where), study)):
-        return ForeignResults(imported, imported.study.variant(**options))
-    return Results(*select(study, **where))
 
 
 def load_runs(study: Study | str, **where: Unpack[Selectors]) -> pd.DataFrame:
@@ -80,9 +33,10 @@ def load_runs(study: Study | str, **where: Unpack[Selectors]) -> pd.DataFrame:
     Columns: row, column, seed, state, run_id, cell_key; protocol, code_version, data_digest, features_digest,
     own_code_digest, device, torch; metrics as fid_final and fid_best (those of evaluations that a run lacks are NaN),
     of scores after training as fid@lite0 with fid@lite0_protocol; evaluations, seconds (training and scoring); lost.
-    Raises ValueError as `select`, and if a column has scores by several protocols and `samples` does not tell which.
+    Raises ValueError for a study or a variant that there is not, if the store does not answer, and if a column has
+    scores by several protocols and `samples` does not tell which.
     """
-    return _results(study, where).runs
+    return find_results(study, **where).runs
 
 
 def load_curves(study: Study | str, key: str | None = None, **where: Unpack[Selectors]) -> pd.DataFrame:
@@ -90,11 +44,11 @@ def load_curves(study: Study | str, key: str | None = None, **where: Unpack[Sele
     images (real ones shown to D), value.
 
     `key` is "fid", "loss_real", "seconds" or another number of rows.jsonl; None is the score that runs are judged by.
-    Empty where no run has the key. Raises ValueError as `select`.
+    Empty where no run has the key. Raises ValueError as `load_runs`.
     """
     import pandas as pd
 
-    results = _results(study, where)
+    results = find_results(study, **where)
     judged_by = [config.metric for config in results.configs.values()] or list(results.study.metrics)
     histories = results.histories(key or judged_by[0])
     lines = [
@@ -145,7 +99,7 @@ def table(study: Study | str, **where: Unpack[Selectors]) -> Table:
     from reports.spreadsheet import to_csv
     from reports.table import as_text
 
-    results = _results(study, where)
+    results = find_results(study, **where)
     if results.store:
         results.store.require()
     return Table(to_csv(results), as_text(results))
@@ -185,30 +139,24 @@ class Run:
         return f'<img alt="samples of {self.run_id}" src="data:image/png;base64,{base64.b64encode(content).decode()}">'
 
 
-def load_run(study: Study | str, row: str, column: str = "", seed: int = 0, **where: Unpack[Selectors]) -> Run:
-    """The done run of a cell and a seed. Raises ValueError as `select`, for a cell that there is not, and if that seed
-    is not done."""
-    from search.store.image_sets import resolved
-    from search.store.queries import seed_runs
-    from trainers.run_state import RunState
+def load_run(study: Study | str, row: str, column: str | None = None, seed: int = 0, **where: Unpack[Selectors]) -> Run:
+    """The done run of a cell and a seed; the column may be left out where the row has one alone. Raises ValueError as
+    `load_runs`, for a cell that there is not, and if that seed is not done."""
+    from reports.model_card import find_done
 
     chosen, store = select(study, **where)
-    chosen = resolved(chosen, store)
-    cells = {(cell.row, cell.column): cell for cell in chosen.cells()}
-    if (row, column) not in cells:
-        rows = [name for name, of in cells if of == column] or chosen.columns
-        raise ValueError(f"study {chosen.title!r} has no cell {(row, column)}; {did_you_mean(row, rows)}")
-    config = cells[row, column].config.replace(seed=seed)
-    run = seed_runs(store, [config]).get((config.cell_key, seed))
-    if run is None or run.state != RunState.DONE:
-        state = run.state if run else RunState.MISSING
-        raise ValueError(f"{chosen.title}: {cells[row, column].label}, seed {seed} is {state}, not done")
-    store.folders.download(run.run_id, all_of_it=True)
-    return Run(run.run_id, store.folder(run.run_id), config)
+    done = find_done(chosen, store, row, column, seed)
+    store.folders.download(done.run_id, all_of_it=True)
+    return Run(done.run_id, done.folder, done.cell.config.replace(seed=seed))
 
 
 def load_generator(
-    study: Study | str, row: str, column: str = "", seed: int = 0, which: Which = "final", **where: Unpack[Selectors]
+    study: Study | str,
+    row: str,
+    column: str | None = None,
+    seed: int = 0,
+    which: Which = "final",
+    **where: Unpack[Selectors],
 ) -> Generator:
     """The generator that a done run keeps of its last or its best evaluation, a torch module on the CPU in eval mode,
     built without the data.
@@ -232,22 +180,24 @@ def score(
     cpus_per_trial: float = 1.0,
     gpus_per_trial: float | None = None,
     address: str | None = None,
+    verbose: bool = False,
     **where: Unpack[Selectors],
 ) -> dict[str, str]:
     """Score the generators that a study's done runs keep on a feature net, by scores as ("fid", "precision") or all;
     returns the state of each run that was scored, by label. What was scored before is not scored again.
 
-    Raises ValueError as `select`, for scores that do not fit, data that changed and generators that were removed;
+    Raises ValueError as `load_runs`, for scores that do not fit, data that changed and generators that were removed;
     KeyboardInterrupt after Ctrl-C, ConnectionError if Ray or the store is away: the same call goes on.
     """
-    from search.score import score_study
-    from search.tune.cluster import Cluster
     from trainers.score_request import requested
 
     request = requested(features, None if scores is None else ",".join(scores), where.get("samples"), which)
-    chosen, store = select(study, **where)
+    chosen, store = select_to_make(study, **where)
     store.require()
-    return score_study(chosen, store, [request], Cluster(cpus_per_trial, gpus_per_trial, address))
+    from search.score import score_study
+    from search.tune.cluster import Cluster
+
+    return score_study(chosen, store, [request], Cluster(cpus_per_trial, gpus_per_trial, address, verbose))
 
 
 def run(
@@ -258,17 +208,18 @@ def run(
     cpus_per_trial: float = 1.0,
     gpus_per_trial: float | None = None,
     address: str | None = None,
+    verbose: bool = False,
     **where: Unpack[Selectors],
 ) -> dict[str, str]:
     """Make a study's missing runs on Ray, on this machine or the cluster at `address`, and score those that are done by
     what the study lists; returns the state of each run that was made, by label ("done", "diverged", "failed: ...").
 
-    Raises ValueError as `select`, and before anything starts if a cell cannot be trained; KeyboardInterrupt after
+    Raises ValueError as `load_runs`, and before anything starts if a cell cannot be trained; KeyboardInterrupt after
     Ctrl-C, ConnectionError if Ray or the store is away: the same call goes on.
     """
+    chosen, store = select_to_make(study, **where)
     from search.score import run_and_score
     from search.tune.cluster import Cluster
 
-    chosen, store = select(study, **where)
-    cluster = Cluster(cpus_per_trial, gpus_per_trial, address)
+    cluster = Cluster(cpus_per_trial, gpus_per_trial, address, verbose)
     return run_and_score(chosen, store, cluster, retry_failed=retry_failed, new_data=new_data)

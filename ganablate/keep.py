@@ -11,13 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from ganablate.options import (
-    STORAGE,
     Kinds,
     Storage,
     TrackingUri,
     app,
-    open_store,
 )
+from ganablate.selection import STORAGE, open_store
 
 
 @app.command("import")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from ganablate import api
 from ganablate.options import (
-    STORAGE,
     Address,
     Budget,
     CpusPerTrial,
@@ -32,21 +32,17 @@ from ganablate.options import (
     TrackingUri,
     Verbose,
     app,
-    imported_study,
     one_cell,
-    open_store,
-    select,
-    select_to_make,
+    selectors,
 )
 from ganablate.read import report_on
+from ganablate.selection import STORAGE, find_results, open_store, select_imported, store_of, variant
 
 if TYPE_CHECKING:
-    from search.store import Store
     from search.store.foreign import Imported
-    from search.tune.cluster import Cluster
-    from spaces import Study
 
 T = TypeVar("T")
+RETRY = "run again with --retry-failed once the cause is mended"
 
 
 @app.command()
@@ -70,11 +66,12 @@ def plan(
     from search.store.image_sets import resolved
     from trainers.messages import printable
 
-    store = open_store(tracking_uri, storage)
-    if imported := imported_study(study, store, seeds, budget, set_, tiny):
+    where = selectors(seeds, budget, set_, tiny, tracking_uri, storage)
+    store = store_of(where)
+    if imported := select_imported(study, store, **where):
         _plan_imported(imported, detect, as_json)
         return
-    chosen = resolved(select(study, seeds, budget, set_, tiny), store, reads=None)
+    chosen = resolved(variant(study, **where), store, reads=None)
     made = make_plan(chosen, store)
     for line in foresee(chosen, store):
         print(printable(line), file=sys.stderr)
@@ -116,10 +113,10 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Make a study's missing runs on Ray Tune; the same command after a crash finishes the rest."""
-    chosen, store = select_to_make(study, seeds, budget, set_, tiny, tracking_uri, storage)
-    from search.tune.cluster import Cluster
-
-    _run(chosen, store, Cluster(cpus_per_trial, gpus_per_trial, address, verbose), retry_failed, new_data)
+    where = selectors(seeds, budget, set_, tiny, tracking_uri, storage)
+    cluster: Any = {"cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial, "address": address}
+    again = {"retry_failed": retry_failed, "new_data": new_data, "verbose": verbose}
+    _exit_if_failed(_interruptible(api.run, study, **again, **cluster, **where), RETRY)
 
 
 @app.command()
@@ -141,16 +138,12 @@ def score(
     verbose: Verbose = False,
 ) -> None:
     """Score a study's done runs by other metrics or another feature net, without training; each once."""
-    from trainers.score_request import requested
-
-    request = requested(features, metrics, samples, which)
-    chosen, store = select_to_make(study, seeds, budget, set_, tiny, tracking_uri, storage)
-    store.require()
-    from search.score import score_study
-    from search.tune.cluster import Cluster
-
-    cluster = Cluster(cpus_per_trial, gpus_per_trial, address, verbose)
-    _exit_if_failed(_interruptible(score_study, chosen, store, [request], cluster), "the same command tries again")
+    where = selectors(seeds, budget, set_, tiny, tracking_uri, storage)
+    cluster: Any = {"cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial, "address": address}
+    names = None if metrics is None else metrics.split(",")
+    asked = (study, features, names, which)
+    states = _interruptible(api.score, *asked, samples=samples, verbose=verbose, **cluster, **where)
+    _exit_if_failed(states, "the same command tries again")
 
 
 @app.command()
@@ -184,6 +177,7 @@ def search(
     from reports.searches import show_outcome
     from search.optimize.outcome import check_table, tuned_study
     from search.optimize.searches import check_search, run_search
+    from search.score import run_and_score
     from search.store.image_sets import checked_images
     from search.tune.cluster import Cluster
 
@@ -196,13 +190,13 @@ def search(
     folder = out or store.report_folder(check_table(searches, seeds))
     digests = [check_search(each, samples, store) for each in searches]
     folder.mkdir(parents=True, exist_ok=True)
-    outcomes, options = [], {"samples": samples, "retry_failed": retry_failed}
+    outcomes, again = [], {"retry_failed": retry_failed}
     for each, found in zip(searches, digests, strict=True):
-        outcomes.append(_interruptible(run_search, each, store, cluster, **options, digests=found))
+        outcomes.append(_interruptible(run_search, each, store, cluster, samples=samples, digests=found, **again))
         show_outcome(outcomes[-1], Console())
     study = tuned_study(outcomes, seeds)
-    _run(study, store, cluster, retry_failed, new_data)
-    report_on(study, store, folder, outcomes)
+    _exit_if_failed(_interruptible(run_and_score, study, store, cluster, new_data=new_data, **again), RETRY)
+    report_on(find_results(study, tracking_uri=tracking_uri, storage=storage), folder, outcomes)
 
 
 @app.command()
@@ -260,14 +254,6 @@ def _plan_imported(imported: Imported, detect: float | None, as_json: bool) -> N
         print(json.dumps(to_json(imported) | (detected.to_json() if detected else {})))
         return
     print(*map(printable, [*plan_lines(imported), *(detected.to_text() if detected else [])]), sep="\n")
-
-
-def _run(study: Study, store: Store, cluster: Cluster, retry_failed: bool, new_data: bool) -> None:
-    """Make a study's missing runs, and score what it lists of those that are done; exit code 1 if some failed."""
-    from search.score import run_and_score
-
-    states = _interruptible(run_and_score, study, store, cluster, retry_failed=retry_failed, new_data=new_data)
-    _exit_if_failed(states, "run again with --retry-failed once the cause is mended")
 
 
 def _exit_if_failed(states: dict[str, str], hint: str) -> None:

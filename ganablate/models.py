@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from ganablate.options import (
-    STORAGE,
     Budget,
     Seeds,
     Set,
@@ -17,9 +16,9 @@ from ganablate.options import (
     Tiny,
     TrackingUri,
     app,
-    open_store,
-    select,
+    selectors,
 )
+from ganablate.selection import STORAGE, select
 
 RowName = Annotated[str, typer.Argument(metavar="ROW", help="label of a row")]
 Column = Annotated[str | None, typer.Option(help="label of a column, where the row has several")]
@@ -54,8 +53,8 @@ def sample(
         classes = tuple(int(label) for label in labels.split(",")) if labels else ()
     except ValueError:
         raise ValueError(f"labels = {labels!r} should be numbers of classes with commas between, as 3,7") from None
-    store = open_store(tracking_uri, storage)
-    kept = find_kept(select(study, None, budget, set_, tiny), store, row, column, seed, which)
+    chosen, store = select(study, **selectors(None, budget, set_, tiny, tracking_uri, storage))
+    kept = find_kept(chosen, store, row, column, seed, which)
     from trainers import sampling
 
     asked = sampling.SampleRequest(n, sample_seed, classes, interpolate, source, each)
@@ -82,8 +81,8 @@ def export(
     from reports.model_card import find_kept, model_card
     from trainers.messages import printable
 
-    store = open_store(tracking_uri, storage)
-    kept = find_kept(select(study, seeds, budget, set_, tiny), store, row, column, seed, which)
+    chosen, store = select(study, **selectors(seeds, budget, set_, tiny, tracking_uri, storage))
+    kept = find_kept(chosen, store, row, column, seed, which)
     if out.exists():  # before what takes seconds
         raise ValueError(f"{out} is there already; name a folder that is not")
     card = model_card(kept, store)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ganablate.selection import STORAGE, Selectors, variant
+
 if TYPE_CHECKING:
-    from search.store import Store
-    from search.store.foreign import Imported
     from spaces import Study
     from trainers.config import Config
 
@@ -39,49 +38,21 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 ScoreSamples = Annotated[
     int | None, typer.Option("--samples", help="generated samples of a score [default: the runs']")
 ]
-STORAGE = "runs"
 
 
-def select(name: str, seeds: int | None, budget: float | None, pairs: list[str] | None, tiny: bool) -> Study:
-    """The study that the selectors stand for. Raises ValueError."""
-    from spaces import find_study, parse_settings
-
-    return find_study(name).variant(seeds=seeds, budget=budget, settings=parse_settings(pairs), tiny=tiny)
-
-
-def imported_study(name: str, store: Store, *selectors: Any) -> Imported | None:
-    """The runs made elsewhere that a study's name stands for; None where it is one of ours, or in a file. Raises
-    ValueError for selectors, of which these runs know nothing."""
-    from search.store.foreign import find_imported
+def selectors(
+    seeds: int | None = None,
+    budget: float | None = None,
+    pairs: list[str] | None = None,
+    tiny: bool = False,
+    tracking_uri: str | None = None,
+    storage: str = STORAGE,
+) -> Selectors:
+    """What `ganablate.api` takes, by what was typed. Raises ValueError for a setting that is none."""
     from spaces import parse_settings
 
-    found = find_imported(store, name)
-    if found:
-        seeds, budget, pairs, tiny = selectors
-        found.study.variant(seeds=seeds, budget=budget, settings=parse_settings(pairs), tiny=tiny)
-    return found
-
-
-def select_to_make(
-    name: str,
-    seeds: int | None,
-    budget: float | None,
-    pairs: list[str] | None,
-    tiny: bool,
-    tracking_uri: str | None,
-    storage: str,
-) -> tuple[Study, Store]:
-    """The study whose runs are to be made or scored, and the store. Raises ValueError, for one of runs that were made
-    elsewhere too: what it lacks only their own code can make."""
-    try:
-        return select(name, seeds, budget, pairs, tiny), open_store(tracking_uri, storage)
-    except ValueError:
-        from search.store.foreign import read_imported
-
-        if ".py" not in name and read_imported(open_store(tracking_uri, storage), name):
-            told = f"study {name!r} was imported: only the code that made its runs can make or score more"
-            raise ValueError(told) from None
-        raise
+    where: Selectors = {"seeds": seeds, "budget": budget, "settings": parse_settings(pairs), "tiny": tiny}
+    return {**where, "tracking_uri": tracking_uri, "storage": storage}
 
 
 def one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: bool) -> Study:
@@ -93,21 +64,11 @@ def one_cell(name: str, budget: float | None, pairs: list[str] | None, tiny: boo
     return Study(label, recipe, rows={label: {}}, metrics=metrics, settings=settings).variant(budget=budget, tiny=tiny)
 
 
-def one_config(name: str, seed: int, *selectors: Any) -> Config:
+def one_config(name: str, seed: int, *typed: Any) -> Config:
     """A recipe's Config of one seed. Raises ValueError."""
-    return one_cell(name, *selectors).cells()[0].config.replace(seed=seed)
+    return one_cell(name, *typed).cells()[0].config.replace(seed=seed)
 
 
-def one_job(name: str, number: int, *selectors: Any) -> Config:
+def one_job(name: str, number: int, *typed: Any) -> Config:
     """The Config of a study's run of that number. Raises ValueError."""
-    return select(name, *selectors).job(number)
-
-
-def open_store(tracking_uri: str | None, storage: str) -> Store:
-    """The store of the options. Raises ValueError if it does not answer."""
-    from search.store import Store
-
-    store = Store(tracking_uri, storage)
-    os.environ.setdefault("GANABLATE_CACHE", str(store.storage / "cache"))
-    store.probe()
-    return store
+    return variant(name, **selectors(*typed)).job(number)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from ganablate.options import (
-    STORAGE,
     Budget,
     ClaimNames,
     Host,
@@ -26,15 +25,13 @@ from ganablate.options import (
     Tiny,
     TrackingUri,
     app,
-    imported_study,
-    open_store,
-    select,
+    selectors,
 )
+from ganablate.selection import STORAGE, find_results, open_store, select_imported, store_of, variant
 
 if TYPE_CHECKING:
+    from reports.results import Results
     from search.optimize.outcome import Outcome
-    from search.store import Store
-    from spaces import Study
 
 T = TypeVar("T")
 
@@ -70,29 +67,19 @@ def report(
     samples: ScoreSamples = None,
 ) -> None:
     """Write a study's table (CSV, LaTeX, Markdown) and figures from the store, and print the table."""
-    from search.store.image_sets import resolved
-    from spaces import parse_settings
-
     shown = tuple(name.strip() for name in metrics.split(",")) if metrics else None
+    where = selectors(seeds, budget, set_, tiny, tracking_uri, storage)
     if source:
         from reports.folder import rebuild
 
-        options = {"budget": budget, "settings": parse_settings(set_), "tiny": tiny, "metrics": shown}
+        options = {"budget": budget, "settings": where["settings"], "tiny": tiny, "metrics": shown}
         rebuild(source, out, study, seeds, options)
         return
     if study is None:
         raise ValueError("report needs a STUDY, or the folder of a report: --from FOLDER")
-    store = open_store(tracking_uri, storage)
-    if imported := imported_study(study, store, seeds, budget, set_, tiny):
-        from reports.foreign import ForeignResults
-        from reports.report import show_report
-
-        shown_study = imported.study.variant(metrics=shown, score_samples=samples)
-        show_report(ForeignResults(imported, shown_study), out or store.report_folder(imported.name))
-        return
-    chosen = select(study, seeds, budget, set_, tiny).variant(metrics=shown, score_samples=samples)
-    chosen = resolved(chosen, store)
-    report_on(chosen, store, out or store.report_folder(chosen.title))
+    where["metrics"], where["samples"] = shown, samples
+    results = find_results(study, **where)
+    report_on(results, out or store_of(where).report_folder(results.study.title))
 
 
 @app.command()
@@ -111,14 +98,16 @@ def why(
     from reports.why import explain, explain_run
     from trainers.messages import printable
 
+    where = selectors(seeds, budget, set_, tiny, tracking_uri, storage)
+    store = store_of(where)
     if row is None:
-        lines = explain_run(study, open_store(tracking_uri, storage))
-    elif imported := imported_study(study, store := open_store(tracking_uri, storage), seeds, budget, set_, tiny):
+        lines = explain_run(study, store)
+    elif imported := select_imported(study, store, **where):
         from reports.foreign import why_lines
 
         lines = why_lines(imported, row, column)
     else:
-        lines = explain(select(study, seeds, budget, set_, tiny), store, row, column)
+        lines = explain(variant(study, **where), store, row, column)
     print("\n".join(map(printable, lines)))
 
 
@@ -168,10 +157,10 @@ def ui(
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)])
 
 
-def report_on(study: Study, store: Store, folder: Path, outcomes: Iterable[Outcome] = ()) -> None:
+def report_on(results: Results, folder: Path, outcomes: Iterable[Outcome] = ()) -> None:
     """Write and print a study's report; of the winners of searches also the study and all trials."""
     from reports.report import show_report
-    from reports.results import Results
 
-    store.require()
-    show_report(Results(study, store), folder, outcomes)
+    if results.store:
+        results.store.require()
+    show_report(results, folder, outcomes)

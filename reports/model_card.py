@@ -25,15 +25,15 @@ from trainers.score_request import Which
 FILES = ("config.json", "rows.jsonl", "provenance.json", FORM)  # of a run folder, beside the generator
 
 
-class KeptRun(NamedTuple):
-    """A done run of a cell of a study, and its folder, which holds the generator that was asked for."""
+class DoneRun(NamedTuple):
+    """A done run of a cell of a study, its folder, and which of its generators is asked for."""
 
     study: Study
     cell: Cell
     seed: int
     run_id: str
     folder: Path
-    which: Which
+    which: Which = "final"
 
     @property
     def title(self) -> str:
@@ -41,19 +41,16 @@ class KeptRun(NamedTuple):
         return f"{self.study.title}: {self.cell.label}, seed {self.seed}"
 
 
-def find_kept(study: Study, store: Store, row: str, column: str | None, seed: int, which: str = "final") -> KeptRun:
-    """The done run of this seed of a cell, its files fetched where they lie in an object store. Raises ValueError for
-    labels that the study lacks, several columns and none named, a seed of which the store has no run, a run that is not
-    done, and one that does not keep the generator."""
-    if which not in ("final", "best"):
-        raise ValueError(f"which = {which!r} should be final or best")
+def find_done(study: Study, store: Store, row: str, column: str | None, seed: int) -> DoneRun:
+    """The done run of this seed of a cell. Raises ValueError for labels that the study lacks, several columns and none
+    named, a seed of which the store has no run, and a run that is not done."""
     if row not in study.rows:
         raise ValueError(f"row {row!r} is not in study {study.title!r}; {did_you_mean(row, study.rows)}")
     store.require()
     study = resolved(study, store)
     cells = {cell.column: cell for cell in study.cells() if cell.row == row}
     if column is None and len(cells) > 1:
-        raise ValueError(f"row {row!r} has several columns; --column names one of: {', '.join(sorted(cells))}")
+        raise ValueError(f"row {row!r} has several columns; name one of: {', '.join(sorted(cells))}")
     if column is not None and column not in cells:
         raise ValueError(f"row {row!r} has no column {column!r}; {did_you_mean(column, cells)}")
     cell = next(iter(cells.values())) if column is None else cells[column]
@@ -62,16 +59,25 @@ def find_kept(study: Study, store: Store, row: str, column: str | None, seed: in
         there = f"it has the seeds {', '.join(map(str, sorted(runs)))}" if runs else "nor of any other"
         raise ValueError(f"{study.title}: the store has no run of {cell.label}, seed {seed}; {there}")
     run = runs[seed]
-    kept = KeptRun(study, cell, seed, run.run_id, store.folder(run.run_id), "best" if which == "best" else "final")
+    done = DoneRun(study, cell, seed, run.run_id, store.folder(run.run_id))
     if (state := state_of(store, run.guard, run)) != RunState.DONE:
-        raise ValueError(f"{kept.title} is {state}, and only a done run keeps its generators")
+        raise ValueError(f"{done.title} is {state}, not done")
+    return done
+
+
+def find_kept(study: Study, store: Store, row: str, column: str | None, seed: int, which: str = "final") -> DoneRun:
+    """The done run that `find_done` gives, its files fetched where they lie in an object store. Raises ValueError as
+    that does, and for a run that does not keep the generator."""
+    if which not in ("final", "best"):
+        raise ValueError(f"which = {which!r} should be final or best")
+    kept = find_done(study, store, row, column, seed)._replace(which="best" if which == "best" else "final")
     name = generator_path(kept.folder, kept.which).name
-    if not all([store.folders.fetch(run.run_id, file) for file in (*FILES, name)][-1:]):
-        raise ValueError(f"{kept.title}: {store.folders.location(run.run_id)} keeps no {name}; it was removed")
+    if not all([store.folders.fetch(kept.run_id, file) for file in (*FILES, name)][-1:]):
+        raise ValueError(f"{kept.title}: {store.folders.location(kept.run_id)} keeps no {name}; it was removed")
     return kept
 
 
-def model_card(kept: KeptRun, store: Store) -> str:
+def model_card(kept: DoneRun, store: Store) -> str:
     """A model card in Markdown: what was trained on which data, its scores beside mean and standard deviation of its
     cell, as the study's table has them, and by what protocol. Raises ValueError as the table."""
     study, config = kept.study, kept.cell.config.acting()
@@ -105,7 +111,7 @@ def model_card(kept: KeptRun, store: Store) -> str:
     )
 
 
-def _head(kept: KeptRun) -> list[str]:
+def _head(kept: DoneRun) -> list[str]:
     """What model hubs read."""
     config = kept.cell.config
     row = BACKBONES.get(config.backbone)
@@ -115,7 +121,7 @@ def _head(kept: KeptRun) -> list[str]:
     return ["---", "library_name: pytorch", *([f"pipeline_tag: {task}"] if task else []), f"tags: {names}", "---", ""]
 
 
-def _scores(results: Results, run: pd.Series, kept: KeptRun) -> list[str]:
+def _scores(results: Results, run: pd.Series, kept: DoneRun) -> list[str]:
     """A line a metric of the study: the run's own value, and its cell's."""
     lines = ["|  | this run | mean ± std of its cell | n |", "| --- | --- | --- | --- |"]
     for name in results.study.metrics:
@@ -127,7 +133,7 @@ def _scores(results: Results, run: pd.Series, kept: KeptRun) -> list[str]:
     return lines
 
 
-def _remarks(results: Results, run: pd.Series, kept: KeptRun) -> list[str]:
+def _remarks(results: Results, run: pd.Series, kept: DoneRun) -> list[str]:
     """What the numbers mean, and what to beware of."""
     study = results.study
     protocols = [kept.cell.config.protocol]

@@ -118,8 +118,8 @@ def test_a_run_shows_its_grid_and_gives_its_generator(made):
     ("call", "error", "told"),
     [
         (lambda s, w: ga.load_run(s, "GANN", **w), ValueError, "did you mean 'GAN'"),
-        (lambda s, w: ga.load_run(s, "GAN", "c", **w), ValueError, "no cell"),
-        (lambda s, w: ga.load_generator(s, "GAN", seed=2, **w), ValueError, "seed 2 is missing, not done"),
+        (lambda s, w: ga.load_run(s, "GAN", "c", **w), ValueError, "no column"),
+        (lambda s, w: ga.load_generator(s, "GAN", seed=2, **w), ValueError, "no run of GAN, seed 2"),
         (lambda s, w: ga.load_runs(s, sed=3, **w), TypeError, "did you mean 'seeds'"),
         (lambda s, w: ga.load_runs("quik", **w), ValueError, "did you mean 'quick'"),
         (lambda s, w: ga.table(s, metrics=("fid_fina",), **w), ValueError, "did you mean 'fid_final'"),

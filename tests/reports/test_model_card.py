@@ -57,7 +57,7 @@ def test_lost_runs_are_told(store, make_runs, tiny_study):
         (("GANN", None, 0), "row 'GANN' is not in study 'tiny'; did you mean 'GAN'"),
         (("GAN", "x", 0), "row 'GAN' has no column 'x'"),
         (("GAN", None, 7), "tiny: the store has no run of GAN, seed 7; it has the seeds 0, 1, 2"),
-        (("GAN", None, 2), "tiny: GAN, seed 2 is failed, and only a done run keeps its generators"),
+        (("GAN", None, 2), "tiny: GAN, seed 2 is failed, not done"),
         (("GAN", None, 0, "last"), "which = 'last' should be final or best"),
         (("+ aw", None, 0), "keeps no generator_final.pt; it was removed"),
     ],
@@ -77,6 +77,6 @@ def test_one_of_several_columns_is_named(store, make_runs, tiny_study, tiny_poin
 
     crossed = Study("crossed", tiny_points, tiny_study.rows, {"a": {}, "b": {"lr": 1e-3}}, 1, tiny_study.metrics)
     make_runs(crossed)
-    with pytest.raises(ValueError, match="several columns; --column names one of: a, b"):
+    with pytest.raises(ValueError, match="several columns; name one of: a, b"):
         find_kept(crossed, store, "GAN", None, 0)
     assert find_kept(crossed, store, "GAN", "b", 0).cell.config.lr == 1e-3

@@ -1,0 +1,106 @@
+"""What users select, by the command as from Python: a variant of a study, and the store that holds its runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from trainers.messages import did_you_mean
+
+if TYPE_CHECKING:
+    from reports.results import Results
+    from search.store import Store
+    from search.store.foreign import Imported
+    from spaces import Study
+
+STORAGE = "runs"
+
+
+class Selectors(TypedDict, total=False):
+    """Which variant of a study, and where its runs are."""
+
+    storage: str | Path  # folder of run folders, artifacts and the default store; or an object store's URI ["runs"]
+    tracking_uri: str | None  # MLflow store [SQLite under the storage folder]
+    seeds: int | None  # of each cell, 0 to seeds - 1 [the study's]
+    budget: float | None  # factor on all budgets in images
+    settings: Mapping[str, Any] | None  # changed fields of the recipe, as --set has them
+    tiny: bool  # seconds a run
+    metrics: Sequence[str] | None  # in place of the study's, as ("fid_final", "fid@lite0")
+    samples: int | None  # generated samples of scores after training [the runs' own number]
+
+
+def open_store(tracking_uri: str | None = None, storage: str | Path = STORAGE) -> Store:
+    """The store of the selectors. Raises ValueError if it does not answer."""
+    from search.store import Store
+
+    store = Store(tracking_uri, str(storage))
+    os.environ.setdefault("GANABLATE_CACHE", str(store.storage / "cache"))
+    store.probe()
+    return store
+
+
+def store_of(where: Selectors) -> Store:
+    """The store of the selectors. Raises ValueError if it does not answer."""
+    return open_store(where.get("tracking_uri"), where.get("storage", STORAGE))
+
+
+def variant(study: Study | str, **where: Unpack[Selectors]) -> Study:
+    """The variant of a study. Raises ValueError for one that there is not, TypeError for what is no selector."""
+    from spaces import find_study
+
+    options, found = _options(where), find_study(study) if isinstance(study, str) else study
+    return found.variant(**options)
+
+
+def select(study: Study | str, **where: Unpack[Selectors]) -> tuple[Study, Store]:
+    """The variant of a study, with the store that holds its runs. Raises as `variant`, and ValueError if the store does
+    not answer."""
+    return variant(study, **where), store_of(where)
+
+
+def select_to_make(study: Study | str, **where: Unpack[Selectors]) -> tuple[Study, Store]:
+    """The study whose runs are to be made or scored, and the store. Raises as `select`, and ValueError for a study of
+    runs that were made elsewhere: what it lacks only their own code can make."""
+    try:
+        return select(study, **where)
+    except ValueError:
+        from search.store.foreign import read_imported
+
+        if isinstance(study, str) and ".py" not in study and read_imported(store_of(where), study):
+            told = f"study {study!r} was imported: only the code that made its runs can make or score more"
+            raise ValueError(told) from None
+        raise
+
+
+def select_imported(study: Study | str, store: Store, **where: Unpack[Selectors]) -> Imported | None:
+    """The runs made elsewhere that a study's name stands for; None where it is one of ours, or in a file. Raises
+    ValueError for selectors of which these runs know nothing, and for a name that there is not."""
+    from search.store.foreign import find_imported
+
+    options = _options(where)
+    found = find_imported(store, study) if isinstance(study, str) else None
+    if found:
+        found.study.variant(**options)
+    return found
+
+
+def find_results(study: Study | str, **where: Unpack[Selectors]) -> Results:
+    """The results of a study, of one of runs that other code made too. Raises as `select`."""
+    from reports.foreign import ForeignResults
+    from reports.results import Results
+
+    store = store_of(where)
+    if imported := select_imported(study, store, **where):
+        return ForeignResults(imported, imported.study.variant(**_options(where)))
+    return Results(variant(study, **where), store)
+
+
+def _options(where: Selectors) -> dict[str, Any]:
+    """What makes a variant. Raises TypeError for what is no selector."""
+    if unknown := sorted(where.keys() - Selectors.__annotations__.keys()):
+        raise TypeError(f"{unknown[0]!r} is no selector; {did_you_mean(unknown[0], Selectors.__annotations__)}")
+    names = {"seeds": "seeds", "budget": "budget", "settings": "settings", "tiny": "tiny", "samples": "score_samples"}
+    options: dict[str, Any] = {names[name]: value for name, value in where.items() if name in names}
+    return {**options, "metrics": tuple(where.get("metrics") or ()) or None}
