@@ -93,13 +93,16 @@ def _escaped(text: object) -> str:
     return html.escape(printable(text))
 
 
-def table(study: Study | str, **where: Unpack[Selectors]) -> Table:
-    """A study's ablation table by its runs in the store. Raises ValueError as `load_runs`, if runs cannot stand in one
-    table, and if there is no store."""
+def table(
+    study: Study | str, *, beside: str | None = None, same_protocol: str | None = None, **where: Unpack[Selectors]
+) -> Table:
+    """A study's ablation table by its runs in the store. `beside` is an imported study (NAME, or NAME:KEY of the metric
+    that stands for the study's first) whose rows stand below; `same_protocol`, by what both were scored, in words that
+    the caption has. Raises ValueError as `load_runs`, if runs cannot stand in one table, and if there is no store."""
     from reports.spreadsheet import to_csv
     from reports.table import as_text
 
-    results = find_results(study, **where)
+    results = find_results(study, beside=beside, same_protocol=same_protocol, **where)
     if results.store:
         results.store.require()
     return Table(to_csv(results), as_text(results))

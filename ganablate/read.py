@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from search.optimize.outcome import Outcome
 
 T = TypeVar("T")
+Beside = Annotated[str | None, typer.Option(metavar="NAME[:KEY]", help="rows of an imported study below the own ones")]
+SameProtocol = Annotated[str | None, typer.Option(metavar="TEXT", help="by what both were scored, as the caption says")]
 
 
 @app.command("list")
@@ -65,6 +67,8 @@ def report(
     source: Annotated[Path | None, typer.Option("--from", help="make this report again, without a store")] = None,
     metrics: Annotated[str | None, typer.Option(help="in place of the study's, as fid_final,fid@lite0")] = None,
     samples: ScoreSamples = None,
+    beside: Beside = None,
+    same_protocol: SameProtocol = None,
 ) -> None:
     """Write a study's table (CSV, LaTeX, Markdown) and figures from the store, and print the table."""
     shown = tuple(name.strip() for name in metrics.split(",")) if metrics else None
@@ -72,13 +76,15 @@ def report(
     if source:
         from reports.folder import rebuild
 
+        if beside or same_protocol:
+            raise ValueError("--beside and --same-protocol are for a study of the store, not for --from")
         options = {"budget": budget, "settings": where["settings"], "tiny": tiny, "metrics": shown}
         rebuild(source, out, study, seeds, options)
         return
     if study is None:
         raise ValueError("report needs a STUDY, or the folder of a report: --from FOLDER")
     where["metrics"], where["samples"] = shown, samples
-    results = find_results(study, **where)
+    results = find_results(study, beside=beside, same_protocol=same_protocol, **where)
     report_on(results, out or store_of(where).report_folder(results.study.title))
 
 

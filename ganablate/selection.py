@@ -86,15 +86,23 @@ def select_imported(study: Study | str, store: Store, **where: Unpack[Selectors]
     return found
 
 
-def find_results(study: Study | str, **where: Unpack[Selectors]) -> Results:
-    """The results of a study, of one of runs that other code made too. Raises as `select`."""
+def find_results(
+    study: Study | str, *, beside: str | None = None, same_protocol: str | None = None, **where: Unpack[Selectors]
+) -> Results:
+    """The results of a study, of one of runs that other code made too; with the rows of the import named by `beside`,
+    if words say by what both were scored. Raises as `select`, and ValueError for rows that cannot stand together."""
+    from reports.beside import results_beside
     from reports.foreign import ForeignResults
     from reports.results import Results
 
+    if beside is None and same_protocol is not None:
+        raise ValueError("--same-protocol is said of runs that other code made: --beside NAME")
     store = store_of(where)
     if imported := select_imported(study, store, **where):
-        return ForeignResults(imported, imported.study.variant(**_options(where)))
-    return Results(variant(study, **where), store)
+        found: Results = ForeignResults(imported, imported.study.variant(**_options(where)))
+    else:
+        found = Results(variant(study, **where), store)
+    return found if beside is None else results_beside(found, store, beside, same_protocol)
 
 
 def _options(where: Selectors) -> dict[str, Any]:

@@ -8,14 +8,13 @@ import numpy as np
 
 from reports.chance import Contrast, false_chance
 from reports.folder import reported
-from reports.foreign import ForeignResults
+from reports.foreign import ForeignResults, find_import
 from reports.measurements import TIME, Measurements, Untestable
 from reports.planning import part_needs
 from reports.published import HARMLESS
 from reports.results import Results, span
 from reports.verdicts import Judgement, Test, compare_means, compare_ranks, compare_shares, judge
 from search.store import Store
-from search.store.foreign import read_imported
 from spaces import STUDIES, Claim, Part, Study
 from spaces.foreign import ForeignStudy
 
@@ -151,14 +150,12 @@ class VariantJudge:
 
     def _read(self, study: Study) -> Results:
         """The results of a study. Raises ValueError where there are none."""
-        if isinstance(self.store, Path):
-            return reported(self.store, study)
-        if not isinstance(study, ForeignStudy):
-            return Results(study, self.store)
-        imported = read_imported(self.store, study.name)
-        if imported is None:
-            raise ValueError(f"{study.name} was imported no longer")
-        return ForeignResults(imported, study)
+        if isinstance(study, ForeignStudy):
+            imported = find_import(self.store, study.name)
+            if imported is None:
+                raise ValueError(f"{study.name} was imported no longer")
+            return ForeignResults(imported, study)
+        return reported(self.store, study) if isinstance(self.store, Path) else Results(study, self.store)
 
     def at_paper_scale(self, part: Part) -> bool:
         """Whether the study is as defined, and no published value of the part's cells is of other data or networks."""

@@ -202,7 +202,9 @@ def bold_cells(study: Study, of_cells: Mapping[Label, Sample]) -> set[Label]:
         clean = [
             label
             for label, cell in of_cells.items()
-            if label[1] == column and len(cell.kept) == study.seeds and cell.kept[study.metrics[0]].notna().all()
+            if label[1] == column
+            and len(cell.kept) == study.seeds_of(label[0])
+            and cell.kept[study.metrics[0]].notna().all()
         ]
         if len(clean) < 2:
             continue

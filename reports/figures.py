@@ -16,7 +16,7 @@ from reports.results import Results
 from reports.spreadsheet import write_csv
 from reports.style import save
 from reports.sweeps import draw_sweeps, sweep_data, sweep_metric
-from spaces.foreign import ForeignStudy
+from spaces.foreign import ForeignStudy, JoinedStudy
 from trainers.messages import plain_name
 
 MAX_ROWS_IN_FIGURE = 14  # as many have room in the legend
@@ -51,7 +51,7 @@ def make_figures(results: Results, out: Path) -> list[Path]:
         if curves["images"].nunique() > 1:  # what is told at the end alone has no curve
             told = curves.rename(columns={"images": study.counted})
             paths += _with_data(draw_curves(curves, part.study, key, note), told, out / stem)
-    for metric in study.metrics if isinstance(study, ForeignStudy) else ():
+    for metric in study.metrics if isinstance(study, ForeignStudy | JoinedStudy) else ():
         dots = dots_data(part, metric)
         stem = "dots" if metric == study.metrics[0] else f"dots-{plain_name(metric)}"
         if not dots.empty:

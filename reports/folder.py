@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reports.foreign import ForeignResults
 from reports.report import show_report
 from reports.results import Results, Series
 from reports.spreadsheet import spreadsheet_safe
+from search.store.foreign import imported_in
 from search.store.former import spelled_key
 from search.store.frames import PROTOCOL, TAGS
 from search.store.summaries import judged
@@ -40,7 +42,14 @@ class FolderResults(Results):
 
 def rebuild(folder: Path, out: Path | None, name: str | None, seeds: int | None, options: Mapping[str, Any]) -> None:
     """Write and print the report of a folder anew, into itself unless told. Raises ValueError."""
-    show_report(FolderResults(study_in(folder, name, seeds, options), folder), out or folder)
+    imported = imported_in(folder)
+    if imported and name not in (None, imported.name):
+        raise ValueError(f"{folder} has the report on {imported.name}, not on {name}")
+    if imported:
+        results: Results = ForeignResults(imported, imported.study.variant(seeds=seeds, **options))
+    else:
+        results = FolderResults(study_in(folder, name, seeds, options), folder)
+    show_report(results, out or folder)
 
 
 def reported(folder: Path, study: Study) -> FolderResults:
@@ -93,6 +102,8 @@ def _runs(folder: Path, study: Study) -> pd.DataFrame:
     lacking = {"row", "column", "state", "run_id", "protocol"} - set(runs)
     if lacking:
         raise ValueError(f"{folder / 'runs.csv'} lacks {', '.join(sorted(lacking))}")
+    if "place" in runs:
+        raise ValueError(f"{folder} has rows of other code too; make it again from the store, by `report --beside`")
     as_written = dict(zip(spreadsheet_safe(labels)["label"], labels["label"], strict=True))
     runs[["row", "column"]] = runs[["row", "column"]].map(lambda label: as_written.get(label, label))
     cells = {(cell.row, cell.column) for cell in study.cells()}

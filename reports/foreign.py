@@ -1,15 +1,19 @@
 """The results of a study whose runs other code made, and what `plan` and `why` tell of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from reports.comparisons import Sample
 from reports.results import Results, Series
-from search.store.foreign import ForeignRun, Imported
+from search.store import Store
+from search.store.foreign import KEPT, ForeignRun, Imported, imported_in, read_imported
 from spaces.claims import Label
 from spaces.foreign import ForeignStudy
-from trainers.messages import did_you_mean
+from trainers.messages import did_you_mean, file_name
 from trainers.run_state import RunState
 
 MOST_SEEDS = 10  # that are named one by one
@@ -28,12 +32,7 @@ class ForeignResults(Results):
     @cached_property
     def samples(self) -> dict[Label, Sample]:
         """The runs of each cell; two cells of a column are pairs if whoever made them says so."""
-        found = {}
-        for label, runs in self.cells.items():
-            ended = runs.sort_values("seed")
-            paired = ("paired", label[1]) if self.imported.paired else label
-            found[label] = Sample(ended, ended[~ended["lost"].to_numpy(bool)], paired)
-        return found
+        return {label: sample(label, runs, paired=self.imported.paired) for label, runs in self.cells.items()}
 
     @property
     def protocols(self) -> list[str]:
@@ -60,6 +59,10 @@ class ForeignResults(Results):
         return "not paired"
 
     @property
+    def kept(self) -> Mapping[str, object]:
+        return {KEPT: self.imported.model_dump()}
+
+    @property
     def evaluation_keys(self) -> list[str]:
         return list(self.study.metrics)
 
@@ -67,6 +70,20 @@ class ForeignResults(Results):
         of_runs = {run.run_id: run.series.get(key, []) for run in self.imported.runs}
         done = [run_id for group in self.done.values() for run_id in group["run_id"]]
         return {run_id: of_runs[run_id] for run_id in (done if run_ids is None else run_ids)}
+
+
+def sample(label: Label, runs: pd.DataFrame, *, paired: bool) -> Sample:
+    """The runs of a cell that other code made, in pairs with those of its column if so said."""
+    ended = runs.sort_values("seed")
+    return Sample(ended, ended[~ended["lost"].to_numpy(bool)], ("paired", label[1]) if paired else label)
+
+
+def find_import(place: Store | Path, name: str) -> Imported | None:
+    """The import of that name, in a store or a folder of reports; None if there is none. Raises ValueError."""
+    if isinstance(place, Store):
+        return read_imported(place, name)
+    found = imported_in(place / file_name(name))
+    return found if found and found.name == name else None
 
 
 def to_json(imported: Imported) -> dict[str, Any]:

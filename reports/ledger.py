@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from reports.claims import NOT_RUN, UNDECIDED, Finding, VariantJudge, Vary, Verdict
+from reports.foreign import find_import
 from reports.markdown import to_markdown
 from reports.measurements import labels
 from reports.own_claims import register_claim, told_of
@@ -18,9 +19,8 @@ from reports.planning import LOG_STD, R_ALIKE, Spread, visible_ratio
 from reports.spreadsheet import write_csv
 from reports.table import TextTable
 from search.store import Store
-from search.store.foreign import read_imported
 from spaces import CLAIMS, Claim, Study, find_claims
-from spaces.foreign import better_than_first
+from spaces.foreign import ForeignStudy, better_than_first
 from trainers.messages import printable
 
 
@@ -69,22 +69,17 @@ def ledger_of(store: Store | Path, ids: list[str], varies: Iterable[Vary], regis
         raise ValueError("--register is for claims of your own: ganablate claims my_study.py --register")
     if isinstance(store, Path) and (register or not store.is_dir()):
         raise ValueError("--register notes in a store" if register else f"{store} is no folder of reports")
-    if isinstance(store, Store):
-        imported = read_imported(store, ids[0]) if ids and path is None and ids[0] not in CLAIMS else None
-        if imported:
-            study = imported.study
-            return Ledger(store, *varies, own=(better_than_first(study), {study.name: study})), ids[1:]
-        own = find_claims(path, partial(_imported_study, store)) if path else None
-    else:
-        own = find_claims(path) if path else None
+    if ids and path is None and ids[0] not in CLAIMS and (study := _imported_study(store, ids[0])):
+        return Ledger(store, *varies, own=(better_than_first(study), {study.name: study})), ids[1:]
+    own = find_claims(path, partial(_imported_study, store)) if path else None
     ledger = Ledger(store, *varies, own=own)
     if register:
         print(*map(printable, ledger.register()), sep="\n", file=sys.stderr)
     return ledger, ids[1:] if path else ids
 
 
-def _imported_study(store: Store, name: str) -> Study | None:
-    imported = read_imported(store, name)
+def _imported_study(store: Store | Path, name: str) -> ForeignStudy | None:
+    imported = find_import(store, name)
     return imported.study if imported else None
 
 

@@ -19,7 +19,7 @@ def methods(results: Results, registered: Sequence[Registration] = ()) -> str:
     scored = f"after training, {told}" if (told := score_protocols(results)) else ""
     sentences = [
         results.training,
-        f"Scores are {' | '.join([*results.protocols, *filter(None, [scored])])}.",
+        f"Scores are {' | '.join([*results.protocols, *filter(None, [scored])])}. {results.made_elsewhere}".strip(),
         _on_tests(results),
         _on_runs(results, registered),
     ]

@@ -41,7 +41,7 @@ def class_scores(results: Results) -> Scores:
 
 def draw_samples(pictures: Pictures, study: Study) -> Figure:
     """The last grids side by side, one a row of the study, a line a column."""
-    rows, columns = list(study.rows), list(study.columns)
+    rows, columns = list(dict.fromkeys(cell.row for cell in study.cells())), list(study.columns)
     width, height = 2.6 * len(rows), 2.8 * len(columns)  # inches
     space = {"left": 0, "right": 1, "bottom": 0, "top": 1 - 0.3 / height, "wspace": 0.05, "hspace": 0.15}
     figure, axes = plt.subplots(len(columns), len(rows), figsize=(width, height), squeeze=False, gridspec_kw=space)

@@ -13,8 +13,10 @@ from reports.paper import evaluations_frame, methods, tests_frame
 from reports.results import Results
 from reports.spreadsheet import to_csv, write_csv
 from reports.table import TextTable, as_text
+from search.store.foreign import KEPT
 from search.store.image_sets import other_content
 from search.store.registry import Registration, registrations
+from trainers.files import write_json
 
 if TYPE_CHECKING:
     from search.optimize.outcome import Outcome
@@ -45,6 +47,11 @@ def write_report(results: Results, out: Path) -> tuple[TextTable, list[Path]]:
         if len(frame):  # without rows there are no comparisons, without runs no evaluations
             paths.append(out / name)
             write_csv(frame, paths[-1])
+    if not results.kept:
+        (out / KEPT).unlink(missing_ok=True)  # of another study, whose report was here
+    for name, kept in results.kept.items():
+        paths.append(out / name)
+        write_json(paths[-1], kept)
     for name, written in texts.items():
         paths.append(out / name)
         paths[-1].write_text(written, encoding="utf-8")

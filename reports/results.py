@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -42,6 +42,8 @@ class Results:
         "paired where data, training set size, batch size, updates of the discriminator a step, networks and kind of "
         "device are the same"
     )
+
+    made_elsewhere = ""  # of a table with rows of other code too: which, and why they may stand in it
 
     def __init__(self, study: Study, store: Store | None, runs: pd.DataFrame | None = None) -> None:
         self.study, self.store = resolved(study, store) if store and runs is None else study, store
@@ -130,6 +132,11 @@ class Results:
             f"Each of the {len(self.configs)} settings was trained with the seeds 0 to {self.study.seeds - 1}, each "
             f"run on {span(self.budgets())} training images."
         )
+
+    @property
+    def kept(self) -> Mapping[str, object]:
+        """What a report keeps as JSON, by file name, since runs.csv does not tell all that it is made of."""
+        return {}
 
     @property
     def evaluation_keys(self) -> list[str]:

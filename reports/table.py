@@ -119,7 +119,7 @@ def _fields(results: Results, rows: list[str], column: str) -> Iterator[tuple[st
     if any(cell.lost for cell in results.samples.values()):
         yield "lost runs", [_lost(results, row, column) for row in rows], []
     counts = part[study.metrics[0], "n"]
-    yield "n", [_count(counts[row], study.seeds) if (row, column) in results.cells else "–" for row in rows], []
+    yield "n", [_count(counts[row], study.seeds_of(row)) if (row, column) in results.cells else "–" for row in rows], []
 
 
 def _chosen_by(results: Results, column: str, metric: str) -> str:
@@ -210,6 +210,7 @@ def caption(results: Results) -> str:
         f"{study.title}: mean ± sample standard deviation over n training seeds.",
         *_on_comparisons(results),
         "Protocol: " + " | ".join(results.protocols) + ".",
+        *filter(None, [results.made_elsewhere]),
         *([f"Budget: {span(budgets)} training images a run."] if budgets else []),
     ]
     if scored := score_protocols(results):
@@ -231,7 +232,7 @@ def caption(results: Results) -> str:
     versions = sorted(set(runs["code_version"]) - {""})
     if len(versions) > 1:
         lines.append(f"Runs of several code versions: {', '.join(versions)}.")
-    left = len(study.places) * study.seeds - int(runs["state"].isin(IN_TABLE).sum())
+    left = sum(study.seeds_of(row) for row, _ in study.places) - int(runs["state"].isin(IN_TABLE).sum())
     if left:
         lines.append(f"{left} runs are not done.")
     return " ".join(lines + _on_published(study, results.published))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar
 
 from spaces.claims import HIGHER, LESS, LOWER, MORE, Claim, contrasts
@@ -63,6 +63,46 @@ class ForeignStudy(Study):
             option = next(name for name, is_asked in asked.items() if is_asked)
             raise ValueError(f"{option} changes nothing of study {self.name!r}, whose runs were made elsewhere")
         return replace(self, metrics=metrics or self.metrics)
+
+
+@dataclass(frozen=True)
+class JoinedStudy(Study):
+    """A study of ours with rows of runs that other code made, those of an import, below its own: `elsewhere` has their
+    labels, each with its seeds. They have no overrides, and no `cells()`; `own_seeds` are those of all other rows."""
+
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+    own_seeds: int = 0
+    imported: str = ""
+
+    def _made(self, *, tiny: bool) -> Iterator[Cell]:
+        return (cell for cell in super()._made(tiny=tiny) if cell.row not in self.elsewhere)
+
+    @property
+    def title(self) -> str:
+        return f"{super().title} beside {self.imported}"
+
+    def seeds_of(self, row: str) -> int:
+        return self.elsewhere.get(row, self.own_seeds)
+
+
+def joined(study: Study, theirs: ForeignStudy) -> JoinedStudy:
+    """A study of ours with the rows of an import. Raises ValueError for a row that both have, and for a column that
+    ours lacks."""
+    if clash := [row for row in theirs.rows if row in study.rows]:
+        raise ValueError(f"{study.name} and {theirs.name} both have a row {clash[0]!r}; import it by another name")
+    if lacking := [column for column in theirs.columns if column not in study.columns]:
+        has = f"has a column {lacking[0]!r}" if lacking[0] else "has no columns"
+        own = ", ".join(filter(None, study.columns)) or "none"
+        raise ValueError(f"{theirs.name} {has}, and must have those of {study.name}: {own}")
+    values = {each.name: getattr(study, each.name) for each in fields(study)} | {
+        "rows": {**study.rows, **theirs.rows},
+        "only": {**study.only, **theirs.only},
+        "seeds": max(study.seeds, theirs.seeds),
+        "elsewhere": dict.fromkeys(theirs.rows, theirs.seeds),
+        "own_seeds": study.seeds,
+        "imported": theirs.name,
+    }
+    return JoinedStudy(**values)
 
 
 def parse_metric(text: str) -> Metric:

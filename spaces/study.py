@@ -199,6 +199,10 @@ class Study:
             )
         return self._cells[place].config.replace(seed=seed)
 
+    def seeds_of(self, row: str) -> int:
+        """The seeds that are planned of each cell of a row."""
+        return self.seeds
+
     @property
     def places(self) -> list[tuple[str, str]]:
         """Row and column of all cells that there are, row by row."""

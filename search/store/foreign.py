@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER = "foreign"  # of the storage folder
+KEPT = "imported.json"  # in the folder of a report: the import that it is of
 
 
 class _Strict(BaseModel):
@@ -197,6 +198,11 @@ def find_imported(store: Store, name: str) -> Imported | None:
             f"study {name!r} is unknown; {did_you_mean(name, {*STUDIES, *others})}, or a file.py of your own"
         )
     return found
+
+
+def imported_in(folder: Path) -> Imported | None:
+    """The import that the report in a folder is of; None for a report of ours. Raises ValueError if it is damaged."""
+    return _read(folder / KEPT) if (folder / KEPT).is_file() else None
 
 
 def _read(path: Path) -> Imported:

@@ -106,7 +106,17 @@ def reports(tmp_path_factory, empty_database):
             "tiny": ["report", "bench", "--tiny"],
             "run": ["run", "bench"],
         }
-        told = {name: CliRunner().invoke(app, [*command, *place]) for name, command in commands.items()}
+        reports = str(home / "runs" / "reports")
+        commands |= {
+            "again": ["report", "--from", f"{reports}/bench", "--out", str(home / "again")],
+            "claims again": ["claims", "bench", "--json", "--from", reports],
+            "own again": ["claims", str(home / "mine.py"), "--json", "--from", reports],
+            "other": ["report", "quick", "--from", f"{reports}/bench"],
+        }
+        told = {}
+        for name, command in commands.items():
+            elsewhere = ["--storage", str(home / "none")] if "--from" in command else place
+            told[name] = CliRunner().invoke(app, [*command, *elsewhere])
         found[source] = (told, home / "runs" / "reports" / "bench")
     return found
 
@@ -154,6 +164,20 @@ def test_the_csv_gives_what_the_mlflow_gives(reports):
     assert verdicts[0] == verdicts[1]
     assert (of_mlflow / "curves.png").exists()  # MLflow knows how the values came about
     assert not (of_csv / "curves.png").exists()
+
+
+def test_a_report_and_its_claims_are_made_again_without_a_store(reports):
+    for told, folder in reports.values():
+        again = folder.parents[2] / "again"
+        names = {path.name for path in folder.iterdir() if path.suffix in (".csv", ".md", ".tex", ".json")}
+        assert {"table.csv", "tests.csv", "methods.md", "imported.json"} <= names
+        for name in names:
+            assert (again / name).read_bytes() == (folder / name).read_bytes(), name
+        for name in ("claims", "own"):  # a report does not tell what was registered
+            before = told[name].stdout.replace('"registered": "not registered"', '"registered": ""')
+            assert told[f"{name} again"].stdout == before
+        assert not (folder.parents[2] / "none").exists()
+        assert "has the report on bench, not on quick" in str(told["other"].exception)
 
 
 def test_plan_and_why_name_the_users_seeds(reports):

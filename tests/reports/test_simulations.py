@@ -158,6 +158,7 @@ def is_false(verdict):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7_200)
 @pytest.mark.parametrize("n", [5, 10, 20])
 def test_the_caption_tells_how_many_verdicts_are_false(n, runs_of, monkeypatch):
     false, expected = ledgers(n, 1_000, runs_of, monkeypatch, chances=20)
