@@ -208,6 +208,7 @@ def run(
     *,
     retry_failed: bool = False,
     new_data: bool = False,
+    models: bool = False,
     cpus_per_trial: float = 1.0,
     gpus_per_trial: float | None = None,
     address: str | None = None,
@@ -216,6 +217,7 @@ def run(
 ) -> dict[str, str]:
     """Make a study's missing runs on Ray, on this machine or the cluster at `address`, and score those that are done by
     what the study lists; returns the state of each run that was made, by label ("done", "diverged", "failed: ...").
+    With `models` the final generator of each done run is logged in MLflow as a model of its run, each once.
 
     Raises ValueError as `load_runs`, and before anything starts if a cell cannot be trained; KeyboardInterrupt after
     Ctrl-C, ConnectionError if Ray or the store is away: the same call goes on.
@@ -225,4 +227,5 @@ def run(
     from search.tune.cluster import Cluster
 
     cluster = Cluster(cpus_per_trial, gpus_per_trial, address, verbose)
-    return run_and_score(chosen, store, cluster, retry_failed=retry_failed, new_data=new_data)
+    options = {"retry_failed": retry_failed, "new_data": new_data, "models": models}
+    return run_and_score(chosen, store, cluster, **options)

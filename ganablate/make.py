@@ -20,6 +20,7 @@ from ganablate.options import (
     CpusPerTrial,
     GpusPerTrial,
     Json,
+    Models,
     NewData,
     RecipeName,
     RetryFailed,
@@ -110,12 +111,13 @@ def run(
     address: Address = None,
     retry_failed: RetryFailed = False,
     new_data: NewData = False,
+    models: Models = False,
     verbose: Verbose = False,
 ) -> None:
     """Make a study's missing runs on Ray Tune; the same command after a crash finishes the rest."""
     where = selectors(seeds, budget, set_, tiny, tracking_uri, storage)
     cluster: Any = {"cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial, "address": address}
-    again = {"retry_failed": retry_failed, "new_data": new_data, "verbose": verbose}
+    again = {"retry_failed": retry_failed, "new_data": new_data, "models": models, "verbose": verbose}
     _exit_if_failed(_interruptible(api.run, study, **again, **cluster, **where), RETRY)
 
 

@@ -32,6 +32,7 @@ GpusPerTrial = Annotated[float | None, typer.Option(help="share of a GPU, 0 to 1
 Host = Annotated[str, typer.Option(help="address to serve at; any but this machine's own asks nobody who he is")]
 Address = Annotated[str | None, typer.Option(help="Ray cluster [default: this machine]")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="also run what failed before")]
+Models = Annotated[bool, typer.Option("--models", help="log the generators of done runs as models in MLflow")]
 NewData = Annotated[bool, typer.Option("--new-data", help="go on although the images of that name have changed")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="show Ray's own log")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]

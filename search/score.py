@@ -12,6 +12,7 @@ from search.store import Store
 from search.store.database import StoredRun
 from search.store.delivery import Delivery
 from search.store.image_sets import checked_images
+from search.store.models import log_models
 from search.store.queries import seed_runs
 from search.store.scores import held_scores
 from search.tune.cluster import Cluster
@@ -59,16 +60,23 @@ def score_study(
 
 
 def run_and_score(
-    study: Study, store: Store, cluster: Cluster | None = None, *, retry_failed: bool = False, new_data: bool = False
+    study: Study,
+    store: Store,
+    cluster: Cluster | None = None,
+    *,
+    retry_failed: bool = False,
+    new_data: bool = False,
+    models: bool = False,
 ) -> dict[str, str]:
-    """Make a study's missing runs, and score those that are done by what the study lists; returns the state of each run
-    that was made, and of those that could not be scored, by label. Raises as `run_study` and `score_study`."""
+    """Make a study's missing runs, score those that are done by what the study lists and, if asked, log their
+    generators as `models`; returns the state of each run that was made, and of those that could not be scored or
+    exported, by label. Raises as `run_study`, `score_study` and `log_models`."""
     states = run_study(study, store, cluster, retry_failed=retry_failed, new_data=new_data)
     failed = any(state.startswith(RunState.FAILED) for state in states.values())
-    if failed or not (requests := requests_of(study.metrics, study.score_samples)):
-        return states
-    scored = score_study(study, store, requests, cluster)
-    return states | {label: state for label, state in scored.items() if state != RunState.DONE}
+    if not failed and (requests := requests_of(study.metrics, study.score_samples)):
+        scored = score_study(study, store, requests, cluster)
+        states |= {label: state for label, state in scored.items() if state != RunState.DONE}
+    return states | (log_models(study, store) if models else {})
 
 
 def _score(study: Study, store: Store, jobs: list[ScoreJob], cluster: Cluster, console: Console) -> dict[str, str]:

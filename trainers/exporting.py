@@ -21,6 +21,7 @@ from trainers.scoring import load_generator
 from trainers.streams import stream
 from trainers.user_code import describe
 
+TORCH = str(torch.__version__)  # which a program was made with
 PROGRAM, WEIGHTS = "generator.pt2", "generator.safetensors"
 TOLERANCE = 1e-5  # by which an image of the written program may differ from the generator's
 TRACED, CHECKED = 3, 5  # samples of the example that the program is made of, and of its check
@@ -163,7 +164,7 @@ def usage(exported: Exported) -> str:
             *_facts(exported, is_image, conditional),
             "",
             f"`{WEIGHTS}` has the weights as ganablate names them, for the networks that `config.json` and `{FORM}` "
-            f"stand for. The program was made with torch {torch.__version__}; torch.export.load runs what a file "
+            f"stand for. The program was made with torch {TORCH}; torch.export.load runs what a file "
             f"says, so load none from people whom you do not trust.",
             "",
         ]
