@@ -25,7 +25,7 @@ class JoinedResults(Results):
     one of theirs. Raises ValueError for what cannot stand in one table, and without words on the protocol."""
 
     paired_are = f"{Results.paired_are}, and never with runs of other code"
-    lost_are = f"{Results.lost_are} (those of other code: {ForeignResults.lost_are})"
+    lost_are = f"{Results.lost_are}, or, made by other code, {ForeignResults.lost_are}"
 
     def __init__(self, ours: Results, imported: Imported, same_protocol: str, key: str = "") -> None:
         if not same_protocol.strip():

@@ -56,13 +56,15 @@ def register_claim(judge: VariantJudge, claim: Claim) -> str:
 
 
 def told_of(judge: VariantJudge, claim: Claim) -> str:
-    """When a claim was registered, in words: of several studies the least favourable; empty if it is not in one, and
-    where reports are judged, which do not tell."""
+    """When a claim was registered, in words: of several studies the least favourable; empty if it is not in one, where
+    reports are judged, which do not tell, and of imported runs, which were there before."""
     if isinstance(judge.store, Path):
         return ""
     try:
-        digest = digest_of_claim(judge, claim)
-        found = [(study, registered(judge.store, study, digest)) for study, _ in _studies(judge, claim)]
+        digest, studies = digest_of_claim(judge, claim), [study for study, _ in _studies(judge, claim)]
+        if any(isinstance(study, ForeignStudy) for study in studies):
+            return ""
+        found = [(study, registered(judge.store, study, digest)) for study in studies]
     except Untestable:
         return ""
     if not all(each for _, each in found):
