@@ -12,7 +12,7 @@ from rich.console import Console
 
 from reports.spreadsheet import write_csv
 from spaces import Study
-from spaces.study import diff
+from spaces.study import OPTIONS, diff
 from trainers.config import Config
 from trainers.messages import file_name, printable
 from trainers.names import metric_named
@@ -63,9 +63,9 @@ def write_trials(outcome: Outcome, folder: Path) -> Path:
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    """A Config's fields, the backbone's options one by one."""
-    fields = config.model_dump(exclude={"seed", "backbone_options"})
-    return fields | {f"backbone_options.{name}": value for name, value in config.backbone_options.items()}
+    """A Config's fields, the options of backbone and data set one by one."""
+    fields = config.model_dump(exclude={"seed", *OPTIONS})
+    return fields | {f"{field}.{name}": x for field in sorted(OPTIONS) for name, x in getattr(config, field).items()}
 
 
 def _varied(outcome: Outcome) -> list[str]:

@@ -16,6 +16,7 @@ from reports.results import Results, span
 from reports.style import ABREAST, COLOURS, GREY, MARKERS, STYLES, labelled, legend, panels
 from reports.table import with_arrow
 from spaces import Cell, Study
+from spaces.study import OPTIONS
 from trainers.names import metric_named
 
 VALUES = 3  # of a field at the least, to be a sweep
@@ -46,7 +47,7 @@ def sweeps(study: Study) -> dict[str, list[Line]]:
             if any(len(line.cells) >= VALUES for line in lines):
                 swept[name] = lines
     on_lines = {cell.config.cell_key for lines in swept.values() for line in lines for cell in line.cells.values()}
-    kind = attrgetter("config.dataset", "config.backbone", "config.loss")
+    kind = attrgetter("config.dataset", "config.data_name", "config.backbone", "config.loss")
     lone = [cell for cell in cells if cell.config.cell_key not in on_lines]
     for lines in swept.values():
         kinds = {kind(cell) for line in lines for cell in line.cells.values()}
@@ -58,7 +59,8 @@ def _varied(cells: Sequence[Cell]) -> dict[str, list[Any]]:
     """Values of each field, one a cell, of those that are not the same in all; equal ones under their names joined."""
     fields: dict[str, list[Any]] = {}
     for index, cell in enumerate(cells):
-        values = {**cell.config.model_dump(exclude={"seed", "backbone_options"}), **cell.config.backbone_options}
+        config = cell.config
+        values = config.model_dump(exclude={"seed", *OPTIONS}) | config.backbone_options | config.dataset_options
         if values["n_train"] is None:  # all there are
             values["n_train"] = cell.config.data_source.reference
         for name, value in values.items():

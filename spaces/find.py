@@ -12,7 +12,7 @@ from spaces.foreign import ForeignStudy
 from spaces.recipes import RECIPES
 from spaces.search_spaces import SPACES, Space
 from spaces.studies import STUDIES
-from spaces.study import Study
+from spaces.study import OPTIONS, Study
 from trainers.config import Config
 from trainers.messages import did_you_mean
 from trainers.user_code import load_file
@@ -88,13 +88,16 @@ def find_space(name: str) -> Space:
 
 
 def parse_settings(pairs: Iterable[str] | None) -> dict[str, Any]:
-    """field=value pairs as overrides; backbone_options.width=32 changes one option. Raises ValueError."""
+    """field=value pairs as overrides; backbone_options.width=32 or dataset_options.radius=2 changes one option. Raises
+    ValueError."""
     settings: dict[str, Any] = {}
     for pair in pairs or []:
         name, equals, text = pair.partition("=")
         field, _, option = name.partition(".")
-        if not equals or (option and field != "backbone_options"):
-            raise ValueError(f"--set {pair!r} should read field=value, or backbone_options.name=value")
+        if not equals or (option and field not in OPTIONS):
+            raise ValueError(
+                f"--set {pair!r} should read field=value, or backbone_options.name=value (or dataset_options)"
+            )
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):  # a text, or a number or a nest that is too much for JSON

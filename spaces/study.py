@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 from spaces.recipes import RECIPES
 from trainers.config import Config
 from trainers.messages import did_you_mean
-from trainers.names import METRICS, Metric, metric_named
+from trainers.names import METRICS, Metric, metric_named, short_name
 from trainers.score_request import requests_of
 
 Overrides = Mapping[str, Any]
@@ -22,14 +22,16 @@ POINT_METRICS = (
     "all_modes_final",
     "high_quality_final",
 )
+OPTIONS = {"backbone_options", "dataset_options"}  # fields that are set one by one
 FIRST_SEARCH_SEED = 10_000  # table seeds end below it, so that no table holds a trial of a search
 
 
 def _merged(by_row: Overrides, by_column: Overrides) -> dict[str, Any]:
-    """A column's overrides on top of a row's, a backbone's options one by one."""
+    """A column's overrides on top of a row's, options of a backbone or a data set one by one."""
     merged = {**by_row, **by_column}
-    parts = [overrides["backbone_options"] for overrides in (by_row, by_column) if "backbone_options" in overrides]
-    return {**merged, "backbone_options": {**parts[0], **parts[-1]}} if parts else merged
+    for name in OPTIONS & by_row.keys() & by_column.keys():
+        merged[name] = {**by_row[name], **by_column[name]}
+    return merged
 
 
 def summary_name(metric: str) -> str:
@@ -272,8 +274,8 @@ class Study:
         value = getattr(self.base, name)
         if name == "dataset":
             told = self._told_apart()
-            return self._told(told[0]) if told else self.base.data_name
-        if name == "backbone_options":
+            return self._told(told[0]) if told else short_name(self.base.dataset)
+        if name in OPTIONS:
             return str(dict(self.settings[name]))
         return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 

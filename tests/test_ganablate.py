@@ -100,6 +100,7 @@ SEARCH = ["search", "ring8_coop_aw", "--samples"]
         (["export", "quick", "GAN", "--out", "x", "--which", "last"], ["which = 'last'", "final or best"]),
         (["plan", "quick", "--set", "backbone=dcgann"], ["dcgann", "did you mean 'dcgan'"]),
         (["run", "quick", "--set", "backbone_options.widht=3"], ["widht", "width"]),
+        (["plan", "ring", "--set", "dataset_options.raduis=2"], ["raduis", "did you mean 'radius'"]),
         (["plann", "quick"], ["plann", "plan"]),
         (["clean", "cache"], ["kind 'cache'", "did you mean 'caches'"]),
         (["plan", "quick", "--sed", "3"], ["--sed"]),

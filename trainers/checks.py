@@ -1,12 +1,24 @@
 """Which values of a Config's fields go together."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
-from trainers.names import BACKBONES, COLOURS, DATASETS, FEATURES, ImageForm, all_sources, names_where
+from trainers.messages import did_you_mean
+from trainers.names import BACKBONES, COLOURS, DATASETS, FEATURES, LOSSES, PATHS, ImageForm, all_sources, names_where
 
 LONGEST_NAME = 80  # letters of a regularizer of the user's own, by which its values in MLflow are called
 OWN = rf"(?=.{{1,{LONGEST_NAME}}}$)[A-Za-z]\w*(\.\w+)*:\w+"
+
+
+def check_name(field: str, name: str) -> None:
+    """Raise ValueError unless a field that names a data set, backbone, loss or feature net can have this value."""
+    tables: dict[str, Iterable[str]] = {"dataset": DATASETS, "backbone": BACKBONES, "loss": LOSSES}
+    names = tables.get(field, ("auto", *FEATURES))
+    if name not in names and ":" not in name:
+        raise ValueError(did_you_mean(name, names))
+    if name in PATHS:
+        raise ValueError(f"should name a path, as {name}photos")
 
 
 def check_fit(config: Any) -> None:
@@ -31,6 +43,9 @@ def _translation(config: Any) -> None:
             f"backbone = {config.backbone!r} translates images, and dataset = {config.dataset!r} has no domain A; use "
             f"{names_where(all_sources(), lambda row: row.kind == 'pair', ' or ')}"
         )
+    layers = list(config.nce_layers)
+    if not layers or layers != sorted(set(layers)):
+        raise ValueError(f"nce_layers = {layers}: should be one or more layers in ascending order, as [0,4,8]")
     for name, regularizer in config.active_regularizers.items():
         if regularizer.translates and net and not net.translates:
             raise ValueError(
@@ -99,6 +114,11 @@ def _image_files(config: Any) -> None:
                 f"{field} = {value!r} does nothing for dataset = {config.dataset!r}; it {does} "
                 f"{names_where(all_sources(), lambda row: row.is_image_files)}"
             )
+    if config.dataset_options and config.data_source.is_image_files:
+        raise ValueError(
+            f"dataset_options = {config.dataset_options} do nothing for dataset = {config.dataset!r}, which has none; "
+            f"2-D points have some, and functions module:object of your own"
+        )
     if config.background not in COLOURS and not re.fullmatch("#[0-9a-fA-F]{6}", config.background):
         raise ValueError(
             f"background = {config.background!r} should be a colour as #ff8000, or one of {', '.join(COLOURS)}"

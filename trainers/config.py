@@ -8,21 +8,17 @@ planning and validating are quick.
 import hashlib
 import json
 import math
-from collections.abc import Iterable
 from functools import cache, cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from trainers import switches
-from trainers.checks import check_fit
-from trainers.messages import did_you_mean, first_error
+from trainers.checks import check_fit, check_name
+from trainers.messages import first_error
 from trainers.names import (
     BACKBONES,
     DATASETS,
-    FEATURES,
-    LOSSES,
-    PATHS,
     DataSource,
     ImageForm,
     Regularizer,
@@ -30,6 +26,7 @@ from trainers.names import (
     data_source,
     scores_of,
     short_name,
+    spelled_options,
 )
 
 TINY_IMAGES = 2_048  # budget of Config.tiny
@@ -46,6 +43,8 @@ class Config(BaseModel):
     """Data set: a name in DATASETS, `folder:PATH` or `zip:PATH` of images (relative to the working directory; folders
     at the top or a dataset.json label them), `pair:PATH` of a folder with trainA, trainB, testA and testB, for
     translation from A to B, or `module:object`."""
+    dataset_options: dict[str, bool | int | float | str] = {}
+    """What only this data set knows (the radius of a ring, say); checked against the options of its function."""
     resolution: int | None = Field(None, ge=1)
     """Side in pixels that image files are resized to (Lanczos); None: they stay as they are, and are of equal size."""
     center_crop: bool = True
@@ -220,6 +219,12 @@ class Config(BaseModel):
             raise ValueError("should be a number or a name, not true or false")
         return value
 
+    @field_validator("dataset_options")
+    @classmethod
+    def _spelled_once(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """2 and 2.0 would be two cells of one training."""
+        return {name: int(x) if isinstance(x, float) and x.is_integer() else x for name, x in value.items()}
+
     @field_validator("*")
     @classmethod
     def _in_64_bits(cls, value: Any) -> Any:
@@ -231,19 +236,7 @@ class Config(BaseModel):
     @field_validator("dataset", "backbone", "loss", "features")
     @classmethod
     def _known(cls, value: str, info: Any) -> str:
-        tables: dict[str, Iterable[str]] = {"dataset": DATASETS, "backbone": BACKBONES, "loss": LOSSES}
-        names = tables.get(info.field_name, ("auto", *FEATURES))
-        if value not in names and ":" not in value:
-            raise ValueError(did_you_mean(value, names))
-        if value in PATHS:
-            raise ValueError(f"should name a path, as {value}photos")
-        return value
-
-    @field_validator("nce_layers")
-    @classmethod
-    def _ascending(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not value or list(value) != sorted(set(value)):
-            raise ValueError("should be one or more layers in ascending order, as [0,4,8]")
+        check_name(info.field_name, value)
         return value
 
     @model_validator(mode="after")
@@ -294,13 +287,16 @@ class Config(BaseModel):
 
     @property
     def data_name(self) -> str:
-        """The data set in a table or a title: of image files the name of the folder or archive, never its path."""
-        return short_name(self.dataset)
+        """The data set in a table or a protocol, with its options: of image files the name of the folder or archive,
+        never its path."""
+        return f"{short_name(self.dataset)}{spelled_options(self.dataset_options)}"
 
     @property
     def data_spelling(self) -> str:
-        """The image files as they were asked for: path, resolution, crop, background, and whether labels count."""
-        return f"{self.dataset}{self.image_form.spelled}{' with labels' if self.conditional else ''}"
+        """The data as they were asked for: name or path, options, resolution, crop, background, and whether labels
+        count."""
+        form = f"{spelled_options(self.dataset_options)}{self.image_form.spelled}"
+        return f"{self.dataset}{form}{' with labels' if self.conditional else ''}"
 
     @property
     def image_form(self) -> ImageForm:
@@ -326,12 +322,14 @@ class Config(BaseModel):
         return known
 
     def replace(self, /, **overrides: Any) -> Self:
-        """This Config with some fields changed, checked anew. Of the same backbone's options only those given change;
-        another backbone starts from its own. Raises ValueError."""
-        options = overrides.get("backbone_options", {})
-        if isinstance(options, dict) and overrides.get("backbone", self.backbone) == self.backbone:
-            options = {**self.backbone_options, **options}
-        overrides["backbone_options"] = options
+        """This Config with some fields changed, checked anew. Of the same backbone's, or data set's, options only those
+        given change; another one starts from its own. Raises ValueError."""
+        for owner in ("backbone", "dataset"):
+            field, before = f"{owner}_options", getattr(self, owner)
+            options = overrides.get(field, {})
+            if isinstance(options, dict) and overrides.get(owner, before) == before:
+                options = {**getattr(self, field), **options}
+            overrides[field] = options
         changed = type(self)(**{**self.model_dump(), **overrides})
         if changed.data_spelling == self.data_spelling:
             changed._data = self._data

@@ -10,31 +10,43 @@ from trainers.messages import did_you_mean
 from trainers.names import BACKBONES
 from trainers.user_code import describe, module_spec, user_modules
 
-GIVEN = 3  # arguments of a backbone's `build` that are no options: config, shape, n_classes
+GIVEN = 3  # arguments of a backbone's `build` that are no options: config, shape, n_classes; a data set's has none
 DEEP = 8  # imports that a name is followed through
 DYNAMIC = {"globals", "vars", "locals", "exec", "setattr"}  # what may bind names that no line shows
 
 
 def check_sources(config: Any) -> None:
     """Raise ValueError, as training would, for a `module:object` that is not there, and for unknown or missing options
-    of the backbone. What the source does not tell is left to `run`."""
+    of the backbone and the data set. What the source does not tell is left to `run`."""
     for name in user_modules(config):
         bound = _bound(name)
         if isinstance(bound, ast.ClassDef) and name != config.loss:
             raise ValueError(f"{name!r} should be a function, not a type")
-    built = BACKBONES[config.backbone].build if config.backbone in BACKBONES else config.backbone
+    net, data = config.backbone, config.data_source
+    _check_options(
+        f"backbone_options of {net!r}",
+        BACKBONES[net].build if net in BACKBONES else net,
+        config.backbone_options,
+        GIVEN,
+    )
+    if not data.is_image_files:
+        _check_options(f"dataset_options of {config.dataset!r}", data.build, config.dataset_options)
+
+
+def _check_options(field: str, built: str, given: dict[str, Any], first: int = 0) -> None:
+    """Raise ValueError for options that the function `module:object` does not take, or that it needs and were not
+    given; its `first` arguments are none."""
     build = _bound(built)
     if not isinstance(build, ast.FunctionDef) or build.decorator_list or build.args.kwarg:
         return
     options = [each.arg for each in build.args.kwonlyargs]
-    later = [each.arg for each in (*build.args.posonlyargs, *build.args.args)][GIVEN:]
-    for option in config.backbone_options:
+    later = [each.arg for each in (*build.args.posonlyargs, *build.args.args)][first:]
+    for option in given:
         if option not in (*options, *later):
-            hint = f"unknown field {option!r}; {did_you_mean(option, options)}"
-            raise ValueError(f"backbone_options of {config.backbone!r}: {hint}")
+            raise ValueError(f"{field}: unknown field {option!r}; {did_you_mean(option, options)}")
     for option, default in zip(options, build.args.kw_defaults, strict=True):
-        if default is None and option not in config.backbone_options:
-            raise ValueError(f"backbone_options of {config.backbone!r}: {option} is missing")
+        if default is None and option not in given:
+            raise ValueError(f"{field}: {option} is missing")
 
 
 def _bound(path: str, depth: int = DEEP) -> ast.stmt | None:

@@ -18,7 +18,7 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """A clause that tells which names are allowed, the nearest to `name` first."""
     names = sorted(allowed)
     nearest = difflib.get_close_matches(name, names, n=1)
-    return (f"did you mean {nearest[0]!r}? " if nearest else "") + "allowed: " + ", ".join(names)
+    return (f"did you mean {nearest[0]!r}? " if nearest else "") + "allowed: " + (", ".join(names) or "none")
 
 
 def first_error(error: ValidationError, allowed: Iterable[str] = ()) -> str:

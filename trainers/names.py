@@ -25,7 +25,8 @@ class DataSource(NamedTuple):
     """A data set. One that is neither embedded nor a user's own holds image files: `resolution` resizes them, they are
     decoded once, and --tiny replaces them."""
 
-    build: str  # function () -> Dataset; of image files () -> ImageSource, of those at a path (name) -> ImageSource
+    # function (*, options) -> Dataset; of image files () -> ImageSource, of those at a path (name) -> ImageSource
+    build: str
     kind: Literal["points", "images", "pair", "unknown"]  # points: 2-D; pair: images of two domains, to translate
     origin: Literal["embedded", "torchvision", "path", "user"]
     reference: int | None = None  # examples that a Frechet distance uses: of a pair test B, else the training examples
@@ -93,6 +94,12 @@ def short_name(name: str) -> str:
     with contextlib.suppress(RuntimeError):  # the home of a user that does not exist
         path = os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - Path.resolve would follow links
     return printable(Path(path).name.removesuffix(".zip") or path)
+
+
+def spelled_options(options: Mapping[str, Any]) -> str:
+    """Options of a data set, as they follow its name; "" for none."""
+    told = (f"{name} {value!r}" for name, value in sorted(options.items()))
+    return printable(f" ({', '.join(told)})") if options else ""
 
 
 def all_sources() -> dict[str, DataSource]:
@@ -263,7 +270,7 @@ def _endless(_: Any) -> str:
 
 
 def _energy(config: Any) -> str:
-    real = f"{REAL_POINTS:,} fresh ones of {config.dataset}"
+    real = f"{REAL_POINTS:,} fresh ones of {config.data_name}"
     return f"energy distance of {config.eval_samples:,} generated points and {real}"
 
 

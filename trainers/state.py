@@ -1,16 +1,13 @@
 """What a training run consists of between two steps: networks, optimisers, counts, running statistics."""
 
 import copy
-import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from types import FunctionType
 from typing import Any
 
 import torch
-from pydantic import ValidationError, validate_call
 from torch import Tensor, nn
 
 from trainers.augment import augment, next_p
@@ -20,12 +17,11 @@ from trainers.data.dataset import Dataset
 from trainers.data.load import load_dataset
 from trainers.data.sampler import Sampler
 from trainers.losses import Loss
-from trainers.messages import first_error
 from trainers.names import BACKBONES, LOSSES
 from trainers.networks.layers import Generator
 from trainers.spectral import held, normalize
 from trainers.streams import seeded, stream
-from trainers.user_code import guard_user_code, resolve
+from trainers.user_code import called, resolve
 
 MAX_LOGIT = 1e4  # a mean |D(x)| beyond it counts as diverged
 PLAIN = ("images", "steps", "seconds", "diverged_at", "ada_p", "signs")  # what a checkpoint holds of a State as it is
@@ -272,15 +268,10 @@ def build_networks(config: Config, shape: tuple[int, ...], n_classes: int) -> tu
     `build` raises or returns no two modules."""
     if config.conditional and n_classes < 2:
         raise ValueError(f"conditional = True needs classes, and dataset = {config.dataset!r} has none, or only one")
-    build = resolve(BACKBONES, config.backbone, FunctionType)
-    options = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    guarded = guard_user_code("backbone", config.backbone, BACKBONES)(build)
-    checked = validate_call(config={"arbitrary_types_allowed": True, "strict": True})(guarded)
+    given = config, shape, n_classes if config.conditional else 0
     try:
         with seeded(config.seed, "init"):  # for a user's own networks; ours seed G and D apart
-            networks = checked(config, shape, n_classes if config.conditional else 0, **config.backbone_options)
-    except ValidationError as error:
-        raise ValueError(f"backbone_options of {config.backbone!r}: {first_error(error, options)}") from None
+            networks = called("backbone", BACKBONES, config.backbone, config.backbone_options, *given)
     except (MemoryError, RuntimeError) as error:  # sizes that no memory can hold
         made = f"backbone {config.backbone!r} cannot be made with {config.backbone_options}"
         raise ValueError(f"{made}: {str(error).splitlines()[0][:200]}") from error

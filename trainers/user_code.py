@@ -6,6 +6,7 @@ Whatever it raises becomes a ValueError of one sentence that says where.
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 import sysconfig
 import traceback
@@ -15,6 +16,10 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
+
+from pydantic import ValidationError, validate_call
+
+from trainers.messages import first_error
 
 HOME = Path(__file__).parents[1]  # what holds our packages
 PACKAGES = ("trainers", "spaces", "search", "reports")
@@ -47,15 +52,28 @@ def resolve(table: Mapping[str, Any], name: str, kind: type = object) -> Any:
     return load_object(_path(table, name), kind)
 
 
-def built_by(field: str, table: Mapping[str, Any], name: str, kind: type) -> Any:
+def built_by(
+    field: str, table: Mapping[str, Any], name: str, kind: type, options: Mapping[str, Any] | None = None
+) -> Any:
     """What the function that a name stands for, as a Config field's value, returns. Raises ValueError if that is not of
-    the kind, or the function is a user's own and raises."""
-    function = resolve(table, name, FunctionType)
-    with guard_user_code(field, name, table):
-        made = function()
+    the kind, the function is a user's own and raises, or it does not take the options."""
+    function = guard_user_code(field, name, table)(resolve(table, name, FunctionType))
+    made = called(field, table, name, options) if options else function()
     if not isinstance(made, kind):
         raise ValueError(f"{_path(table, name)!r} should return a {kind.__name__}, not a {type(made).__name__}")
     return made
+
+
+def called(field: str, table: Mapping[str, Any], name: str, options: Mapping[str, Any], *given: Any) -> Any:
+    """What the function that a name stands for makes of what it is given and its options, which are checked against its
+    signature, types strictly. Raises ValueError for options that it does not take, and if it is a user's and raises."""
+    function = resolve(table, name, FunctionType)
+    allowed = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    guarded = guard_user_code(field, name, table)(function)
+    try:
+        return validate_call(config={"arbitrary_types_allowed": True, "strict": True})(guarded)(*given, **options)
+    except ValidationError as error:
+        raise ValueError(f"{field}_options of {name!r}: {first_error(error, allowed)}") from None
 
 
 def _path(table: Mapping[str, Any], name: str) -> str:

@@ -49,6 +49,8 @@ def test_the_rule_of_pairs_looks_at_configs():
         other = base.replace(**{field: value}, **({"backbone": "cut"} if field == "dataset" else {}))
         assert pairing(base) != pairing(other), field
     assert pairing(base) != pairing(base.replace(backbone_options={"width": 8}))
+    ring = Config(dataset="ring8", backbone="mlp")
+    assert pairing(ring) != pairing(ring.replace(dataset_options={"radius": 2}))
     assert pairing(base, devices=["x86_64"]) != pairing(base, devices=["NVIDIA H100"])
     assert pairing(base, digests=["a"]) != pairing(base, digests=["b"])
 

@@ -6,6 +6,7 @@ import pytest
 
 from spaces import STUDIES
 from trainers.config import Config
+from trainers.data.load import load_dataset
 from trainers.foresight import check_sources
 from trainers.names import BACKBONES
 from trainers.state import build_networks
@@ -114,6 +115,19 @@ def test_our_backbones_tell_their_options_as_training_does(name):
             check(config)
         said.append(str(error.value))
     assert said[0] == said[1]
+
+
+def test_our_data_sets_tell_their_options_as_training_does():
+    for name, words in {"ring8": "allowed: radius, std", "digits": "allowed: none"}.items():
+        config = Config(dataset=name, backbone="mlp", dataset_options={"widht": 3})
+        said = []
+        for check in (check_sources, load_dataset):
+            with pytest.raises(
+                ValueError, match=f"dataset_options of '{name}': unknown field 'widht'; {words}"
+            ) as error:
+                check(config)
+            said.append(str(error.value))
+        assert said[0] == said[1]
 
 
 def test_every_study_of_ours_passes():

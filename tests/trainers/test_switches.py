@@ -61,6 +61,7 @@ def other(config, name):
         "background": "black",
         "loss": "hinge" if value != "hinge" else "minimax",
         "backbone_options": {"width": 7},
+        "dataset_options": {"std": 0.03},
         "penalty_d": {"trainers.regularizers:r1": 0.5},
         "penalty_g": {"trainers.regularizers:zcr_generator": 0.5},
         "nce_layers": (0, 1),

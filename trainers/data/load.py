@@ -1,6 +1,7 @@
 """The data set of a Config."""
 
 import dataclasses
+import json
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from trainers.user_code import built_by, load_object
 
 def load_dataset(config: Config) -> Dataset:
     """The data set of a Config, loaded once a process. Raises ValueError if there is none, or it cannot be read."""
-    return _load(config.dataset, config.image_form, config.conditional, Path.cwd())
+    options = json.dumps(config.dataset_options, sort_keys=True)
+    return _load(config.dataset, options, config.image_form, config.conditional, Path.cwd())
 
 
 def content_digest(config: Config) -> str:
@@ -24,11 +26,12 @@ def content_digest(config: Config) -> str:
 
 
 @cache
-def _load(name: str, form: ImageForm, labelled: bool, folder: Path) -> Dataset:
-    """`labelled` says whether labels of image files at a path count; `folder` is what relative paths mean."""
+def _load(name: str, options: str, form: ImageForm, labelled: bool, folder: Path) -> Dataset:
+    """`options` are the data set's own, as JSON; `labelled` says whether labels of image files at a path count;
+    `folder` is what relative paths mean."""
     row = data_source(name)
     if not row.is_image_files:
-        return built_by("dataset", DATASETS, name, Dataset)
+        return built_by("dataset", DATASETS, name, Dataset, json.loads(options))
     if row.origin == "torchvision":
         return _images(built_by("dataset", DATASETS, name, ImageSource), form, labelled=True)
     found = load_object(row.build)(name)

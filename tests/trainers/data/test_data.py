@@ -88,6 +88,59 @@ def test_digests_stay():
     assert digits_outlines().digest == "00705017bd741b9b"
 
 
+def ring_of(**options):
+    return load_dataset(Config(dataset="ring8", backbone="mlp", dataset_options=options))
+
+
+def test_radius_and_std_of_the_ring():
+    """|m + e| of an isotropic e has the mean radius + std^2 / (2 radius) and the standard deviation std; from its mode
+    a point lies Rayleigh-distributed, at std * sqrt(pi / 2) on the mean."""
+    for radius, std in ((2.0, 0.02), (1.0, 0.03), (1.0, 0.01)):
+        data = ring_of(radius=radius, std=std)
+        x, error = data.examples, 5 * std / len(data.examples) ** 0.5
+        assert float(x.norm(dim=1).mean()) == pytest.approx(radius + std**2 / (2 * radius), abs=error)
+        assert float(x.norm(dim=1).std()) == pytest.approx(std, rel=0.02)
+        from_mode = float((x - data.modes[data.labels]).norm(dim=1).mean())
+        assert from_mode == pytest.approx(std * (np.pi / 2) ** 0.5, rel=0.02)
+        assert (float(data.modes.norm(dim=1).mean()), data.mode_std) == (pytest.approx(radius), std)
+        assert data.std == pytest.approx((radius**2 / 2 + std**2) ** 0.5, rel=0.02)  # by which a run diverged
+    assert torch.allclose(ring_of(radius=2.0, std=0.02).examples, 2 * ring8().examples, rtol=1e-5)
+
+
+def test_data_sets_of_other_options_share_nothing():
+    plain, large, same = ring_of(), ring_of(radius=2, std=0.02), ring_of(std=0.02, radius=2.0)
+    assert large is same  # loaded once
+    assert plain is not large
+    assert plain.digest == ring8().digest != large.digest
+    grid = load_dataset(Config(dataset="grid25", backbone="mlp", dataset_options={"spacing": 1}))
+    assert torch.equal(grid.modes, grid25().modes / 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"raduis": 2}, "dataset_options of 'ring8': unknown field 'raduis'; did you mean 'radius'.*radius, std"),
+        ({"radius": -1}, "dataset_options of 'ring8': radius = -1: should be greater than 0"),
+        ({"std": "wide"}, "dataset_options of 'ring8': std = 'wide'"),
+        ({"std": 0.05}, "std = 0.05 should be at most 0.0382, so that the modes lie 20 standard deviations apart"),
+    ],
+)
+def test_options_that_a_data_set_does_not_take(options, words):
+    with pytest.raises(ValueError, match=words):
+        ring_of(**options)
+
+
+def test_options_of_other_data_sets(user_module):
+    own = "import torch\nfrom trainers.data import Dataset\ndef zeros(*, n: int = 3):\n"
+    own += "    return Dataset(torch.zeros(n, 2), torch.zeros(n, dtype=torch.int64), 1)\n"
+    config = Config(dataset=f"{user_module(own)}:zeros", backbone="mlp", features="raw", dataset_options={"n": 5.0})
+    assert len(load_dataset(config).examples) == 5
+    with pytest.raises(ValueError, match=r"unknown field 'radius'; allowed: none"):
+        load_dataset(Config(dataset_options={"radius": 2}))
+    with pytest.raises(ValueError, match=r"dataset_options = {'radius': 2} do nothing for dataset = 'folder:photos'"):
+        Config(dataset="folder:photos", features="raw", dataset_options={"radius": 2})
+
+
 def test_a_digest_tells_examples_and_labels():
     examples, labels = torch.arange(24, dtype=torch.uint8).reshape(2, 1, 3, 4), torch.tensor([0, 1])
     digest = Dataset(examples, labels, 2).digest

@@ -115,7 +115,7 @@ def test_energy_distance_sees_what_frechet_does_not():
     assert energy_distance(x, y) > 5 * energy_distance(data.examples[4000:8000], y)
 
 
-@pytest.mark.parametrize("data", [ring8(), grid25()], ids=["ring8", "grid25"])
+@pytest.mark.parametrize("data", [ring8(), grid25(), ring8(radius=2.0, std=0.02)], ids=["ring8", "grid25", "radius 2"])
 def test_real_points_cover_all_modes(data):
     shares = mode_shares(data.fresh(10_000, torch.Generator().manual_seed(0)), data.modes, 10 * data.mode_std)
     assert torch.allclose(shares, torch.full_like(shares, 1 / len(shares)), atol=0.02)
