@@ -189,6 +189,6 @@ def _compared(measured: Measurements) -> Contrast:
         if ratio and any((each <= 0).any() for each in values):
             raise Untestable(f"{part.metric} of {part.study} has values of 0 or less, which have no ratio")
         return contrast(compare_means(treatment, control, part.claimed, ratio=ratio, pairings=pairings))
-    if len(treatment) == len(control) == 1 and part.kind == "ratio":
-        return contrast(compare_ranks(treatment[0], control[0], part.claimed))
-    raise Untestable(f"{part.study}: seeds were lost, and ranks tell nothing of gains and differences")
+    if len(treatment) == len(control) == 1:
+        return contrast(compare_ranks(treatment[0], control[0], part.claimed, ratio=part.kind == "ratio"))
+    raise Untestable(f"{part.study}: seeds were lost, and ranks tell nothing of gains")

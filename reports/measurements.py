@@ -11,7 +11,8 @@ from reports.results import Results, Series
 from spaces import CLAIMS, Part
 from spaces.claims import Label
 from trainers.config import Config
-from trainers.names import METRICS
+from trainers.names import METRICS, SCORES
+from trainers.run_state import RunState
 
 Measure = Callable[[Series, Config, float], float]
 TIME = "seconds"  # of training, as evaluations record it: those of a table of runs have the evaluations too
@@ -22,7 +23,8 @@ class Untestable(Exception):
 
 
 class Measurements:
-    """Values of a part's metric, one a run, by seed; a lost run has the worst value, infinity, but no time.
+    """Values of a part's metric, one a run, by seed; a lost run has the worst value, infinity, but no time. Scores of
+    D alone are known whatever its generator makes: there only a diverged run has the worst value.
 
     Raises Untestable unless all seeds of all its cells have ended: to look again after every seed would raise false
     verdicts.
@@ -61,15 +63,21 @@ class Measurements:
         else:  # a key, or the first less the second
             ends = [self._last(label, key) for key in metric.split(" - ")]
             values = ends[0] - sum(ends[1:])
-        is_metric = metric in METRICS or metric in self.results.study.metrics or "@" in metric
-        higher = is_metric and not self.results.study.metric(metric).lower_is_better
-        lost = group["lost"].to_numpy(bool)
+        lost = (group["state"] == RunState.DIVERGED if _is_of_d(metric) else group["lost"]).to_numpy(bool)
         if metric == TIME:
             return np.where(lost, math.nan, values)
-        values = np.where(lost, -math.inf if higher else math.inf, values)
+        values = np.where(lost, -math.inf if self._rises else math.inf, values)
         if np.isnan(values).any():
             raise Untestable(f"{self.part.study} has runs without {metric}")
         return values
+
+    @property
+    def _rises(self) -> bool:
+        """Whether higher is better; of a key without a name in METRICS a claimed difference tells."""
+        metric, study = self.part.metric, self.results.study
+        if metric in METRICS or metric in study.metrics or "@" in metric:
+            return not study.metric(metric).lower_is_better
+        return self.part.kind == "difference" and self.part.claimed[1] == math.inf
 
     def _last(self, label: Label, key: str) -> np.ndarray:
         """[n], a key of each run's last evaluation, which tables may have."""
@@ -90,6 +98,12 @@ class Measurements:
         (label,) = self.part.control
         group = self.groups[label]
         return float(group.loc[~group["lost"].astype(bool), f"{self.results.configs[label].metric}_{when}"].max())
+
+
+def _is_of_d(metric: str) -> bool:
+    """Whether a metric tells of the discriminator and of no sample."""
+    keys = [METRICS[name].key if name in METRICS else name for name in metric.split(" - ")]
+    return all(key in SCORES and not SCORES[key].is_of_samples for key in keys)
 
 
 def keys_of_claims(study: str) -> list[str]:

@@ -66,20 +66,22 @@ def p_values(found: Estimate, claimed: Range, *, ratio: bool) -> tuple[np.ndarra
     return p_for, np.minimum(found.p_below(low), found.p_above(high))
 
 
-def compare_ranks(treatment: ArrayLike, control: ArrayLike, claimed: Range) -> Test:
-    """Ratio of medians [n], [m] with Mann and Whitney's permutation test; infinite values are the worst rank.
+def compare_ranks(treatment: ArrayLike, control: ArrayLike, claimed: Range, *, ratio: bool = True) -> Test:
+    """Ratio, or difference, of medians [n], [m] with Mann and Whitney's permutation test; infinite values are the worst
+    rank.
 
     For cells that lost seeds: the mean of the survivors would flatter them. That the ratio lies below a bound is tested
-    as `treatment` against the bound times `control`.
+    as `treatment` against the bound times `control`, of a difference against the bound plus it.
     """
     first, second = np.asarray(treatment, float), np.asarray(control, float)
+    apart, moved, least = (np.divide, np.multiply, 0.0) if ratio else (np.subtract, np.add, -math.inf)
     with np.errstate(invalid="ignore"):
-        effect = float(np.divide(np.median(first), np.median(second)))
+        effect = float(apart(np.median(first), np.median(second)))
     low, high = claimed
     sides = [(low, "greater", "less"), (high, "less", "greater")]
-    sides = [side for side in sides if 0 < side[0] < math.inf]
-    p_for = max(_p_of_ranks(first, bound * second, inward) for bound, inward, _ in sides)
-    p_against = min(_p_of_ranks(first, bound * second, outward) for bound, _, outward in sides)
+    sides = [side for side in sides if least < side[0] < math.inf]
+    p_for = max(_p_of_ranks(first, moved(bound, second), inward) for bound, inward, _ in sides)
+    p_against = min(_p_of_ranks(first, moved(bound, second), outward) for bound, _, outward in sides)
     return Test(effect, math.nan, math.nan, p_for, p_against, "rank")
 
 

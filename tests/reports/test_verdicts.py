@@ -139,6 +139,15 @@ def test_lost_seeds_are_the_worst_rank():
     assert judge([compare_ranks([1.0] * 5, [1.1] * 5, EQUAL)]) == "undecided"  # order tells no margin
 
 
+def test_ranks_of_a_difference():
+    """Of medians 5 apart: a bound of 0 is an order, another one moves the control."""
+    low, high = np.array([-2.0, -1.5, -1.0, -0.5, 0.0]), np.array([3.0, 3.5, 4.0, 4.5, math.inf])
+    for claimed, said in {(0.0, math.inf): "holds", (2.0, math.inf): "holds", (-math.inf, 0.0): "fails"}.items():
+        assert judge([compare_ranks(high, low, claimed, ratio=False)]) == said
+    assert compare_ranks(high, low, (0.0, math.inf), ratio=False).effect == 5.0
+    assert compare_ranks(high, low, (5.0, math.inf), ratio=False).p_for > 0.3
+
+
 def test_the_rank_test_enumerates_permutations():
     assert compare_ranks([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0], LOWER).p_for == pytest.approx(1 / 70)
 
