@@ -88,6 +88,6 @@ def gains(study: str, rows: tuple[str, str], columns: Iterable[str], other: str)
     return tuple(Part(study, ((a, column), (b, other)), ((b, column), (a, other))) for column in columns)
 
 
-def covers(study: str, treatment: str, control: str) -> tuple[Part, ...]:
+def covers(study: str, treatment: Label | str, control: Label | str) -> tuple[Part, ...]:
     """All eight modes are likelier to be covered."""
     return contrasts(study, treatment, control, claimed=HIGHER, metric="modes_final", kind="share", reaches=8)

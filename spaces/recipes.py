@@ -21,6 +21,26 @@ RING8 = Config(
 GRID25 = RING8.replace(dataset="grid25")
 POINTS_COOP = {"n_coop": 2_000 * 512, "coop_optimizer": "fresh"}
 
+# The ring of Unrolled GAN's paper (Metz, Poole, Pfau, Sohl-Dickstein, ICLR 2017, appendix A), which is not that of its
+# notebook: radius 2, std 0.02; ReLU, G of two layers, D of one that sees x / 4, gain 0.8; lr 1e-4 of both. Batches of
+# 128, 10,000 steps, and all of CoopInit (1,000 steps, eta, noise) are ours.
+RING8_PAPER = Config(
+    dataset="ring8",
+    dataset_options={"radius": 2.0, "std": 0.02},
+    backbone="mlp",
+    backbone_options={"activation": "relu", "d_depth": 1, "g_gain": 0.8, "d_gain": 0.8, "d_input_scale": 0.25},
+    loss="minimax",
+    lr=1e-4,
+    batch_size=128,
+    n_images=10_000 * 128,
+    eta=0.3,
+    langevin_noise=0.01,
+    eval_every=1_000 * 128,
+)
+# A variation of ours, in which a GAN can learn the ring within seconds: D of two layers, and ten times the lr.
+RING8_DEEP = RING8_PAPER.replace(backbone_options={"d_depth": 2}, lr=1e-3, n_images=3_000 * 128, eval_every=300 * 128)
+RING_COOP = {"n_coop": 1_000 * 128, "coop_optimizer": "fresh"}
+
 # 1,500 steps of 64, of which 200 are cooperative. Adam starts anew at the switch: the cooperative gradients are much
 # larger than aw-loss's weighed ones, and moments of theirs that live on hold D still for the next thousand steps.
 DIGITS = Config(
@@ -170,6 +190,8 @@ def _crossed(name: str, base: Config, coop: dict[str, Any], plain: str = "_gan")
 RECIPES: dict[str, Config] = {
     **_crossed("ring8", RING8, POINTS_COOP),
     **_crossed("grid25", GRID25, POINTS_COOP),
+    **_crossed("ring8_paper", RING8_PAPER, RING_COOP),
+    **_crossed("ring8_deep", RING8_DEEP, RING_COOP),
     **_crossed("digits", DIGITS, DIGITS_COOP),
     **_crossed("images", IMAGES, DIGITS_COOP),
     **_crossed("dcgan_cifar10", DCGAN, COOP, plain=""),

@@ -10,6 +10,7 @@ from spaces.recipes import (
     DCGAN,
     DIGITS_COOP,
     POINTS_COOP,
+    RING_COOP,
     SNGAN,
     STYLEGAN2,
     STYLEGAN2_COOP,
@@ -36,8 +37,29 @@ STUDIES: dict[str, Study] = {
     for study in [
         # DCGAN on 16x16 digits, four to five minutes on two cores: what a newcomer runs first.
         Study("quick", "digits_gan", rows=_methods(DIGITS_COOP), seeds=2),
-        # The 8-Gaussian ring of the aw paper's section 5.3, about 35 minutes on two cores.
+        # The 8-Gaussian ring of Unrolled GAN's notebook, about 35 minutes on two cores.
         Study("ring", "ring8_gan", rows=_methods(POINTS_COOP), metrics=POINT_METRICS),
+        Study(
+            "ring-paper",
+            "ring8_paper_gan",
+            rows=_methods(RING_COOP),
+            columns={"Unrolled GAN": {}, "aw paper": {"dataset_options": {"radius": 1.0, "std": 0.01}}},
+            seeds=20,
+            metrics=(*POINT_METRICS, "class_logit_min_final", "class_logit_spread_final"),
+            note="Papers: eight Gaussians, of radius 2 and std 0.02 in Unrolled GAN's appendix, whose networks, gain, "
+            "lr and loss these are; on the unit circle in the aw paper (section 5.3), whose GAN is as in Unrolled GAN. "
+            "Ours: the std of 0.01 on the unit circle, batches of 128, 10,000 steps, and all of CoopInit (1,000 steps, "
+            "eta 0.3, noise 0.01).",
+        ),
+        Study(
+            "ring-deep",
+            "ring8_deep_gan",
+            rows=_methods(RING_COOP),
+            seeds=20,
+            metrics=POINT_METRICS,
+            note="The ring of Unrolled GAN's appendix with what is ours: a discriminator of two layers, an lr of 1e-3, "
+            "3,000 steps of 128, of which CoopInit takes 1,000 (eta 0.3, noise 0.01).",
+        ),
         # DCGAN on CIFAR-10 or, by --set dataset=folder:PATH, on a user's own images.
         Study("images", "images_gan", rows={"GAN": {}, "+ both": {**DIGITS_COOP, **AW}}, seeds=2),
         # The papers' GANs on CIFAR-10, days on a GPU; narrow and short by --set and --budget.

@@ -13,8 +13,8 @@ from reports.ledger import Ledger, as_text
 from reports.report import write_report
 from reports.results import Results
 from search.store import load_runs
-from spaces import CLAIMS, STUDIES
-from spaces.claims import EQUIVALENT, HIGHER, LESS, LOWER, MORE, NOT_WORSE
+from spaces import CLAIMS, STUDIES, Claim
+from spaces.claims import EQUIVALENT, HIGHER, LESS, LOWER, MORE, NOT_WORSE, by_column
 
 IDS = list(CLAIMS)
 JOINT = "joint cooperative + adversarial objective"
@@ -33,7 +33,7 @@ def test_each_claim_says_what_it_compares():
 
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=IDS)
 def test_claims_name_cells_that_there_are(claim):
-    for part in (*claim.parts, *claim.small):
+    for part in claim.all_parts:
         cells = {(cell.row, cell.column) for cell in STUDIES[part.study].cells()}
         assert {*part.treatment, *part.control} <= cells
 
@@ -114,7 +114,8 @@ def test_equivalence_is_shown_not_presumed(runs_of):
 def test_modes_are_counted(runs_of):
     def modes(gan, coop):
         cells = {("GAN", ""): [8.0] * gan + [5.0] * (20 - gan), ("+ CoopInit", ""): [8.0] * coop + [7.0] * (20 - coop)}
-        runs_of("coopinit-fig1", cells, metric="modes_final")
+        for study in ("coopinit-fig1", "ring-deep"):  # its readings
+            runs_of(study, cells, metric="modes_final")
         return ledger(seeds=20).verdict(CLAIMS["C22"])
 
     assert modes(3, 15).verdict == "agrees at small scale"  # the paper does not say on what
@@ -127,7 +128,8 @@ def test_modes_are_counted(runs_of):
 
 def test_too_few_seeds_for_any_verdict_is_said(runs_of):
     cells = {("GAN", ""): [5.0] * 3, ("+ CoopInit", ""): [8.0] * 3}
-    runs_of("coopinit-fig1", cells, metric="modes_final")
+    for study in ("coopinit-fig1", "ring-deep"):
+        runs_of(study, cells, metric="modes_final")
     found = ledger(seeds=3).verdict(CLAIMS["C22"])
     assert found.verdict == "undecided"
     assert found.reason == "of 3 seeds a cell, about 17 are needed"
@@ -158,7 +160,24 @@ def test_gains_with_diverged_seeds_are_undecided_and_say_so(runs_of):
     runs_of("coopinit-table5", {**cells_of(TABLE5), (COOP, "NS"): [*seeds(6, 9), None]})
     found = ledger().verdict(CLAIMS["C2"])
     assert found.verdict == "undecided"
-    assert found.reason == "coopinit-table5: seeds were lost, and ranks tell nothing of gains and differences"
+    assert found.reason == "coopinit-table5: seeds were lost, and ranks tell nothing of gains"
+
+
+def test_what_d_says_counts_in_a_lost_run_too(runs_of):
+    """As in figure 6, whose GAN collapsed: no sample is better than untrained, and D's logits are what they are."""
+    logits = {("GAN", "aw paper"): seeds(0.1), ("+ aw-loss", "aw paper"): [*seeds(1.0, 9), None]}
+    lost = {"energy_distance_final": 1.5, "energy_distance_untrained": 1.1, "high_quality_final": 0.1}
+    runs_of("ring-paper", stub_runs(logits, ["class_logit_min_final"], **lost))
+
+    def verdict(metric):
+        part = by_column(
+            "ring-paper", ("+ aw-loss", "GAN"), ["aw paper"], claimed=MORE, metric=metric, kind="difference"
+        )
+        return ledger().verdict(Claim("P1", "text", "place", part))
+
+    of_d, of_samples = verdict("class_logit_min_final"), verdict("high_quality_final")
+    assert (of_d.verdict, of_d.weakest.test.kind) == ("supported", "rank")  # since one run diverged
+    assert of_samples.verdict == "undecided"  # all are the worst
 
 
 def test_times_are_compared_on_one_machine_only(runs_of):
@@ -220,8 +239,10 @@ def test_fewer_images_to_what_every_base_run_reached(runs_of):
 def test_runs_record_what_claims_on_probes_read(store, make_runs, monkeypatch, tiny_images, tiny_points, tmp_path):
     """Each part of A4 to A7 and A9 finds its numbers in real runs, and figure 5's stand beside the published ones."""
     tiny_images, tiny_points = (tiny.replace(eval_every=tiny.n_images) for tiny in (tiny_images, tiny_points))
-    recipes = {"aw-fig4": tiny_images, "aw-fig5": tiny_images, "aw-fig6": tiny_points}
+    recipes = {"aw-fig4": tiny_images, "aw-fig5": tiny_images, "aw-fig6": tiny_points, "ring-paper": tiny_points}
     small = {name: dataclasses.replace(STUDIES[name], recipe=recipe, seeds=2) for name, recipe in recipes.items()}
+    few = {row: small["ring-paper"].rows[row] for row in ("GAN", "+ aw-loss")}
+    small["ring-paper"] = dataclasses.replace(small["ring-paper"], rows=few)
     monkeypatch.setattr(reports.claims, "STUDIES", small)
     for study in small.values():
         make_runs(study)

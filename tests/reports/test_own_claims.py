@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from reports.own_claims import digest_of_claim
 from reports.report import write_report
 from reports.results import Results
 from search.store.registry import Registration, registered
-from spaces import Claim, Study, find_claims
+from spaces import STUDIES, Claim, Study, find_claims, find_study
 from spaces.claims import EQUIVALENT, HIGHER, contrasts
 from trainers.config import Config
 
@@ -43,6 +44,15 @@ def test_claims_are_found_in_a_file(path):
     claims, studies = find_claims(path)
     assert list(claims) == ["M1"]
     assert list(studies) == ["tiny"]
+
+
+@pytest.mark.parametrize("name", ["ring-paper", "ring-deep"])
+def test_the_claims_of_our_results_are_on_their_study(name):
+    """By which `report --from` finds the study too."""
+    file = str(Path(__file__).parents[2] / "docs" / "results" / name / "study.py")
+    claims, studies = find_claims(file)
+    assert {part.study for claim in claims.values() for part in claim.all_parts} == {name} == set(studies)
+    assert find_study(file) is STUDIES[name]
 
 
 @pytest.mark.parametrize(

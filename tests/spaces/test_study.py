@@ -52,6 +52,18 @@ def test_options_of_the_backbone_change_one_by_one():
     assert both.cells()[0].config.backbone_options == {"width": 8, "latent": 5}
 
 
+def test_options_of_the_data_set_are_those_of_row_and_column():
+    """Rings of other options are other data, which no column can hold."""
+    row, columns = {"dataset_options": {"std": 0.02}}, {"x": {"dataset_options": {"radius": 2}}, "y": {}}
+    study = Study("s", "ring8_gan", {"a": row}, columns, metrics=("energy_distance_final",))
+    assert [cell.config.dataset_options for cell in study.cells()] == [{"radius": 2, "std": 0.02}, {"std": 0.02}]
+    with pytest.raises(
+        ValueError, match=r"b / x: a column cannot mix protocols .*\(radius 2, std 0.02\).*\(radius 2\)"
+    ):
+        Study("s", "ring8_gan", {"a": row, "b": {}}, columns, metrics=("energy_distance_final",))
+    assert study.variant(settings={"dataset": "ring8"}).title == "s (dataset ring8)"
+
+
 def test_a_row_may_lack_columns():
     columns = {"x": {}, "y": {"lr": 3.0}}
     study = Study("s", Config(), rows={"a": {}, "b": {"lr": 2.0}}, columns=columns, only={"b": ["y"]})

@@ -106,6 +106,14 @@ RECIPE_KEYS = {
     "grid25_coop": "eb4ee7111c1ed760",
     "grid25_aw": "2e8beb2090f57b80",
     "grid25_coop_aw": "a36360c11bfe1ae0",
+    "ring8_paper_gan": "f20887623406a92f",
+    "ring8_paper_coop": "41c86e6679b1e782",
+    "ring8_paper_aw": "ea83bd746cc55fa7",
+    "ring8_paper_coop_aw": "84c5e7a37c625432",
+    "ring8_deep_gan": "496d7ba23a86a4b3",
+    "ring8_deep_coop": "4f8300198508da9b",
+    "ring8_deep_aw": "6e8ed5f1411b3d00",
+    "ring8_deep_coop_aw": "b8178b0234622678",
     "digits_gan": "bd6b1b6d79fc73dc",
     "digits_coop": "af7b996caedc7cd7",
     "digits_aw": "febb58518b19b414",
@@ -299,7 +307,7 @@ def test_tiny_is_one_rule(recipe):
     options = tiny.backbone_options
     assert 0 < max(options[name] for name in options if name.endswith(("width", "channels"))) <= 16
     assert bool(tiny.n_coop) == bool(config.n_coop)
-    assert tiny.n_coop <= tiny.n_images // 4 or not config.n_coop
+    assert tiny.n_coop <= tiny.n_images / 2 or not config.n_coop
     assert (tiny.aw, tiny.loss, tiny.coop) == (config.aw, config.loss, config.coop)
     assert tiny.dataset in EMBEDDED
     assert tiny.is_paired == config.is_paired
@@ -329,6 +337,24 @@ def test_another_backbone_starts_from_its_own_options():
     assert config.replace(backbone="mlp").backbone_options == {}
     assert config.replace(backbone="mlp", backbone_options={"depth": 3}).backbone_options == {"depth": 3}
     assert config.replace(lr=1e-3).backbone_options == config.backbone_options
+
+
+def test_options_of_a_data_set_are_in_key_and_protocol():
+    """However they are spelled; another data set starts from its own."""
+    config = Config(dataset="ring8", backbone="mlp", dataset_options={"radius": 2})
+    assert config.dataset_options == {"radius": 2}
+    both = config.replace(dataset_options={"std": 0.02})
+    assert both.dataset_options == {"radius": 2, "std": 0.02}
+    assert both == Config(dataset="ring8", backbone="mlp", dataset_options={"std": 0.02, "radius": 2.0})
+    assert len({each.cell_key for each in (config, both, config.replace(dataset="grid25"))}) == 3
+    assert both.cell_key == Config(**json.loads(both.model_dump_json())).cell_key
+    assert both.protocol.count("of ring8 (radius 2, std 0.02)") == 2  # of the energy and the Frechet distance
+    assert both.data_spelling == "ring8 (radius 2, std 0.02)"
+    assert config.replace(dataset="grid25").dataset_options == {}
+    assert both.tiny().dataset_options == both.dataset_options
+    for wrong in ({"radius": [2]}, {"radius": 1e300}, 5):
+        with pytest.raises(ValueError, match="dataset_options"):
+            Config(dataset="ring8", backbone="mlp", dataset_options=wrong)
 
 
 def test_deterministic_algorithms_are_no_other_run():
