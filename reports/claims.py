@@ -101,7 +101,8 @@ class VariantJudge:
         findings = tuple(finding for some in found.values() for finding in some)
         said = set(readings.values())
         judgement = said.pop() if len(said) == 1 else "undecided"
-        if judgement == UNDECIDED and not all(finding.run_ids for finding in findings):
+        is_run = [all(finding.run_ids for finding in some) for some in found.values()]
+        if judgement == UNDECIDED and not any(is_run):
             return Verdict(claim, NOT_RUN, "", findings, readings)
         is_partial = bool(claim.covered) and scope == "small"
         if judgement == "holds" and is_partial:

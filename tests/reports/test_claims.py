@@ -126,6 +126,14 @@ def test_modes_are_counted(runs_of):
     assert effect.startswith("15/20 [0.51, 0.91] against 3/20 [0.03, 0.38], ")
 
 
+def test_a_reading_that_was_not_run_decides_nothing_and_hides_none(runs_of):
+    cells = {("GAN", ""): [5.0] * 20, ("+ CoopInit", ""): [8.0] * 20}
+    runs_of("coopinit-fig1", cells, metric="modes_final")
+    found = ledger(seeds=20).verdict(CLAIMS["C22"])
+    assert (found.verdict, list(found.readings.values())) == ("undecided", ["holds", "undecided"])
+    assert "0 of 20 runs are done" in found.reason
+
+
 def test_too_few_seeds_for_any_verdict_is_said(runs_of):
     cells = {("GAN", ""): [5.0] * 3, ("+ CoopInit", ""): [8.0] * 3}
     for study in ("coopinit-fig1", "ring-deep"):
