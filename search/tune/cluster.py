@@ -30,6 +30,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.store.address import with_timeout
 from search.store.connection import ANSWER_WITHIN
+from search.tune.sockets import has_room, temporary_folder
 from trainers.config import Config
 from trainers.names import feature_extractor
 from trainers.user_code import HOME, describe, module_file, refuse_namesakes, user_modules
@@ -40,7 +41,6 @@ SHIPPED = ("trainers", "spaces", "search")  # what a trial imports
 PACKAGES = (  # what that imports in its turn, and what feature nets do
     "torch", "torchvision", "numpy", "scipy", "pillow", "filelock", "pydantic", "pyarrow", "pandas", "tensorboardX",
 )  # fmt: skip
-SOCKETS = 39  # bytes of Ray's folder: what it puts behind has 64, and the name of a socket at most 103 (macOS)
 LONGEST = 500  # letters of what Ray says
 LOOK_WITHIN = 120  # seconds that all nodes have to say what they have
 SETUP_WITHIN = 1_800  # seconds that they have to install what they lack
@@ -209,8 +209,7 @@ def _local_options() -> dict[str, str]:
         kept = kept.expanduser()
     if not os.access(kept, os.R_OK):  # Ray would write one there, which fails where a home is nobody's
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    below = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
-    if len(os.fsencode(Path(below).absolute() / "ray")) <= SOCKETS:
+    if has_room(temporary_folder()):
         return {}
     try:
         folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # which no other user can enter

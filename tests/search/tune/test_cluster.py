@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from forked import Forked, ganablate
 
-from search.tune.cluster import PACKAGES, SOCKETS, Cluster, _leave, _local_options, _version
+from search.tune.cluster import PACKAGES, Cluster, _leave, _local_options, _version
+from search.tune.sockets import SOCKETS
 
 
 def test_a_clients_address_is_refused():
