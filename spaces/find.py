@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,31 @@ from spaces.studies import STUDIES
 from spaces.study import OPTIONS, Study
 from trainers.config import Config
 from trainers.messages import did_you_mean
+from trainers.names import BACKBONES, DATASETS, FEATURES, LOSSES
 from trainers.user_code import load_file
+
+KINDS: dict[str, tuple[Mapping[str, Any], str]] = {  # what names are of, and how one is used
+    "study": (STUDIES, "`ganablate run {}`"),
+    "recipe": (RECIPES, "`ganablate train {} --out FOLDER`, `ganablate search {} --samples N`"),
+    "space": (SPACES, "`ganablate search RECIPE --space {}`"),
+    "backbone": (BACKBONES, "--set backbone={}"),
+    "data set": (DATASETS, "--set dataset={}"),
+    "loss": (LOSSES, "--set loss={}"),
+    "feature net": (FEATURES, "--set features={}"),
+}
+
+
+def other_kind(kind: str, name: str) -> str:
+    """A clause that tells what else a name is that is none of this kind, or nearly is; "" where it is nothing."""
+    others = {other: row for other, row in KINDS.items() if other != kind}
+    for other, (table, use) in others.items():
+        if name in table:
+            return f"it is a {other}: {use.replace('{}', name)}; "
+    nearest = get_close_matches(name, [each for table, _ in KINDS.values() for each in table], n=1)
+    if not nearest or (kind in KINDS and nearest[0] in KINDS[kind][0]):
+        return ""
+    other = next(other for other, (table, _) in others.items() if nearest[0] in table)
+    return f"there is a {other} {nearest[0]!r}; "
 
 
 def find_study(name: str) -> Study:
@@ -79,7 +104,9 @@ def find_space(name: str) -> Space:
     path, attribute = _split(name)
     if path is None or not attribute:
         if name not in SPACES:
-            raise ValueError(f"space {name!r} is unknown; {did_you_mean(name, SPACES)}, or file.py:NAME")
+            raise ValueError(
+                f"space {name!r} is unknown; {other_kind('space', name)}{did_you_mean(name, SPACES)}, or file.py:NAME"
+            )
         return SPACES[name]
     space: Space = _member(load_file(path), attribute, object)
     if not callable(space):
@@ -122,7 +149,8 @@ def _find(kind: str, name: str, table: Mapping[str, Any], wanted: type) -> Any:
     path, attribute = _split(name)
     if path is None:
         if name not in table:
-            raise ValueError(f"{kind} {name!r} is unknown; {did_you_mean(name, table)}, or a file.py of your own")
+            hint = f"{other_kind(kind, name)}{did_you_mean(name, table)}"
+            raise ValueError(f"{kind} {name!r} is unknown; {hint}, or a file.py of your own")
         return table[name]
     module = load_file(path)
     if attribute:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from search.store.connection import Store
 from search.store.frames import TAGS
 from spaces import STUDIES
+from spaces.find import other_kind
 from spaces.foreign import ForeignStudy
 from trainers.files import read_json, write_json
 from trainers.messages import did_you_mean, file_name, first_error
@@ -193,9 +194,10 @@ def find_imported(store: Store, name: str) -> Imported | None:
     if name in STUDIES or name.partition(":")[0].endswith(".py"):
         return None
     found = read_imported(store, name)
-    if found is None and (others := [_read(path).name for path in sorted((store.storage / FOLDER).glob("*.json"))]):
+    if found is None and (others := [each.name for each in imports(store)]):
         raise ValueError(
-            f"study {name!r} is unknown; {did_you_mean(name, {*STUDIES, *others})}, or a file.py of your own"
+            f"study {name!r} is unknown; {other_kind('study', name)}{did_you_mean(name, {*STUDIES, *others})}, or a "
+            f"file.py of your own"
         )
     return found
 
@@ -203,6 +205,11 @@ def find_imported(store: Store, name: str) -> Imported | None:
 def imported_in(folder: Path) -> Imported | None:
     """The import that the report in a folder is of; None for a report of ours. Raises ValueError if it is damaged."""
     return _read(folder / KEPT) if (folder / KEPT).is_file() else None
+
+
+def imports(store: Store) -> list[Imported]:
+    """All imports, by name. Raises ValueError if a file is damaged."""
+    return [_read(path) for path in sorted((store.storage / FOLDER).glob("*.json"))]
 
 
 def _read(path: Path) -> Imported:
