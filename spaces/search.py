@@ -12,13 +12,26 @@ from trainers.config import Config
 from trainers.messages import SHORTLY
 from trainers.names import METRICS
 
+SAMPLERS = {  # who proposes
+    "tpe": "Optuna's tree-structured Parzen estimator (Bergstra et al. 2011)",
+    "random": "each setting on its own, by the space's distributions",
+    "gp": "a Gaussian process with expected improvement, Optuna's",
+    "cmaes": "covariance matrix adaptation (Hansen 2016), for spaces of numbers alone",
+}
+SCHEDULERS = {  # who stops
+    "asha": "asynchronous successive halving (Li et al. 2020): the best third of a rung goes on",
+    "hyperband": "brackets of successive halving, each with a later first rung",
+    "median": "stops what is worse than the median of the others' means so far (Golovin et al. 2017)",
+    "none": "all trials run to their budget",
+}
+
 
 @dataclass(frozen=True)
 class Search:
     """Trials of one recipe over one space, and who proposes and who stops them.
 
     `settings` tells how the base differs from the recipe, `all_settings` the same without and with the first digits of
-    its images' digest; `sampler` and `scheduler` are names in search.optimize.
+    its images' digest; `sampler` and `scheduler` are names in SAMPLERS and SCHEDULERS.
     Trial number k trains with seed 10,000 + k and is judged by the base's metric at the full budget.
     """
 

@@ -49,6 +49,22 @@ def _check_options(field: str, built: str, given: dict[str, Any], first: int = 0
             raise ValueError(f"{field}: {option} is missing")
 
 
+def described(path: str) -> str:
+    """What the source of our `module` or `module:object` says of it: the docstring, or the text after an assignment; ""
+    where there is none."""
+    _, _, name = path.partition(":")
+    tree = ast.parse(Path(str(module_spec(path).origin)).read_bytes())
+    if not name:
+        return ast.get_docstring(tree) or ""
+    for statement, after in zip(tree.body, [*tree.body[1:], None], strict=True):
+        if isinstance(statement, ast.FunctionDef) and statement.name == name:
+            return ast.get_docstring(statement) or ""
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == name:
+            value = after.value if isinstance(after, ast.Expr) else None
+            return str(value.value) if isinstance(value, ast.Constant) else ""
+    return ""
+
+
 def _bound(path: str, depth: int = DEEP) -> ast.stmt | None:
     """What binds the object of `module:object` in its source; None where that cannot be told. Raises ValueError if
     there is no such module, or nothing in it binds such a name."""

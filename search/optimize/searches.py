@@ -22,7 +22,7 @@ from rich.console import Console
 from search import tune
 from search.locks import RunLocks
 from search.optimize.outcome import STATES, Outcome, load_outcome, proposed_at, read_trials
-from search.optimize.stopping import SCHEDULERS, EarlyStopper
+from search.optimize.stopping import EarlyStopper
 from search.plan import Job, check_title, to_make
 from search.run import check_digests, get_ready, taken_in
 from search.store import Store
@@ -35,6 +35,7 @@ from search.tune.cluster import Cluster
 from search.tune.progress import SweepProgress
 from search.tune.queue import DONE, WAIT, RunQueue
 from spaces import SPACES, Cell, Search
+from spaces.search import SAMPLERS, SCHEDULERS
 from spaces.search_spaces import COOP_SHARE
 from trainers.apart import unpatched
 from trainers.config import Config
@@ -45,7 +46,6 @@ from trainers.user_code import describe, own_code_digest, user_modules
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 DRAWS = 16  # of a space before a search starts, at the least
-SAMPLERS = ("tpe", "random", "gp", "cmaes")
 
 
 def run_search(

@@ -12,7 +12,6 @@ from spaces import Search
 from spaces.search_spaces import COOP_SHARE
 from trainers.config import Config
 
-SCHEDULERS = ("asha", "hyperband", "median", "none")
 REDUCTION = 3  # a rung lets the best third go on, and the next rung stands at three times its images
 
 

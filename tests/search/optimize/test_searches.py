@@ -15,7 +15,7 @@ from rich.console import Console
 
 from reports.searches import show_outcome, write_study, write_trials
 from search.optimize.outcome import check_table, load_outcome, tuned_study
-from search.optimize.searches import SAMPLERS, TrialQueue, check_search, run_search, sampler
+from search.optimize.searches import TrialQueue, check_search, run_search, sampler
 from search.plan import Job
 from search.store import Store
 from search.store.delivery import Delivery
@@ -26,6 +26,7 @@ from search.store.recovery import recover_search
 from search.tune.cluster import Cluster
 from search.tune.queue import DONE
 from spaces import RECIPES, SPACES, Search, find_study
+from spaces.search import SAMPLERS
 from trainers.config import Config
 from trainers.files import write_json
 from trainers.run_folder import read_evaluations, write_evaluations, write_origin
