@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
 import traceback
 from importlib.util import find_spec
@@ -36,6 +37,11 @@ def main() -> None:
         sys.exit(app(standalone_mode=False))
     except USAGE as error:
         message = error.format_message()  # there is none where help was printed
+        if unknown := re.fullmatch(r"No such command '(.+?)'\..*", message, re.DOTALL):
+            from spaces.find import other_kind
+
+            clause = other_kind("command", unknown[1]).rstrip("; ")
+            message = f"{message} {clause[:1].upper()}{clause[1:]}".rstrip()
     except ModuleNotFoundError as error:
         if error.name not in EXTRA or any(is_users(file) for file, *_ in traceback.extract_tb(error.__traceback__)):
             raise

@@ -1,15 +1,12 @@
 """All commands of `ganablate`."""
 
-from ganablate import keep, make, models, read
+from ganablate import doctor, home, keep, make, models, read
+from ganablate.examples import EXAMPLES
 from ganablate.options import app
 
-__all__ = ["app", "keep", "make", "models", "read"]
-# fmt: off
-ORDER = (
-    "list", "plan", "run", "score", "search", "report", "why", "claims", "ui", "sample", "export", "train", "import",
-    "clean",
-)
-# fmt: on
+__all__ = ["app", "doctor", "home", "keep", "make", "models", "read"]
 
-# as help lists them: in the order in which they are met
-app.registered_commands.sort(key=lambda command: ORDER.index(command.name or getattr(command.callback, "__name__", "")))
+for command in app.registered_commands:
+    command.name = str(command.name or getattr(command.callback, "__name__", ""))
+    command.epilog = "\n\n".join(["Examples:", *EXAMPLES[command.name]])
+app.registered_commands.sort(key=lambda command: list(EXAMPLES).index(str(command.name)))

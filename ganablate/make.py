@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from ganablate import api
+from ganablate import api, complete
 from ganablate.options import (
     Address,
     Budget,
@@ -44,6 +44,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 RETRY = "run again with --retry-failed once the cause is mended"
+Recipes = Annotated[
+    list[str],
+    typer.Argument(metavar="RECIPE...", help="recipes, searched one after the other", autocompletion=complete.recipes),
+]
+Space = Annotated[
+    str, typer.Option(help="a space of `ganablate list`, or file.py:NAME", autocompletion=complete.names("spaces"))
+]
+Sampler = Annotated[
+    str, typer.Option(help="who proposes: tpe, random, gp or cmaes", autocompletion=complete.names("samplers"))
+]
+Scheduler = Annotated[
+    str, typer.Option(help="who stops: asha, hyperband, median or none", autocompletion=complete.names("schedulers"))
+]
 
 
 @app.command()
@@ -124,7 +137,13 @@ def run(
 @app.command()
 def score(
     study: StudyName,
-    features: Annotated[str, typer.Option(help="feature net, as inception or lite0, or module:object of your own")],
+    features: Annotated[
+        str,
+        typer.Option(
+            help="feature net, as inception or lite0, or module:object of your own",
+            autocompletion=complete.names("features"),
+        ),
+    ],
     metrics: Annotated[str | None, typer.Option(help="scores, as fid,precision [default: all of the net's]")] = None,
     samples: ScoreSamples = None,
     which: Annotated[str, typer.Option(help="generator of each run: final or best")] = "final",
@@ -150,11 +169,11 @@ def score(
 
 @app.command()
 def search(
-    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="recipes, searched one after the other")],
+    recipes: Recipes,
     samples: Annotated[int, typer.Option(help="trials in all; more of them later go on with the same search")],
-    space: Annotated[str, typer.Option(help="a space of `ganablate list`, or file.py:NAME")] = "all",
-    sampler: Annotated[str, typer.Option(help="who proposes: tpe, random, gp or cmaes")] = "tpe",
-    scheduler: Annotated[str, typer.Option(help="who stops: asha, hyperband, median or none")] = "asha",
+    space: Space = "all",
+    sampler: Sampler = "tpe",
+    scheduler: Scheduler = "asha",
     seeds: Annotated[int, typer.Option(help="fresh seeds of each winner, 0 to N - 1")] = 5,
     budget: Budget = None,
     set_: Set = None,

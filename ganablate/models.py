@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ganablate import complete
 from ganablate.options import (
     Budget,
     Seeds,
@@ -20,8 +21,10 @@ from ganablate.options import (
 )
 from ganablate.selection import STORAGE, select
 
-RowName = Annotated[str, typer.Argument(metavar="ROW", help="label of a row")]
-Column = Annotated[str | None, typer.Option(help="label of a column, where the row has several")]
+RowName = Annotated[str, typer.Argument(metavar="ROW", help="label of a row", autocompletion=complete.rows)]
+Column = Annotated[
+    str | None, typer.Option(help="label of a column, where the row has several", autocompletion=complete.columns)
+]
 Seed = Annotated[int, typer.Option(help="training seed")]
 Which = Annotated[str, typer.Option(help="generator of the run: final or best")]
 

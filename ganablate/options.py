@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ganablate import complete, places
 from ganablate.selection import STORAGE, Selectors, variant
 
 if TYPE_CHECKING:
@@ -13,20 +14,43 @@ if TYPE_CHECKING:
     from trainers.config import Config
 
 ABOUT = "Hyper-parameter searches and ablation studies of GAN training."
-app = typer.Typer(help=ABOUT, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(help=ABOUT, pretty_exceptions_enable=False)
 
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="a study of `ganablate list`, or file.py[:NAME]")]
+StudyName = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY", help="a study of `ganablate list`, or file.py[:NAME]", autocompletion=complete.studies
+    ),
+]
 RecipeName = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="a recipe of `ganablate list`, with --job a study, or file.py[:NAME]")
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="a recipe of `ganablate list`, with --job a study, or file.py[:NAME]",
+        autocompletion=complete.recipes,
+    ),
 ]
 ClaimNames = Annotated[list[str] | None, typer.Argument(metavar="[file.py] [CLAIM...]", help="ids, or all claims")]
 Kinds = Annotated[list[str] | None, typer.Argument(metavar="[KIND...]", help="of what is listed [default: all]")]
 Seeds = Annotated[int | None, typer.Option(help="seeds of each cell, 0 to N - 1")]
 Budget = Annotated[float | None, typer.Option(help="factor on all budgets in images")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="change the recipe")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="change the recipe", autocompletion=complete.settings),
+]
 Tiny = Annotated[bool, typer.Option("--tiny", help="seconds a run: narrow networks, digits, 2,048 images")]
-TrackingUri = Annotated[str | None, typer.Option(help="MLflow store [default: SQLite under the storage folder]")]
-Storage = Annotated[str, typer.Option(help="folder of run folders, artifacts, caches and the default store; or a URI")]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(envvar=places.TRACKING_URI, help="MLflow store [default: SQLite under the storage folder]"),
+]
+Storage = Annotated[
+    str,
+    typer.Option(
+        envvar=places.STORAGE,
+        show_default="runs",
+        help="folder of run folders, artifacts, caches and the default store; or a URI",
+    ),
+]
 CpusPerTrial = Annotated[float, typer.Option(help="CPU cores of a trial; fractions share one")]
 GpusPerTrial = Annotated[float | None, typer.Option(help="share of a GPU, 0 to 1 [default: 1 where there is one]")]
 Host = Annotated[str, typer.Option(help="address to serve at; any but this machine's own asks nobody who he is")]

@@ -6,13 +6,13 @@ import json
 import os
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from ganablate import complete
 from ganablate.options import (
     Budget,
     ClaimNames,
@@ -39,24 +39,30 @@ SameProtocol = Annotated[str | None, typer.Option(metavar="TEXT", help="by what 
 
 
 @app.command("list")
-def list_names(as_json: Json = False) -> None:
-    """Print the names of studies, recipes, spaces, backbones and data sets."""
-    from spaces import RECIPES, SPACES, STUDIES
-    from trainers.names import BACKBONES, DATASETS
+def list_names(
+    kinds: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KIND...]", help="studies, losses, ... [default: all]", autocompletion=complete.kinds),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print all names that there are, with a line on each: studies, recipes, spaces, backbones, data sets, losses,
+    feature nets, regularizers, metrics, scores, samplers, schedulers, and how images of your own are named."""
+    from ganablate.catalogue import catalogue, lines
 
-    tables: dict[str, Iterable[str]] = {"studies": STUDIES, "recipes": RECIPES, "spaces": SPACES}
-    tables |= {"backbones": BACKBONES, "datasets": DATASETS}
+    chosen = catalogue(kinds or ())
     if as_json:
-        print(json.dumps({kind: list(names) for kind, names in tables.items()}))
+        print(json.dumps({kind: list(names) for kind, names in chosen.items()} | {"about": chosen}))
         return
-    width = shutil.get_terminal_size().columns
-    for kind, names in tables.items():
-        print(textwrap.fill(f"{kind}: {', '.join(names)}", width, subsequent_indent="  ", break_on_hyphens=False))
+    print(*lines(chosen, shutil.get_terminal_size().columns if sys.stdout.isatty() else None), sep="\n")
 
 
 @app.command()
 def report(
-    study: Annotated[str | None, typer.Argument(metavar="STUDY", help="a study of `list`, or file.py[:NAME]")] = None,
+    study: Annotated[
+        str | None,
+        typer.Argument(metavar="STUDY", help="a study of `list`, or file.py[:NAME]", autocompletion=complete.studies),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the report [default: STORAGE/reports/STUDY]")] = None,
     seeds: Seeds = None,
     budget: Budget = None,
@@ -90,9 +96,16 @@ def report(
 
 @app.command()
 def why(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="a study as elsewhere, or the id of a run alone")],
-    row: Annotated[str | None, typer.Argument(help="label of a row")] = None,
-    column: Annotated[str | None, typer.Argument(help="label of a column [default: all]")] = None,
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY", help="a study as elsewhere, or the id of a run alone", autocompletion=complete.studies
+        ),
+    ],
+    row: Annotated[str | None, typer.Argument(help="label of a row", autocompletion=complete.rows)] = None,
+    column: Annotated[
+        str | None, typer.Argument(help="label of a column [default: all]", autocompletion=complete.columns)
+    ] = None,
     seeds: Seeds = None,
     budget: Budget = None,
     set_: Set = None,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from ganablate import places
 from trainers.messages import did_you_mean
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from search.store.foreign import Imported
     from spaces import Study
 
-STORAGE = "runs"
+STORAGE = ""  # what the environment or pyproject.toml says, else runs
 
 
 class Selectors(TypedDict, total=False):
@@ -35,7 +36,7 @@ def open_store(tracking_uri: str | None = None, storage: str | Path = STORAGE) -
     """The store of the selectors. Raises ValueError if it does not answer."""
     from search.store import Store
 
-    store = Store(tracking_uri, str(storage))
+    store = Store(*places.places(tracking_uri, str(storage)))
     os.environ.setdefault("GANABLATE_CACHE", str(store.storage / "cache"))
     store.probe()
     return store

