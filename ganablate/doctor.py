@@ -21,8 +21,8 @@ from typing import Any, Literal, NamedTuple
 
 import typer
 
+from ganablate import places
 from ganablate.options import Storage, TrackingUri, app
-from ganablate.places import places
 from ganablate.selection import STORAGE, open_store
 
 PYTHONS = (3, 11), (3, 13)  # the oldest and the newest that is tested
@@ -72,7 +72,7 @@ def doctor(tracking_uri: TrackingUri = None, storage: Storage = STORAGE) -> None
     from trainers.messages import printable
 
     ill = 0
-    for finding in examine(*places(tracking_uri, storage)):
+    for finding in examine(*places.places(tracking_uri, storage)):
         ill += finding.level == "mend"
         print(printable(finding), flush=True)
     if ill:
@@ -82,8 +82,8 @@ def doctor(tracking_uri: TrackingUri = None, storage: Storage = STORAGE) -> None
 
 def examine(tracking_uri: str | None, storage: str) -> Iterator[Finding]:
     """All findings, in the order in which one would mend them."""
-    folder = Path("runs" if "://" in storage else storage).absolute()
-    os.environ.setdefault("GANABLATE_CACHE", str(folder / "cache"))
+    folder = places.folder(storage)
+    places.use_cache_below(folder)
     with Probe(TORCH) as torch, Probe(RAY) as ray, Probe(MLFLOW) as mlflow:
         yield python()
         yield from torch_and_gpus(torch)

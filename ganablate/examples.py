@@ -2,6 +2,10 @@
 
 EXAMPLES = {
     "list": ("ganablate list", "ganablate list losses features"),
+    "data": (
+        "ganablate data digits --out digits.png",
+        "ganablate data folder:photos --set resolution=64 --out seen.png",
+    ),
     "plan": ("ganablate plan quick", "ganablate plan quick --seeds 10 --detect 0.7"),
     "run": ("ganablate run quick", "ganablate run images --set dataset=folder:photos --budget 0.1"),
     "score": (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from ganablate import api, complete
+from ganablate import api, complete, places
 from ganablate.options import (
     Address,
     Budget,
@@ -248,6 +248,7 @@ def train(
     else:
         config = load_object(function)(recipe, *numbers, budget, set_, tiny)
 
+    places.use_cache_below(places.folder(places.places(None, "")[1]))
     from trainers import loop
     from trainers.run_state import RunState
     from trainers.signals import noted_signals

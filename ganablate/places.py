@@ -21,10 +21,20 @@ def places(tracking_uri: str | None, storage: str) -> tuple[str | None, str]:
     return tracking_uri or told.get("tracking-uri"), storage or told.get("storage") or "runs"
 
 
-def from_file(folder: Path) -> dict[str, str]:
+def folder(storage: str) -> Path:
+    """The folder on this machine of a storage, which may be an object store's URI."""
+    return Path("runs" if "://" in storage else storage).absolute()
+
+
+def use_cache_below(storage: Path) -> None:
+    """Have caches made below a storage folder, unless GANABLATE_CACHE names another."""
+    os.environ.setdefault("GANABLATE_CACHE", str(storage / "cache"))
+
+
+def from_file(start: Path) -> dict[str, str]:
     """What the nearest pyproject.toml that has `[tool.ganablate]` says, in the folder or above; relative paths are as
     seen from that file. Raises ValueError for a key that there is not, and for a file that is no TOML."""
-    for path in (above / "pyproject.toml" for above in (folder, *folder.parents)):
+    for path in (above / "pyproject.toml" for above in (start, *start.parents)):
         if not path.is_file():
             continue
         try:
@@ -47,9 +57,9 @@ def _checked(path: Path, table: object) -> dict[str, str]:
     return {key: _from(path.parent, value) for key, value in table.items()}
 
 
-def _from(folder: Path, place: str) -> str:
+def _from(home: Path, place: str) -> str:
     """A path, or that of an SQLite address, as seen from a folder; other addresses as they are."""
     scheme, colon, file = place.partition(":///")
     if colon and scheme.startswith("sqlite"):
-        return f"{scheme}{colon}{folder / file}"
-    return place if "://" in place else str(folder / Path(place).expanduser())
+        return f"{scheme}{colon}{home / file}"
+    return place if "://" in place else str(home / Path(place).expanduser())

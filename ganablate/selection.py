@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -37,7 +36,7 @@ def open_store(tracking_uri: str | None = None, storage: str | Path = STORAGE) -
     from search.store import Store
 
     store = Store(*places.places(tracking_uri, str(storage)))
-    os.environ.setdefault("GANABLATE_CACHE", str(store.storage / "cache"))
+    places.use_cache_below(store.storage)
     store.probe()
     return store
 

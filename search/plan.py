@@ -16,6 +16,7 @@ from search.store.queries import seed_runs
 from spaces import Cell, Search, Study
 from spaces.papers import published_cells
 from trainers.config import Config
+from trainers.data.sources import known_images
 from trainers.foresight import check_sources
 from trainers.messages import clock, printable
 from trainers.run_state import RunState
@@ -196,13 +197,20 @@ def trained_already(plan: Plan, store: Store) -> list[str]:
 def to_make(what: str, configs: Iterable[Config], gpus: float) -> str:
     """What to say before such runs of these Configs are made, each on so many GPUs."""
     configs = list(configs)
-    lines = [f"{what} to make.", *much_scoring(configs)]
+    lines = [f"{what} to make.", *images_of(configs), *much_scoring(configs)]
     if gpus and any(config.precision == "fp32" for config in configs):
         lines.append(
             "They train in full 32-bit floats; --set precision=tf32 uses the tensor cores of a GPU, which are several "
             "times as fast and round products to 10 bits."
         )
     return "\n".join(lines)
+
+
+def images_of(configs: Iterable[Config]) -> list[str]:
+    """A line on each set of a user's image files, as far as they are decoded."""
+    asked = {config.data_spelling: config for config in configs if config.is_at_path}
+    known = {spelling: known_images(config.dataset, config.image_form) for spelling, config in asked.items()}
+    return [f"Data: {asked[spelling].data_name}, {told}." for spelling, told in known.items() if told]
 
 
 def check_title(study: Study | Search) -> None:

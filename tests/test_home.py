@@ -105,9 +105,10 @@ def test_each_name_is_listed_with_what_it_is():
     assert held["recipes"] == list(RECIPES)
     for kind in KINDS:
         assert held[kind] == list(held["about"][kind])
+        printed = told("list", kind)
         for name, text in held["about"][kind].items():
             assert len(text) > 8, (kind, name)
-            assert f"  {name}" in told("list", kind)
+            assert f"\n  {name}" in printed
     assert "8 Gaussians of std 0.01" in held["about"]["datasets"]["ring8"]
     assert held["about"]["metrics"]["fid_best"].startswith("FID, the best of all evaluations; lower")
     assert first_sentence("By Li et al. (2020). More.\n\nMuch more.") == "By Li et al. (2020)"

@@ -176,7 +176,7 @@ def core_alone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("core")
     (folder / "mine.py").write_text("import pandas\n")
     (folder / "mine_later.py").write_text(MINE_LATER)
-    commands = [["list"], TRAIN, *NEED_MORE, *WITH_THEIRS, LATER]
+    commands = [["list"], [], TRAIN, *NEED_MORE, *WITH_THEIRS, LATER]
     arguments = [sys.executable, "-c", CORE_ONLY, json.dumps(commands), json.dumps(outside_the_core())]
     done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -189,6 +189,8 @@ def test_the_core_alone_lists_and_trains(core_alone):
     code, out, _ = core_alone["list"]
     assert code == 0
     assert "digits_gan" in out
+    assert core_alone[""][0] == 0
+    assert "pip install 'ganablate[all]'" in core_alone[""][1]
     code, out, err = core_alone[" ".join(TRAIN)]
     assert code == 0, err
     assert out.endswith("done: run\n")

@@ -89,10 +89,10 @@ def sample(run_dir: Path, out: Path, asked: SampleRequest, which: Which = "final
     images = torch.cat([images for *_, images in parts])
     if len(shape) == 1:
         picture = picture_of_points(images, load_dataset(config))
-        _write(out, Image.fromarray((picture * 255).round().byte().permute(1, 2, 0).numpy()))
+        write_picture(out, Image.fromarray((picture * 255).round().byte().permute(1, 2, 0).numpy()))
     else:
         sources = torch.cat([source for _, source, _ in parts]) if translates(config) else None
-        _write(out, _grid(images if sources is None else torch.stack([sources, images], 1).flatten(0, 1)))
+        write_picture(out, grid(images if sources is None else torch.stack([sources, images], 1).flatten(0, 1)))
     return len(images)
 
 
@@ -225,7 +225,7 @@ def _picture(image: Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
 
 
-def _grid(images: Tensor) -> Image.Image:
+def grid(images: Tensor) -> Image.Image:
     """The images [n, C, H, W] in rows, as training draws them."""
     from torchvision.utils import make_grid  # a second and more
 
@@ -233,7 +233,8 @@ def _grid(images: Tensor) -> Image.Image:
     return _picture(drawn * 2 - 1)
 
 
-def _write(path: Path, picture: Image.Image) -> None:
+def write_picture(path: Path, picture: Image.Image) -> None:
+    """Write a PNG, atomically."""
     content = io.BytesIO()
     picture.save(content, "png")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, Field
 from torch import Tensor
 
+from trainers.data.layouts import tell_skipped
 from trainers.data.pixels import Pixels, is_grey, pixels_of
 from trainers.data.sources import Images, ImageSource, decoded_folder, told
 from trainers.files import made_once, reading, write_json
@@ -77,6 +78,7 @@ def _read(folder: Path) -> Decoded:
 
 def _decode(source: ImageSource, form: ImageForm, aside: Path, folder: Path) -> None:
     """Fill the folder aside with images.npy, labels.npy and meta.json; `folder` is where it will be."""
+    tell_skipped(source.name, source.skipped)
     images = source.read()
     count = len(images.names)
     log.info("decoding %s images of %s once, into %s", f"{count:,}", printable(source.name), printable(folder))

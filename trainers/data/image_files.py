@@ -34,10 +34,9 @@ def from_folder(name: str) -> ImageSource:
             raise ValueError(f"dataset = {name!r}: cannot read the folder: {error}") from None
 
     def read() -> Images:
-        tell_skipped(name, skipped)
         return _labelled(name, found, lambda image: _open(f"{root}/{image}"), lambda: (root / LABELS).read_bytes())
 
-    return ImageSource(name, content, read)
+    return ImageSource(name, content, read, skipped)
 
 
 def from_zip(name: str) -> ImageSource:
@@ -64,11 +63,10 @@ def from_zip(name: str) -> ImageSource:
         return _open(io.BytesIO(unpacked(image)))
 
     def read() -> Images:
-        tell_skipped(name, skipped)
         return _labelled(name, found, opened, lambda: unpacked(LABELS), around)
 
     content = content_of(found, *zip(*((entries[file].file_size, entries[file].CRC) for file in found), strict=True))
-    return ImageSource(name, lambda _: content, read)
+    return ImageSource(name, lambda _: content, read, skipped)
 
 
 def _member(name: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from PIL import Image
@@ -67,13 +67,17 @@ def sorted_out(paths: Iterable[str]) -> tuple[list[str], dict[str, int]]:
     return sorted(found), others
 
 
-def tell_skipped(name: str, skipped: dict[str, int]) -> None:
+def tell_skipped(name: str, skipped: Mapping[str, int]) -> None:
     """One line on what was skipped."""
-    kinds = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))
-    if kinds:
-        more = [f"other files ({sum(count for _, count in kinds[KINDS_TOLD:]):,})"] if kinds[KINDS_TOLD:] else []
-        told = [f"{kind} ({count:,})" for kind, count in kinds[:KINDS_TOLD]]
-        log.info("skipped in %s: %s", printable(name), printable(", ".join([*told, *more])))
+    if skipped:
+        log.info("skipped in %s: %s", printable(name), printable(in_words(skipped)))
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """Kinds of files with their numbers, the most frequent first."""
+    kinds = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    more = [f"other files ({sum(count for _, count in kinds[KINDS_TOLD:]):,})"] if kinds[KINDS_TOLD:] else []
+    return ", ".join([*(f"{kind} ({count:,})" for kind, count in kinds[:KINDS_TOLD]), *more])
 
 
 def by_file(name: str, images: list[str], content: bytes) -> tuple[list[int], list[str]]:

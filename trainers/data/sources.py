@@ -6,7 +6,7 @@ import json
 import logging
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -40,6 +40,7 @@ class ImageSource(NamedTuple):
     name: str  # as in Config.dataset
     content: Callable[[bool], str | None]  # names what the files hold; with False only if that needs no reading of all
     read: Callable[[], Images]  # asked only when the images are to be decoded
+    skipped: Mapping[str, int] = {}  # what lies among them and is no image, by kind
 
 
 def told(items: Iterable[T], total: int, doing: str) -> Iterator[T]:
@@ -107,18 +108,30 @@ def unreadable(dataset: str) -> str:
 def known_digest(dataset: str, form: ImageForm, labelled: bool) -> str | None:
     """The digest of image files at a path, as Dataset.digest, with their labels or without, if the cache has them
     decoded; None where it does not, or they cannot be read."""
-    digests = []
+    digests = [str(digest) for (digest,) in _known(dataset, form, "digest" if labelled else "plain")]
+    return digest_of(digests) if digests else None
+
+
+def known_images(dataset: str, form: ImageForm) -> str:
+    """How many images there are at a path, and of how many classes, in words; "" where the cache does not tell."""
+    counts = [(int(count), len(classes)) for count, classes in _known(dataset, form, "count", "classes")]
+    return ", ".join(f"{count:,} images{f' of {classes:,} classes' * (classes > 1)}" for count, classes in counts)
+
+
+def _known(dataset: str, form: ImageForm, *facts: str) -> list[list[Any]]:
+    """What the cache knows of each part of image files at a path, by these names; nothing where some are not decoded or
+    cannot be read."""
+    metas = []
     try:
         found = load_object(data_source(dataset).build)(dataset)
         for source in found if isinstance(found, list) else [found]:
-            content = source.content(False)
-            if content is None:
-                return None
+            if (content := source.content(False)) is None:
+                return []
             meta = json.loads((decoded_folder(content, form) / "meta.json").read_bytes())
-            digests.append(str(meta["digest" if labelled else "plain"]))
+            metas.append([meta[fact] for fact in facts])
     except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return digest_of(digests)
+        return []
+    return metas
 
 
 def without_labels(digest: str) -> str | None:
