@@ -28,19 +28,25 @@ from ganablate.selection import STORAGE, open_store
 PYTHONS = (3, 11), (3, 13)  # the oldest and the newest that is tested
 ROOM, LITTLE_ROOM = 1e9, 1e8  # bytes that a disk should have: of runs, and of passing files
 SHARED = 75 * 2**20  # bytes of Ray's smallest object store
-WITHIN = 120  # seconds that a probe has
+WITHIN = 300  # seconds that a probe has: to import torch takes minutes on a machine that is busy and has just started
 NVIDIA = Path("/dev"), "nvidia[0-9]*"  # where Linux has GPUs
 SHM = Path("/dev/shm")
 TORCH = """
 import json, warnings, torch
 from torchvision.ops import nms
 nms(torch.zeros(1, 4), torch.zeros(1), 0.5)  # compiled for one torch
-with warnings.catch_warnings(record=True) as said:
+with warnings.catch_warnings(record=True) as warned:
     warnings.simplefilter("always")
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    names = [torch.cuda.get_device_name(torch.zeros(1, device=f"cuda:{i}").device) for i in range(count)]
-built = torch.version.cuda or torch.version.hip
-print(json.dumps({"built": built, "gpus": names, "said": [str(each.message) for each in said]}))
+    gpus, said = [], []
+    if torch.cuda.is_available():
+        try:
+            for index in range(torch.cuda.device_count()):
+                torch.ones(1, device=f"cuda:{index}").add(1).item()  # is there a kernel for it?
+                gpus.append(torch.cuda.get_device_name(index))
+        except RuntimeError as error:
+            gpus, said = [], [str(error).splitlines()[0]]
+said += [str(each.message) for each in warned]
+print(json.dumps({"built": torch.version.cuda or torch.version.hip, "gpus": gpus, "said": said}))
 """
 RAY = """
 import json
@@ -118,7 +124,7 @@ class Probe:
         try:
             out, errors = self.process.communicate(timeout=WITHIN)
         except subprocess.TimeoutExpired:
-            return {"error": f"no answer within {WITHIN} s"}
+            return {"error": f"no answer within {WITHIN} s, which may be a busy machine"}
         if self.process.returncode < 0:
             return {"error": f"its process died of {signal.Signals(-self.process.returncode).name}"}
         if self.process.returncode or not out.strip():
@@ -188,7 +194,9 @@ def gpus(answer: dict[str, Any]) -> Finding:
         return Finding("GPUs", "mend", f"{', '.join(there)}, but this torch was built without CUDA", cure)
     said = (answer["said"] or ["it says not why"])[0].partition(" (Triggered")[0]
     cure = "update the NVIDIA driver, or install a torch that was built for an older CUDA"
-    return Finding("GPUs", "mend", f"{', '.join(there)}, but torch for CUDA {answer['built']} sees none: {said}", cure)
+    return Finding(
+        "GPUs", "mend", f"{', '.join(there)}, but torch for CUDA {answer['built']} can use none: {said}", cure
+    )
 
 
 def ray_(probe: Probe) -> Finding:
@@ -262,8 +270,8 @@ def temporary() -> Finding:
     told = f"{folder}" if name == "/tmp" else f"{name}={folder}"
     cure = "export TMPDIR as a folder that you may write" if name == "/tmp" else f"unset {name}, or export another"
     try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix="tune-"):
-            free = shutil.disk_usage(folder).free
+        with tempfile.TemporaryDirectory(dir=_nearest(folder), prefix="tune-"):  # Ray makes it where it lacks
+            free = shutil.disk_usage(_nearest(folder)).free
         if has_room(folder) and free >= LITTLE_ROOM:
             return Finding("TMPDIR", "ok", told)
         if free < LITTLE_ROOM:

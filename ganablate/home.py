@@ -133,7 +133,8 @@ def next_steps(made: list[Made]) -> Iterator[str]:
         if each.missing:
             yield f"Next: ganablate run {typed}    makes the {each.missing} that are missing"
         elif each.states["failed"]:
-            yield f"Next: ganablate run {typed} --retry-failed    once the cause is mended; `ganablate why ROW` has it"
+            yield f"Next: ganablate why {typed} ROW    what {each.states['failed']} runs failed of"
+            yield f"      ganablate run {typed} --retry-failed    once that is mended"
         else:
             yield f"Next: ganablate report {typed}    table and figures"
         return

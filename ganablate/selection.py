@@ -21,7 +21,8 @@ STORAGE = ""  # what the environment or pyproject.toml says, else runs
 class Selectors(TypedDict, total=False):
     """Which variant of a study, and where its runs are."""
 
-    storage: str | Path  # folder of run folders, artifacts and the default store; or an object store's URI ["runs"]
+    # folder of run folders, artifacts and the default store; or an object store's URI [as ganablate.places says]
+    storage: str | Path
     tracking_uri: str | None  # MLflow store [SQLite under the storage folder]
     seeds: int | None  # of each cell, 0 to seeds - 1 [the study's]
     budget: float | None  # factor on all budgets in images

@@ -95,8 +95,9 @@ def little_shared_memory(well, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: small if str(path) == "/dev/shm" else known(path))
 
 
-def tmpdir_that_is_not_there(well, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(well / "absent"))
+def tmpdir_that_is_a_file(well, monkeypatch):
+    (well / "file").touch()
+    monkeypatch.setenv("TMPDIR", str(well / "file"))
 
 
 def long_tmpdir(well, monkeypatch):
@@ -145,7 +146,7 @@ def damaged_images(well, monkeypatch):
         (full_disk, "disk", ["200 MB left", "make room"]),
         (storage_that_is_a_file, "disk", ["runs", "cannot be written", "--storage"]),
         (little_shared_memory, "/dev/shm", ["67 MB", "--shm-size"]),
-        (tmpdir_that_is_not_there, "TMPDIR", ["absent cannot be written", "unset TMPDIR"]),
+        (tmpdir_that_is_a_file, "TMPDIR", ["file cannot be written", "unset TMPDIR"]),
         (long_tmpdir, "TMPDIR", ["too long for names of sockets", "RAY_TMPDIR"]),
         (weights_that_are_not_there, "weights", ["GANABLATE_INCEPTION=absent.pth is no file", "unset it"]),
         (torn_weights, "weights", ["6726825d.pth of inception is torn", "remove it"]),
@@ -175,6 +176,38 @@ def test_its_exit_code_says_whether_something_is_to_be_mended(well, monkeypatch)
     assert done.stdout.endswith("1 to mend.\n")
 
 
+GPUS = """
+from types import SimpleNamespace as Of
+
+def zeros(*_):
+    pass
+
+def ones(_, device):
+    if BROKEN and device == "cuda:1":
+        raise RuntimeError("CUDA error: no kernel image is available")
+    return Of(add=lambda _: Of(item=lambda: 2))
+
+version = Of(cuda="13.0")
+cuda = Of(is_available=lambda: True, device_count=lambda: 2, get_device_name=lambda index: f"GPU {index}")
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("broken", [False, True])
+def test_gpus_are_told_by_name_and_those_that_compute_nothing_by_what_cuda_says(tmp_path, monkeypatch, broken):
+    for package, text in (("torch", f"BROKEN = {broken}\n{GPUS}"), ("torchvision", "")):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text(text)
+    (tmp_path / "torchvision" / "ops.py").write_text("def nms(*_):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.setattr(doctor, "NVIDIA", (tmp_path, "nvidia[0-9]*"))
+    with Probe(doctor.TORCH) as probe:
+        found = doctor.gpus(probe.answer())
+    assert found.level == ("mend" if broken else "ok")
+    assert ("no kernel image" if broken else "GPU 0, GPU 1") in found.told
+
+
 @pytest.mark.process
 def test_a_package_that_cannot_be_imported_is_told_by_its_own_words(tmp_path, monkeypatch):
     """The code of the probe itself, on a torch that lacks a library, and one that never answers."""
@@ -186,7 +219,7 @@ def test_a_package_that_cannot_be_imported_is_told_by_its_own_words(tmp_path, mo
         assert probe.answer() == {"error": "OSError: libcudart.so.13: cannot open shared object file"}
     monkeypatch.setattr(doctor, "WITHIN", 0.1)
     with Probe("import time; time.sleep(60)") as probe:
-        assert probe.answer() == {"error": "no answer within 0.1 s"}
+        assert probe.answer() == {"error": "no answer within 0.1 s, which may be a busy machine"}
 
 
 @pytest.mark.slow
