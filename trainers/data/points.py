@@ -14,8 +14,8 @@ POINTS = 100_000  # points of a 2-D data set
 
 
 def ring8(*, radius: PositiveFloat = 1.0, std: PositiveFloat = 0.01) -> Dataset:
-    """8 Gaussians equally spaced on a circle, by default those of Unrolled GAN's notebook (poolio/unrolled_gan); its
-    paper (Metz et al. 2017, appendix A) has radius 2 and std 0.02."""
+    """8 Gaussians of std 0.01, equally spaced on a circle of radius 1, by default, as in Unrolled GAN's notebook
+    (poolio/unrolled_gan); its paper (Metz et al. 2017, appendix A) has radius 2 and std 0.02."""
     angles = torch.arange(8) * (2 * math.pi / 8)
     return _mixture(radius * torch.stack([angles.cos(), angles.sin()], dim=1), std)
 
