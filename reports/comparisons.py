@@ -29,7 +29,7 @@ from reports.statistics import (
 from spaces import Study
 from spaces.claims import Label
 from trainers.config import Config
-from trainers.names import Scale
+from trainers.names import Scale, is_of_d
 from trainers.run_state import IN_TABLE, RunState
 
 Key = tuple[str, str, str]  # row, column, metric
@@ -75,6 +75,11 @@ class Sample(NamedTuple):
     def lost(self) -> int:
         return len(self.ended) - len(self.kept)
 
+    def counted(self, metric: str) -> pd.DataFrame:
+        """The runs whose value of a metric counts: those that are not lost and, by what D alone is scored by, all that
+        did not diverge."""
+        return self.ended[self.ended["state"] != RunState.DIVERGED] if is_of_d(metric) else self.kept
+
 
 def pairing(config: Config, digests: Iterable[str] = (), devices: Iterable[str] = ()) -> Hashable:
     """What two cells must share for their runs of one seed to see the same data, latents and noise, on the same kind of
@@ -100,7 +105,7 @@ def scales(study: Study, of_cells: Mapping[Label, Sample]) -> dict[str, Scale]:
     found: dict[str, Scale] = {}
     for metric in study.metrics:
         scale = study.metric(metric).scale
-        has_ratio = all((cell.kept[metric].dropna() > 0).all() for cell in of_cells.values())
+        has_ratio = all((cell.counted(metric)[metric].dropna() > 0).all() for cell in of_cells.values())
         found[metric] = scale if scale != "ratio" or has_ratio else "difference"
     return found
 
@@ -125,7 +130,7 @@ def compare_table(
 def _means(cell: Sample, other: Sample, metric: str, scale: Scale, seeds: int) -> Comparison:
     """A comparison of means, over the runs that are not lost."""
     paired = cell.pairing == other.pairing
-    values, against = (_on_scale(by_seed(each.kept, metric, seeds), scale) for each in (cell, other))
+    values, against = (_on_scale(by_seed(each.counted(metric), metric, seeds), scale) for each in (cell, other))
     estimate = compare(values, against, paired)
     effect, low, high = (float(number) for number in (estimate.effect, *estimate.interval))
     back = math.exp if scale == "ratio" else float
@@ -140,15 +145,16 @@ def _means(cell: Sample, other: Sample, metric: str, scale: Scale, seeds: int) -
         p=float(estimate.p),
         pairs=int((np.isfinite(values) & np.isfinite(against)).sum()) if paired else 0,
         r=float(correlation(values, against)) if paired else math.nan,
-        digest=_digest(cell.kept, other.kept, metric),
+        digest=_digest(cell.counted(metric), other.counted(metric), metric),
     )
 
 
 def _with_lost(test: Comparison, cell: Sample, other: Sample, metric: str, lower: bool) -> Comparison:
     """The comparison, which of survivors has no p value: counts and the chance to be better stand for it."""
-    if not (cell.lost or other.lost):
+    lost, others = (len(each.ended) - len(each.counted(metric)) for each in (cell, other))
+    if not (lost or others):
         return test
-    counts = cell.lost, len(cell.ended), other.lost, len(other.ended)
+    counts = lost, len(cell.ended), others, len(other.ended)
     lost_p = fisher(*counts) if len(cell.ended) and len(other.ended) else math.nan
     better = chance_better(_lost_last(cell, metric, lower), _lost_last(other, metric, lower))
     if test.scale != "event":
@@ -179,7 +185,7 @@ def events(cell: Sample, metric: str) -> tuple[int, int]:
 def _lost_last(cell: Sample, metric: str, lower: bool) -> np.ndarray:
     """[n] values of the ended runs, lower being better, infinite where lost."""
     values = cell.ended[metric].to_numpy(float) * (1 if lower else -1)
-    return np.where(cell.ended.index.isin(cell.kept.index), values, math.inf)
+    return np.where(cell.ended.index.isin(cell.counted(metric).index), values, math.inf)
 
 
 def _digest(runs: pd.DataFrame, others: pd.DataFrame, metric: str) -> str:

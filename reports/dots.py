@@ -17,8 +17,8 @@ LETTERS = 22  # of a row's label in a line
 
 def dots_data(results: Results, metric: str) -> pd.DataFrame:
     """A metric of the runs that are not lost: row, column, seed, value; in the study's order."""
-    kept = [cell.kept[["row", "column", "seed", metric]] for cell in results.samples.values()]
-    return pd.concat(kept, ignore_index=True).rename(columns={metric: "value"})
+    counted = [cell.counted(metric)[["row", "column", "seed", metric]] for cell in results.samples.values()]
+    return pd.concat(counted, ignore_index=True).rename(columns={metric: "value"})
 
 
 def draw_dots(data: pd.DataFrame, study: Study, metric: str, note: str = "") -> Figure:

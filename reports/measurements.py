@@ -11,7 +11,7 @@ from reports.results import Results, Series
 from spaces import CLAIMS, Part
 from spaces.claims import Label
 from trainers.config import Config
-from trainers.names import METRICS, SCORES
+from trainers.names import METRICS, is_of_d
 from trainers.run_state import RunState
 
 Measure = Callable[[Series, Config, float], float]
@@ -63,7 +63,8 @@ class Measurements:
         else:  # a key, or the first less the second
             ends = [self._last(label, key) for key in metric.split(" - ")]
             values = ends[0] - sum(ends[1:])
-        lost = (group["state"] == RunState.DIVERGED if _is_of_d(metric) else group["lost"]).to_numpy(bool)
+        of_d = all(map(is_of_d, metric.split(" - ")))
+        lost = (group["state"] == RunState.DIVERGED if of_d else group["lost"]).to_numpy(bool)
         if metric == TIME:
             return np.where(lost, math.nan, values)
         values = np.where(lost, -math.inf if self._rises else math.inf, values)
@@ -98,12 +99,6 @@ class Measurements:
         (label,) = self.part.control
         group = self.groups[label]
         return float(group.loc[~group["lost"].astype(bool), f"{self.results.configs[label].metric}_{when}"].max())
-
-
-def _is_of_d(metric: str) -> bool:
-    """Whether a metric tells of the discriminator and of no sample."""
-    keys = [METRICS[name].key if name in METRICS else name for name in metric.split(" - ")]
-    return all(key in SCORES and not SCORES[key].is_of_samples for key in keys)
 
 
 def keys_of_claims(study: str) -> list[str]:

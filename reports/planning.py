@@ -116,7 +116,7 @@ def spread_of(results: Results, label: Label, reference: Label) -> Spread:
 
 
 def _logs(cell: Sample, metric: str, seeds: int) -> np.ndarray:
-    values = by_seed(cell.kept, metric, seeds)
+    values = by_seed(cell.counted(metric), metric, seeds)
     return np.log(np.where(values > 0, values, np.nan))
 
 

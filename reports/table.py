@@ -15,7 +15,7 @@ from search.store.frames import PROTOCOL
 from spaces import Study
 from spaces.papers import find_paper
 from trainers.messages import printable
-from trainers.names import METRICS, Metric
+from trainers.names import METRICS, Metric, is_of_d
 from trainers.run_state import IN_TABLE
 
 
@@ -279,6 +279,9 @@ def _on_comparisons(results: Results) -> list[str]:
             "and ratio are of the others and take no mark; P(better): share of pairs of runs in which the row is "
             "better, lost ones last."
         )
+        of_d = [study.metric(metric).label for metric in study.metrics if is_of_d(metric)]
+        if of_d:
+            lines.append(f"Of the discriminator alone, and known of lost runs too: {', '.join(of_d)}.")
     return lines
 
 

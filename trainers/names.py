@@ -387,6 +387,13 @@ def metrics_of(scores: Mapping[str, Score]) -> dict[str, Metric]:
 METRICS = metrics_of(SCORES)
 
 
+def is_of_d(name: str) -> bool:
+    """Whether a metric, or a key of evaluations, tells of the discriminator and of no sample: it is known of a run too
+    whose generator is lost."""
+    key = METRICS[name].key if name in METRICS else name
+    return key in SCORES and not SCORES[key].is_of_samples
+
+
 def metric_named(name: str) -> Metric:
     """The metric of this name: of METRICS or, as `fid@lite0` and `fid_best@lite0`, of the generators that runs keep of
     their last and best evaluation, scored on a feature net; the score may be a user's own, `my_metrics:sharpness@raw`.

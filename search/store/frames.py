@@ -13,7 +13,7 @@ from search.store.scores import scored_columns
 from search.store.summaries import completed, judged
 from spaces import STUDIES, Cell, Study
 from trainers.messages import did_you_mean
-from trainers.names import METRICS
+from trainers.names import METRICS, is_of_d
 from trainers.run_state import RunState
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def _line(run: StoredRun) -> dict[str, Any]:
 
 class Aggregate(NamedTuple):
     """Mean and sample standard deviation (NaN below two) over the n finished seeds that are not lost, how many of the
-    others diverged, and how many others there are."""
+    others diverged, and how many others there are. What D alone is scored by counts in a lost run too, unless it
+    diverged."""
 
     mean: float
     std: float
@@ -88,9 +89,9 @@ class Aggregate(NamedTuple):
 
 
 def aggregate(runs: pd.DataFrame, metric: str) -> Aggregate:
-    """Aggregate of one metric over the runs of one cell; only done runs enter that are not lost."""
+    """Aggregate of one metric over the runs of one cell."""
     states, values = runs["state"].to_numpy(), runs[metric].to_numpy(float)  # arrays: pandas takes ten times as long
-    lost = runs["lost"].to_numpy(bool)
+    lost = states == RunState.DIVERGED if is_of_d(metric) else runs["lost"].to_numpy(bool)
     done = values[(states == RunState.DONE) & ~lost & (values == values)]  # not NaN
     mean = float(done.mean()) if len(done) else math.nan
     std = float(done.std(ddof=1)) if len(done) > 1 else math.nan

@@ -9,6 +9,7 @@ from stubs import StubResults, stub_runs
 
 from reports.comparisons import pairing
 from reports.statistics import compare, holm
+from reports.table import as_text
 from spaces import STUDIES, Study
 from trainers.config import Config
 
@@ -97,6 +98,28 @@ def test_a_lost_run_takes_all_marks_and_is_compared_by_counts():
     assert results.comparisons["half", "", "fid_final"].p_holm == pytest.approx(
         2 * results.comparisons["half", "", "fid_final"].p
     )  # what could not be tested stays in the family
+
+
+def test_what_d_alone_is_scored_by_is_known_of_lost_runs():
+    """Where every run of both rows collapses: nothing to say of samples, all of D's logits but a diverged run's."""
+    logits = {"GAN": [-0.1, 0.0, 0.1, 0.0], "aw": [1.0, 1.1, None, 0.9]}
+    metrics = ("energy_distance_final", "class_logit_min_final")
+    study = Study(
+        "s", Config(dataset="ring8", backbone="mlp"), {"GAN": {}, "aw": {"aw": "normalized"}}, seeds=4, metrics=metrics
+    )
+    runs = stub_runs(logits, metrics[1:]).assign(energy_distance_final=1.5, lost=True)
+    results = StubResults(study, runs)
+    of_samples, of_d = (results.comparisons["aw", "", metric] for metric in metrics)
+    assert math.isnan(of_samples.effect)
+    assert of_samples.lost_p == 1
+    assert (of_d.effect, of_d.pairs) == (pytest.approx(np.mean([1.1, 1.1, 0.9])), 3)
+    assert math.isnan(of_d.p)  # one diverged
+    assert of_d.p_better == 12 / 16
+    table = results.table.loc[("aw", "")]
+    assert table["energy_distance_final", "n"] == 0
+    assert table["class_logit_min_final", "mean"] == pytest.approx(1.0)
+    assert tuple(table["class_logit_min_final", name] for name in ("n", "diverged", "lost")) == (3, 1, 1)
+    assert "known of lost runs too: lowest class logit" in as_text(results).caption
 
 
 def test_bold_needs_all_seeds_and_a_row_that_is_beaten():
