@@ -133,6 +133,13 @@ def unmarked_experiments_in_database(uri: str, mark: str) -> list[str]:
     return [str(experiment) for (experiment,) in rows]
 
 
+def experiment_tags_in_database(uri: str, names: Iterable[str]) -> dict[str, str]:
+    """All tags of the experiments of these names. Raises as above."""
+    query = "SELECT key, value FROM experiment_tags t JOIN experiments e ON e.experiment_id = t.experiment_id"
+    (rows,) = _ask(uri, [f"{query} WHERE e.name IN :wanted"], names)
+    return dict(rows)
+
+
 def runs_of_experiment_in_database(uri: str, experiment: str, tag: str) -> list[StoredRun]:
     """The active runs of an experiment that have the tag, with their params, oldest first. Raises as above."""
     chosen = f"{_ACTIVE} AND r.experiment_id = CAST(:experiment AS INTEGER) AND t.run_uuid NOT IN :wanted"

@@ -17,6 +17,7 @@ from search.store.address import in_thread
 from search.store.connection import Store
 from search.store.database import (
     StoredRun,
+    experiment_tags_in_database,
     is_database,
     points_from_database,
     run_from_database,
@@ -230,6 +231,14 @@ def links(store: Store, address: str) -> dict[str, str]:
         for e in store.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
         if f"mlflow.sharedViewState.{VIEW}" in e.tags
     }
+
+
+def experiment_tags(store: Store, names: Iterable[str]) -> dict[str, str]:
+    """All tags of the experiments of these names; none where there is no store yet."""
+    if is_database(store.uri):
+        return _from_database(store, experiment_tags_in_database, names)
+    found = (store.client.get_experiment_by_name(name) for name in names)
+    return {key: value for each in found if each is not None for key, value in each.tags.items()}
 
 
 def _from_database(store: Store, read: Callable[..., T], *arguments: Any) -> T:

@@ -7,10 +7,9 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from search.store.address import sqlite_file
 from search.store.connection import Store
 from search.store.parents import Parents
-from search.store.queries import seed_runs
+from search.store.queries import experiment_tags, seed_runs
 from spaces import Cell, Study
 from trainers.run_state import RunState
 
@@ -55,17 +54,8 @@ def registered(store: Store, study: Study, digest: str) -> Registration | None:
 def registrations(store: Store, study: Study) -> dict[str, Registration]:
     """What is registered in a study's experiment, by the digests of claims; nothing where there is no store yet. Raises
     ValueError if a tag was changed."""
-    file = sqlite_file(store.uri)
-    if file is not None and not file.exists():
-        return {}
-    found = (store.client.get_experiment_by_name(title) for title in dict.fromkeys((study.title, *study.titles())))
-    tags = [dict(each.tags) for each in found if each is not None]
-    return {
-        name.removeprefix(TAG): _read(study, name, text)
-        for some in tags
-        for name, text in some.items()
-        if name.startswith(TAG)
-    }
+    tags = experiment_tags(store, dict.fromkeys((study.title, *study.titles())))
+    return {name.removeprefix(TAG): _read(study, name, text) for name, text in tags.items() if name.startswith(TAG)}
 
 
 def _read(study: Study, tag: str, text: str) -> Registration:
