@@ -157,7 +157,8 @@ def seconds(folder: Path, *arguments: str) -> tuple[float, float]:
 
 def main() -> None:
     """Print the seconds of each command at each size."""
-    print(f"python {sys.version.split()[0]}, {os.cpu_count()} cores; the better of 2, the load is {os.getloadavg()[0]:.1f}")
+    on = f"python {sys.version.split()[0]}, {os.cpu_count()} cores"
+    print(f"{on}; the better of 2, the load is {os.getloadavg()[0]:.1f}")
     failed, before = False, dict[str, tuple[float, float]]()
     for runs, seeds in CASES:
         with tempfile.TemporaryDirectory() as name:
