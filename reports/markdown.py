@@ -9,7 +9,8 @@ from trainers.messages import printable
 
 def to_markdown(text: TextTable) -> str:
     """A Markdown table a column of the study, with the caption below."""
-    tables = [_markdown(column, part) for column, part in by_column(text).items()]
+    parts = {"": text} if text.together else by_column(text)
+    tables = [_markdown(column, part) for column, part in parts.items()]
     caption = re.sub(r"^(\d*)([#=+.)-])", r"\1\\\2", escape_markdown(text.caption))  # begins no heading or list
     return "\n\n".join([*tables, caption]) + "\n"
 

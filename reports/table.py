@@ -25,6 +25,7 @@ class TextTable(NamedTuple):
     marks: whether each field is bold.
     columns: the column of the study that each field belongs to; none in a table without columns.
     prose: whether fields have many words, which may be broken.
+    together: whether its columns stand side by side on paper, however wide.
     """
 
     cells: pd.DataFrame
@@ -32,6 +33,7 @@ class TextTable(NamedTuple):
     caption: str
     columns: tuple[str, ...] = ()
     prose: bool = False
+    together: bool = False
 
 
 def by_column(text: TextTable) -> dict[str, TextTable]:
@@ -70,17 +72,17 @@ def in_parts(text: TextTable, room: int, broken: bool = False) -> list[TextTable
     return [text._replace(cells=text.cells[heads], marks=text.marks[heads], columns=()) for heads in parts]
 
 
-def as_text(results: Results) -> TextTable:
+def as_text(results: Results, precision: int | None = None) -> TextTable:
     """The table that is printed: for each column its metrics, what is published beside the best ones, how the first and
     the final ones compare with the column's first row, what was lost, and n. Rows that are only published are called
-    quoted."""
+    quoted. Values have `precision` digits after the point, by default those of their metric."""
     study = results.study
     rows, columns = (list(results.table.index.unique(level)) for level in ("row", "column"))
     cells: dict[str, list[str]] = {}
     marks: dict[str, list[bool]] = {}
     of = []
     for column in columns:
-        for head, texts, marked in _fields(results, rows, column):
+        for head, texts, marked in _fields(results, rows, column, precision):
             name = f"{column}: {head}" if column else head
             cells[name], marks[name] = texts, marked or [False] * len(rows)
             of.append(column)
@@ -89,14 +91,19 @@ def as_text(results: Results) -> TextTable:
     return TextTable(*frames, caption(results), tuple(of))
 
 
-def _fields(results: Results, rows: list[str], column: str) -> Iterator[tuple[str, list[str], list[bool]]]:
+def _fields(
+    results: Results, rows: list[str], column: str, precision: int | None
+) -> Iterator[tuple[str, list[str], list[bool]]]:
     """Head, texts and marks (none: nothing is bold) of each field of a column of the study."""
     study, reference = results.study, results.references.get(column)
+    metrics = {name: study.metric(name) for name in study.metrics}
+    if precision is not None:
+        metrics = {name: metric._replace(decimals=precision) for name, metric in metrics.items()}
     part = results.table.xs(column, level="column").reindex(rows)
     letters, paper = footnotes(study), find_paper(study.published)
     for metric in study.metrics:
         bold = [metric == study.metrics[0] and (row, column) in results.bold for row in rows]
-        named = study.metric(metric)
+        named = metrics[metric]
         if named.scale == "event":
             texts = [_events(results.samples.get((row, column)), metric) for row in rows]
         else:
@@ -105,11 +112,11 @@ def _fields(results: Results, rows: list[str], column: str) -> Iterator[tuple[st
         if paper and metric in paper.metrics.values():  # of whatever cells
             values = [results.published.get((row, column, metric), PublishedValue()) for row in rows]
             yield f"published {with_arrow(named)}", [_published(value, named, letters) for value in values], []
-    first = study.metric(study.metrics[0])
     if study.searched:
+        first = metrics[study.metrics[0]]
         yield "search value", [_number(study.searched.get(row, math.nan), first) for row in rows], []
     for metric in study.metrics if reference is not None and len(study.rows) > 1 else ():
-        named = study.metric(metric)
+        named = metrics[metric]
         if metric == study.metrics[0] or named.when in ("final", "late"):
             scale = results.scales[metric]
             head = f"{named.label} {'−' if scale == 'difference' else '/'} {reference}"

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from stubs import StubResults, stub_runs
 
-from reports.latex import escape_latex, to_latex
+from reports.latex import LatexForm, escape_latex, to_latex
 from reports.markdown import to_markdown
 from reports.table import as_text, by_column
 from spaces import Study
@@ -36,7 +36,9 @@ def test_bold_is_set_in_bold():
 def compiled(latex, folder):
     """What pdflatex says of a page of the usual width with the table."""
     (folder / "t.tex").write_text(
-        "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\n" + latex + "\\end{document}\n"
+        "\\documentclass{article}\\usepackage{booktabs,graphicx,siunitx}\\begin{document}\n"
+        + latex
+        + "\\end{document}\n"
     )
     done = subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=folder, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
@@ -78,6 +80,36 @@ def test_a_wide_table_fits_the_page(tmp_path):
     study = Study("s", "ring8_gan", {"GAN": {}, "a": {"lr": 1e-3}}, seeds=2, metrics=POINT_METRICS)
     results = StubResults(study, stub_runs({"GAN": [8.0, 6.0], "a": [5.0, 4.0]}, POINT_METRICS))
     assert "Overfull" not in compiled(to_latex(as_text(results), results), tmp_path)
+
+
+def test_numbers_have_true_minus_signs_and_labels_do_not():
+    study = Study("s", "ring8_gan", {"GAN": {}, "a-1": {"lr": 1e-3}}, seeds=3, metrics=("modes_final",))
+    results = StubResults(study, stub_runs({"GAN": [8.0, 6.0, 7.0], "a-1": [4.0, 3.0, 3.5]}, study.metrics))
+    latex = to_latex(as_text(results), results)
+    assert r"a-1 & 3.50 $\pm$ 0.50 & $-$3.50 [$-$4.74, $-$2.26]* & 3 \\" in latex
+    rounded = to_latex(as_text(results, precision=0), results)
+    assert r"a-1 & 4 $\pm$ 0 & $-$4 [$-$5, $-$2]* & 3 \\" in rounded
+
+
+def test_siunitx_aligns_numbers_at_the_point(tmp_path):
+    study = Study("s", "ring8_gan", {"GAN": {}, "a": {"lr": 1e-3}}, seeds=3, metrics=POINT_METRICS)
+    values = {"GAN": [18.0, 116.0, 7.0], "a": [4.0, 3.0, None]}
+    results = StubResults(study, stub_runs(values, POINT_METRICS))
+    latex = to_latex(as_text(results), results, form=LatexForm("50% better", "tab:mine", siunitx=True))
+    assert r"\caption{50\% better}" in latex
+    assert r"\label{tab:mine}" in latex
+    assert "% s: mean ± sample standard deviation" in latex
+    assert r"\begin{tabular}{lS[table-format=2.4(6)]" in latex
+    assert r"GAN & 47.0000 \pm 60.0083 & 47.0000 \pm 60.0083" in latex
+    assert r"{~{}[$-$" not in latex.split(r"\midrule")[1]
+    if shutil.which("pdflatex"):
+        assert "Overfull" not in compiled(latex, tmp_path)
+
+
+@pytest.mark.parametrize("label", ["a b", "tab:{x}", "\\input{x}", "50%"])
+def test_a_label_that_latex_does_not_take_is_refused(label):
+    with pytest.raises(ValueError, match="--label"):
+        LatexForm(label=label).checked()
 
 
 def test_escape_latex_leaves_plain_text():
