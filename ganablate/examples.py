@@ -18,7 +18,7 @@ EXAMPLES = {
     ),
     "report": (
         "ganablate report quick",
-        "ganablate report quick --seeds 10 --metrics fid_final,fid@lite0 --out table",
+        "ganablate report quick --seeds 10 --metrics fid_final,fid@lite0 --html",
     ),
     "why": ("ganablate why quick '+ both'", "ganablate why coop-x-aw GAN StyleGAN2 --seeds 1"),
     "claims": ("ganablate claims", "ganablate claims C1 --json"),

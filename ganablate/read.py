@@ -27,9 +27,22 @@ from ganablate.options import (
     app,
     selectors,
 )
+from ganablate.report_form import (
+    Caption,
+    Html,
+    Label,
+    Precision,
+    SideBySide,
+    Siunitx,
+    StudyNames,
+    form_of,
+    one_of,
+    report_side_by_side,
+)
 from ganablate.selection import STORAGE, find_results, open_store, select_imported, store_of, variant
 
 if TYPE_CHECKING:
+    from reports.report import Form
     from reports.results import Results
     from search.optimize.outcome import Outcome
 
@@ -59,10 +72,7 @@ def list_names(
 
 @app.command()
 def report(
-    study: Annotated[
-        str | None,
-        typer.Argument(metavar="STUDY", help="a study of `list`, or file.py[:NAME]", autocompletion=complete.studies),
-    ] = None,
+    studies: StudyNames = None,
     out: Annotated[Path | None, typer.Option(help="folder for the report [default: STORAGE/reports/STUDY]")] = None,
     seeds: Seeds = None,
     budget: Budget = None,
@@ -75,23 +85,37 @@ def report(
     samples: ScoreSamples = None,
     beside: Beside = None,
     same_protocol: SameProtocol = None,
+    html: Html = False,
+    precision: Precision = None,
+    caption: Caption = "",
+    label: Label = "",
+    siunitx: Siunitx = False,
+    side_by_side: SideBySide = False,
 ) -> None:
-    """Write a study's table (CSV, LaTeX, Markdown) and figures from the store, and print the table."""
+    """Write a study's table (CSV, LaTeX, Markdown, with --html a page) and figures from the store, and print the
+    table."""
     shown = tuple(name.strip() for name in metrics.split(",")) if metrics else None
     where = selectors(seeds, budget, set_, tiny, tracking_uri, storage)
+    study = one_of(studies, several=side_by_side)
+    form = form_of(html, precision, caption, label, siunitx, study)
+    if side_by_side:
+        if source or beside or same_protocol or html:
+            raise ValueError("--side-by-side goes with none of --from, --beside, --same-protocol and --html")
+        report_side_by_side(studies or [], out, form, {**where, "metrics": shown, "samples": samples})
+        return
     if source:
         from reports.folder import rebuild
 
         if beside or same_protocol:
             raise ValueError("--beside and --same-protocol are for a study of the store, not for --from")
         options = {"budget": budget, "settings": where["settings"], "tiny": tiny, "metrics": shown}
-        rebuild(source, out, study, seeds, options)
+        rebuild(source, out, study, seeds, options, form)
         return
     if study is None:
         raise ValueError("report needs a STUDY, or the folder of a report: --from FOLDER")
     where["metrics"], where["samples"] = shown, samples
     results = find_results(study, beside=beside, same_protocol=same_protocol, **where)
-    report_on(results, out or store_of(where).report_folder(results.study.title))
+    report_on(results, out or store_of(where).report_folder(results.study.title), form=form)
 
 
 @app.command()
@@ -176,10 +200,10 @@ def ui(
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)])
 
 
-def report_on(results: Results, folder: Path, outcomes: Iterable[Outcome] = ()) -> None:
+def report_on(results: Results, folder: Path, outcomes: Iterable[Outcome] = (), form: Form | None = None) -> None:
     """Write and print a study's report; of the winners of searches also the study and all trials."""
-    from reports.report import show_report
+    from reports.report import USUAL, show_report
 
     if results.store:
         results.store.require()
-    show_report(results, folder, outcomes)
+    show_report(results, folder, outcomes, form or USUAL)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from reports.foreign import ForeignResults
-from reports.report import show_report
+from reports.report import USUAL, Form, show_report
 from reports.results import Results, Series
 from reports.spreadsheet import spreadsheet_safe
 from search.store.foreign import imported_in
@@ -27,7 +27,7 @@ class FolderResults(Results):
     """The results of a study by the folder of a report on it. Raises ValueError if that holds no such report."""
 
     def __init__(self, study: Study, folder: Path) -> None:
-        self.evaluations = _evaluations(folder)
+        self.folder, self.evaluations = folder, _evaluations(folder)
         runs = _runs(folder, study)
         known = tuple(metric for metric in study.metrics if metric in runs and runs[metric].notna().any())
         at_path = [cell.config.data_spelling for cell in study.cells() if cell.config.is_at_path]
@@ -40,7 +40,14 @@ class FolderResults(Results):
         return {run_id: self.evaluations.get((run_id, key), []) for run_id in wanted}
 
 
-def rebuild(folder: Path, out: Path | None, name: str | None, seeds: int | None, options: Mapping[str, Any]) -> None:
+def rebuild(
+    folder: Path,
+    out: Path | None,
+    name: str | None,
+    seeds: int | None,
+    options: Mapping[str, Any],
+    form: Form = USUAL,
+) -> None:
     """Write and print the report of a folder anew, into itself unless told. Raises ValueError."""
     imported = imported_in(folder)
     if imported and name not in (None, imported.name):
@@ -49,7 +56,7 @@ def rebuild(folder: Path, out: Path | None, name: str | None, seeds: int | None,
         results: Results = ForeignResults(imported, imported.study.variant(seeds=seeds, **options))
     else:
         results = FolderResults(study_in(folder, name, seeds, options), folder)
-    show_report(results, out or folder)
+    show_report(results, out or folder, form=form)
 
 
 def reported(folder: Path, study: Study) -> FolderResults:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from reports.latex import to_latex
+from reports.latex import LatexForm, to_latex
 from reports.markdown import to_markdown
 from reports.paper import evaluations_frame, methods, tests_frame
 from reports.results import Results
@@ -24,7 +24,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def write_report(results: Results, out: Path) -> tuple[TextTable, list[Path]]:
+class Form(NamedTuple):
+    """How a report is written: digits after the point, by default each metric's own; what table.tex is like; and what
+    writes a page of it, given results, table, the paths of figures and the folder, if there shall be one."""
+
+    precision: int | None = None
+    latex: LatexForm = LatexForm()
+    page: Callable[[Results, TextTable, list[Path], Path], Path] | None = None
+
+
+USUAL = Form()
+
+
+def write_report(results: Results, out: Path, form: Form = USUAL) -> tuple[TextTable, list[Path]]:
     """Write the report; returns the table and the paths. Raises ValueError if runs cannot stand in one table."""
     from reports.figures import make_figures
 
@@ -33,12 +45,12 @@ def write_report(results: Results, out: Path) -> tuple[TextTable, list[Path]]:
         held = registrations(results.store, results.study)
         for line in other_content(results.study, results.store):
             logger.warning(line)
-    text = as_text(results)
+    text = as_text(results, form.precision)
     out.mkdir(parents=True, exist_ok=True)
     frames = {"table.csv": to_csv(results), "runs.csv": results.runs, "tests.csv": tests_frame(results)}
     frames |= {"evaluations.csv": evaluations_frame(results)}
     texts = {
-        "table.tex": to_latex(text, results),
+        "table.tex": to_latex(text, results, form=form.latex),
         "table.md": to_markdown(text),
         "methods.md": methods(results, list(held.values())),
     }
@@ -55,17 +67,19 @@ def write_report(results: Results, out: Path) -> tuple[TextTable, list[Path]]:
     for name, written in texts.items():
         paths.append(out / name)
         paths[-1].write_text(written, encoding="utf-8")
-    return text, paths + make_figures(results, out)
+    figures = make_figures(results, out)
+    pages = [form.page(results, text, figures, out)] if form.page else []
+    return text, paths + figures + pages
 
 
-def show_report(results: Results, folder: Path, outcomes: Iterable[Outcome] = ()) -> None:
+def show_report(results: Results, folder: Path, outcomes: Iterable[Outcome] = (), form: Form = USUAL) -> None:
     """Write and print a study's report; of the winners of searches also the study and all trials."""
     from rich.console import Console
 
     from reports.screen import show
     from reports.searches import write_study, write_trials
 
-    text, paths = write_report(results, folder)
+    text, paths = write_report(results, folder, form)
     show(text, Console())
     if results.study.searched and results.store:
         paths += [write_study(results.study, folder), *(write_trials(outcome, folder) for outcome in outcomes)]

@@ -6,6 +6,7 @@ import math
 import re
 import shutil
 import subprocess
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -16,8 +17,9 @@ from rich.console import Console
 from stubs import StubResults, stub_runs
 
 from reports.curves import draw_curves
-from reports.latex import escape_latex, to_latex
+from reports.latex import LatexForm, escape_latex, to_latex
 from reports.markdown import to_markdown
+from reports.page import write_page
 from reports.screen import show
 from reports.spreadsheet import spreadsheet_safe, write_csv
 from reports.table import as_text
@@ -57,6 +59,8 @@ NASTY = [
 labels = st.one_of(
     st.sampled_from(NASTY), st.text(min_size=1), st.text("&%$#_{}~^\\|<>[]*`=+-@\t\r\n \"';,!x1", min_size=1)
 )
+TAGS = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "div", "script", "table", "thead"}
+TAGS |= {"tbody", "tr", "th", "td", "button", "b", "a", "details", "summary", "span", "data", "code"}
 some_labels = st.lists(labels, min_size=1, max_size=4, unique=True)
 
 
@@ -120,7 +124,7 @@ def test_markdown_shows_labels_as_they_are(rows):
 
 def compile_latex(body, folder):
     """What pdflatex says; it must take the text."""
-    head = "\\documentclass{article}\\usepackage{booktabs,graphicx}"
+    head = "\\documentclass{article}\\usepackage{booktabs,graphicx,siunitx}"
     head += "\\usepackage[paperwidth=200cm,paperheight=400cm]{geometry}"
     (folder / "t.tex").write_text(head + "\\begin{document}\n" + body + "\\end{document}\n")
     command = ["pdflatex", "-halt-on-error", "-no-shell-escape", "t.tex"]
@@ -140,9 +144,10 @@ def test_latex_compiles_whatever_the_labels(tmp_path_factory, rows):
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed: no table is compiled")
     results = results_of(rows)
-    latex = to_latex(as_text(results), results)
-    code, said = compile_latex(latex, tmp_path_factory.mktemp("tex"))
-    assert code == 0, said[-2000:]
+    for form in (LatexForm(), LatexForm(rows[0], "tab:x", siunitx=True)):
+        latex = to_latex(as_text(results), results, form=form)
+        code, said = compile_latex(latex, tmp_path_factory.mktemp("tex"))
+        assert code == 0, said[-2000:]
 
 
 @given(some_labels)
@@ -164,6 +169,18 @@ def test_latex_keeps_its_columns_and_comments(rows):
             assert line[0] not in "[*"
     assert all(line.startswith("%") for line in latex.split("\\begin{table}")[0].splitlines())
     assert re.fullmatch(r"tab:[A-Za-z0-9_.-]*", latex.split("\\label{")[1].split("}")[0])
+
+
+@given(some_labels)
+@example(NASTY)
+def test_a_page_is_well_formed_and_shows_labels_as_they_are(tmp_path_factory, rows):
+    results = results_of(rows)
+    page = write_page(results, as_text(results), [], tmp_path_factory.mktemp("page"), caption=rows[0])
+    root = ElementTree.fromstring(page.read_text(encoding="utf-8"))
+    assert {element.tag for element in root.iter()} <= TAGS
+    labels = [row[0].text for row in root.find(".//table[@id='table']/tbody")]
+    assert [label or "" for label in labels] == [printable(row) for row in rows]
+    assert len(root.findall(".//script")) == 1
 
 
 def test_latex_of_greek():

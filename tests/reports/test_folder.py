@@ -84,9 +84,12 @@ def test_what_is_no_table_is_a_sentence(tmp_path, content):
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_command(tmp_path):
-    done = CliRunner().invoke(app, ["report", "--from", str(QUICK), "--out", str(tmp_path)])
+    done = CliRunner().invoke(app, ["report", "--from", str(QUICK), "--out", str(tmp_path), "--html"])
     assert done.exit_code == 0, done.output
     for name in ("table.csv", "table.md", "runs.csv", "tests.csv", "methods.md"):
         assert (tmp_path / name).read_bytes() == (QUICK / name).read_bytes(), name
+    page = (tmp_path / "report.html").read_text()
+    assert 'alt="samples"' in page
+    assert "<td>C1</td>" in page
     with pytest.raises(ValueError, match="needs a STUDY"):
         CliRunner().invoke(app, ["report"], catch_exceptions=False)

@@ -97,7 +97,7 @@ def reports(tmp_path_factory, empty_database):
         uri = ["--tracking-uri", f"sqlite:///{home / 'mine.db'}"] if source == "mlflow" else []
         commands = {
             "import": ["import", where, "--study", "bench", *NAMES, *metrics, *uri],
-            "report": ["report", "bench"],
+            "report": ["report", "bench", "--html"],
             "claims": ["claims", "bench", "--json"],
             "own": ["claims", str(home / "mine.py"), "--json"],
             "register": ["claims", str(home / "mine.py"), "--register"],
@@ -135,6 +135,9 @@ def test_three_commands_give_table_figure_and_verdict(reports):
         for name in ("import", "report", "claims", "own", "plan", "why"):
             assert told[name].exit_code == 0, told[name].output
         assert {"table.tex", "table.csv", "dots.png", "dots.pdf", "methods.md"} <= {p.name for p in folder.iterdir()}
+        page = (folder / "report.html").read_text()
+        assert page.count("<details") == len(METHODS)
+        assert "Settings that differ" not in page
         fids = values()
         table = (folder / "table.md").read_text()
         mean, std = np.mean(fids["sn + ours"]), np.std(fids["sn + ours"], ddof=1)

@@ -1,12 +1,14 @@
 """A report from the store alone."""
 
+import re
 import shutil
 
 import matplotlib.image
 import pandas as pd
 import pytest
 
-from reports.report import write_report
+from reports.page import write_page
+from reports.report import Form, write_report
 from reports.results import Results
 from search.store import Store, load_runs
 from spaces import Study
@@ -18,7 +20,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_report_writes_table_and_figures(store, make_runs, tiny_study, tmp_path, none_lost):
     make_runs(tiny_study)
     shutil.rmtree(store.storage / "trials")  # the store is enough
-    text, paths = write_report(Results(tiny_study, Store(storage=store.storage)), tmp_path / "out")
+    text, paths = write_report(
+        Results(tiny_study, Store(storage=store.storage)), tmp_path / "out", Form(page=write_page)
+    )
     names = {path.name for path in paths}
     assert names == {
         "table.csv",
@@ -38,6 +42,7 @@ def test_report_writes_table_and_figures(store, make_runs, tiny_study, tmp_path,
         "samples.pdf",
         "strips.png",
         "strips.pdf",
+        "report.html",
     }
     assert all(path.stat().st_size > 100 for path in paths)
     runs = load_runs(tiny_study, store=store)
@@ -45,6 +50,9 @@ def test_report_writes_table_and_figures(store, make_runs, tiny_study, tmp_path,
     picture = matplotlib.image.imread(tmp_path / "out" / "samples.png")
     assert picture[..., :3].std() > 0.02  # not an empty canvas
     assert list(text.cells["n"]) == ["2", "2"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count('alt="seed 0, 256 images"') == 2
+    assert re.search(r"<td>aw</td><td>off</td>\s*<td>normalized</td>", page)
 
 
 @pytest.mark.long
