@@ -23,6 +23,7 @@ POINT_METRICS = (
     "high_quality_final",
 )
 OPTIONS = {"backbone_options", "dataset_options"}  # fields that are set one by one
+COMPARED = {"ratio": "ratio", "difference": "difference", "event": "odds"}  # what parent runs say of it, by its scale
 FIRST_SEARCH_SEED = 10_000  # table seeds end below it, so that no table holds a trial of a search
 
 
@@ -289,9 +290,12 @@ class Study:
 
     @property
     def summary(self) -> tuple[str, ...]:
-        """What the cells' parent runs say of their seeds."""
-        names = map(summary_name, self.metrics)
-        return (*(f"{metric}_{name}" for metric in names for name in ("mean", "std", "n")), "diverged", "lost")
+        """Columns of its table in the MLflow UI: what the cells' parent runs say of their seeds, the mean under the
+        name that the seeds' own values have."""
+        first, *others = map(summary_name, self.metrics)
+        more = [name for metric in others for name in (metric, f"{metric}_std")]
+        compared = COMPARED[self.metric(self.metrics[0]).scale]
+        return (first, f"{first}_std", "n", "lost", compared, f"{compared}_low", f"{compared}_high", *more)
 
     def variant(
         self,

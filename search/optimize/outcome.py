@@ -136,6 +136,7 @@ def load_outcome(search: Search, store: Store, parents: Parents | None = None) -
     tags = {"winner": outcome.winner.run_id} if outcome.count(RunState.DONE) else {}
     parents = parents or Parents(store)
     parents.write(parents.parent(search, search.cell), outcome.parent_metrics(), tags)
+    parents.show(search, [trial.config for trial in trials])
     return outcome
 
 

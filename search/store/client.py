@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+MOST_METRICS = 1_000  # that it takes at a time
+
 
 class SpokenClient:
     """An MlflowClient of which every method raises ValueError, with the sentence of `unusable`, where MLflow, the

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.store.client import MOST_METRICS
 from search.store.connection import Store
 from search.store.database import StoredRun
 from search.store.parents import Parents, cell_tags, log_params
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 logger = logging.getLogger(__name__)
-
-MOST_METRICS = 1_000  # that MLflow takes at a time
 
 
 class Delivery:

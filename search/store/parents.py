@@ -1,22 +1,40 @@
-"""Experiments, and the parent runs that stand for cells in them: one closed run a cell, with its seeds' aggregates."""
+"""Experiments, and the parent runs that stand for cells in them: one closed run a cell, with its seeds' aggregates and,
+once all of them have ended, their curves. MLflow forgets no point of a metric, so a cell whose curves change gets a new
+parent in place of the old one."""
 
-import json
+from __future__ import annotations
+
+import hashlib
 import math
 import time
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
+from search.store.client import MOST_METRICS
 from search.store.connection import Store
+from search.store.curves import curves_of
 from search.store.database import StoredRun
 from search.store.former import IDENTITY_TAG
 from search.store.frames import aggregate, runs_frame
-from search.store.queries import VIEW, StoredCells, find_runs, stored_cells
+from search.store.queries import StoredCells, find_runs, stored_cells
 from search.store.summaries import completed
+from search.store.view import VIEW_TAG, logged_fields, view_of
 from spaces import Cell, Search, Study
 from spaces.study import summary_name
 from trainers.config import Config
 from trainers.run_state import RunState
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 STEP = "ganablate.step"  # tag of a parent: of its latest change
+CURVES = "ganablate.curves"  # tag of a parent: the digest of the runs that its curves are of
+BEGUN = " begun"  # after it, until all points are there
+REPLACES = "ganablate.replaces"  # tag of a parent: the id of the one that it stands for
+ABOVE = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"  # tag of an experiment: its description
+NOTES = "ganablate.notes"  # and the digests of what we wrote there last
+LONGEST_NOTE = 5_000  # letters that MLflow takes
 IMAGES = "ganablate.images"  # tag of an experiment: the digests of the image files that its study is of
 
 
@@ -30,12 +48,37 @@ class Parents:
         self._asked: set[str] = set()  # cell keys whose parents are known
         self._former: dict[str, list[StoredRun]] = {}  # parents that a study had before, by its title
         self._whole: set[str] = set()  # parents that have their params and are closed
+        self._stored: dict[str, StoredRun] = {}  # parents as the store had them when it was last asked
+        self._replaced: set[str] = set()  # parents that others stand for
 
     def experiment(self, study: Study | Search) -> str:
         """Id of the experiment of a study or search, made if there is none. Raises ValueError if it was deleted."""
         if study.title not in self._experiments:
-            self._experiments[study.title] = self._found(study) or self._made(study, study.title)
+            found = self._found(study)
+            self._experiments[study.title] = found or self._made(study, study.title)
+            if found and isinstance(study, Study):  # an earlier version, or other metrics, had other columns
+                self.show(study)
         return self._experiments[study.title]
+
+    def show(self, study: Study | Search, configs: Iterable[Config] = ()) -> None:
+        """Give a study's table in the MLflow UI its columns; a search's also the params in which the Configs of its
+        trials differ."""
+        experiment, view = self.experiment(study), view_of(study, configs)
+        if self.store.client.get_experiment(experiment).tags.get(VIEW_TAG) != view:
+            self.store.client.set_experiment_tag(experiment, VIEW_TAG, view)
+
+    def describe(self, study: Study, text: str) -> None:
+        """Make a text in Markdown the description of a study's experiment, in place of an earlier one of ours; what
+        someone else wrote there stays. Raises ValueError for a text that MLflow does not take."""
+        if len(text) > LONGEST_NOTE:
+            raise ValueError(f"a description has at most {LONGEST_NOTE:,} letters, not {len(text):,}")
+        client, experiment = self.store.client, self.experiment(study)
+        with self.store.exclusive():
+            tags = client.get_experiment(experiment).tags
+            before, after = (_digest([note]) for note in (tags.get(NOTE, ""), text))
+            if before != after and (not tags.get(NOTE) or before in tags.get(NOTES, "").split()):
+                client.set_experiment_tag(experiment, NOTES, f"{before} {after}")  # whichever a crash leaves is ours
+                client.set_experiment_tag(experiment, NOTE, text)
 
     def _found(self, study: Study | Search) -> str | None:
         """Id of the experiment in the store. One of the same title on other images is not it: where there is one, both
@@ -59,15 +102,19 @@ class Parents:
         self._former[study.title] = []
         # a server knows where its artifacts lie
         local = None if self.store.server else (self.store.storage / "artifacts").as_uri()
-        view = {f"mlflow.sharedViewState.{VIEW}": _view(study), **({IMAGES: study.images} if study.images else {})}
+        view = {VIEW_TAG: view_of(study), **({IMAGES: study.images} if study.images else {})}
         tags = {"mlflow.experimentKind": "custom_model_development", **view, **IDENTITY_TAG}
         return str(self.store.client.create_experiment(title, artifact_location=local, tags=tags))
 
     def remember(self, cells: Iterable[Cell], stored: StoredCells) -> None:
-        """Note the parents of these cells in the store, so that it is not asked for them again."""
+        """Note the parents of these cells in the store, so that it is not asked for them again. Of several of one cell
+        the oldest counts that none replaces."""
         self._asked |= {cell.config.cell_key for cell in cells}
-        for run in stored.parents:
-            self._ids.setdefault((run.experiment_id, run.cell_key, run.tags["row"], run.tags["column"]), run.run_id)
+        self._replaced = {run.tags[REPLACES] for run in stored.parents if REPLACES in run.tags}
+        for run in reversed(stored.parents):
+            self._stored[run.run_id] = run
+            if run.run_id not in self._replaced:
+                self._ids[_place(run)] = run.run_id
 
     def parent(self, study: Study | Search, cell: Cell) -> str:
         """Id of the cell's closed parent run in the study's experiment, made if there is none."""
@@ -100,25 +147,76 @@ class Parents:
             if "seed" not in run.tags and labels == (experiment, cell.row, cell.column):
                 self.store.client.update_run(run.run_id, name=f"{cell.label} (before)")
 
-    def update(self, study: Study, cells: Iterable[Cell], stored: StoredCells | None = None) -> None:
-        """Write the aggregates of these cells over the study's seeds into their parents, in place of older ones.
-        `stored` is what the store holds of the cells, if it was just asked."""
+    def update(self, study: Study, cells: Iterable[Cell]) -> None:
+        """Write what these cells come to over the study's seeds into their parents, in place of what was there: the
+        aggregates and, where all seeds have ended, the curves.
+
+        It may end anywhere: the same call goes on. Until then two parents of a cell may be there, whose seeds are below
+        one of them.
+        """
         cells = list(cells)
-        stored = stored or stored_cells(self.store, (cell.config for cell in cells))
-        self.remember(cells, stored)
-        runs = runs_frame(study, cells, completed(self.store, cells, stored.seeds), strict=False)
-        for cell in cells:
-            of_cell = runs[(runs["row"] == cell.row) & (runs["column"] == cell.column)]
-            values: dict[str, float] = {}
-            for metric in study.metrics:
-                mean, std, n, diverged, lost = aggregate(of_cell, metric)
-                name = summary_name(metric)
-                values |= {f"{name}_mean": mean, f"{name}_std": std, f"{name}_n": n}
-                values |= {"diverged": diverged, "lost": lost}
-            ids = ",".join(of_cell.loc[of_cell["state"] == RunState.DONE, "run_id"])
-            parent = self.parent(study, cell)
-            self.write(parent, values, {"run_ids": ids})
-            self._complete(parent, cell)
+        with self.store.exclusive():  # another driver may replace a parent
+            stored = stored_cells(self.store, (cell.config for cell in cells))
+            self.remember(cells, stored)
+            held = completed(self.store, cells, stored.seeds)
+            runs = runs_frame(study, cells, held, strict=False)
+            for cell in cells:
+                of_cell = runs[(runs["row"] == cell.row) & (runs["column"] == cell.column)]
+                done = of_cell[of_cell["state"] == RunState.DONE]
+                has_ended = len(of_cell) == study.seeds and all(RunState(state).has_ended for state in of_cell["state"])
+                kept = [held[cell.config.cell_key, seed] for seed in done[~done["lost"].astype(bool)]["seed"]]
+                drawn = kept if has_ended else []
+                parent = self._to_draw(study, cell, _digest(run.run_id for run in drawn) if drawn else "")
+                self.write(parent, _aggregates(study, of_cell), {"run_ids": ",".join(done["run_id"])})
+                self._complete(parent, cell)
+                if drawn:
+                    self._draw(study, parent, drawn)
+                self._gather(study, cell, parent, stored)
+
+    def _to_draw(self, study: Study, cell: Cell, digest: str) -> str:
+        """Id of the cell's parent, a new one if that has curves of other runs than those of the digest, if any."""
+        parent = self.parent(study, cell)
+        before = self._stored.get(parent)
+        if not digest or before is None or before.tags.get(CURVES, digest).removesuffix(BEGUN) == digest:
+            return parent
+        tags = {name: value for name, value in before.tags.items() if name not in (CURVES, STEP)}
+        name, tags = tags.get("mlflow.runName"), {**tags, REPLACES: parent}
+        run = self.store.client.create_run(before.experiment_id, before.start, tags, name)  # its time orders the rows
+        new = str(run.info.run_id)
+        self._ids[_place(before)] = new
+        self._replaced.add(parent)
+        return new
+
+    def _draw(self, study: Study, parent: str, runs: list[StoredRun]) -> None:
+        """Write the curves of runs into a parent that has none of others."""
+        client, digest = self.store.client, _digest(run.run_id for run in runs)
+        if parent in self._stored and self._stored[parent].tags.get(CURVES) == digest:
+            return
+        client.set_tag(parent, CURVES, digest + BEGUN)
+        points = curves_of(self.store, runs, {study.metric(name).key for name in study.metrics})
+        for at in range(0, len(points), MOST_METRICS):  # MLflow keeps once what a process that was killed wrote already
+            client.log_batch(parent, metrics=points[at : at + MOST_METRICS])
+        client.set_tag(parent, CURVES, digest)
+
+    def _gather(self, study: Study, cell: Cell, parent: str, stored: StoredCells) -> None:
+        """Bring a cell's seeds below its parent, then delete the parents that it replaces."""
+        place = self.experiment(study), cell.config.cell_key, cell.row, cell.column
+        for run in [*stored.seeds.values(), *(run for run, _ in stored.duplicates)]:
+            if _place(run) == place and run.tags.get(ABOVE) != parent:
+                self.store.client.set_tag(run.run_id, ABOVE, parent)
+        for run in stored.parents:
+            if _place(run) == place and run.run_id in self._replaced:
+                self.store.client.delete_run(run.run_id)
+
+    def compare(self, study: Study, cells: Mapping[tuple[str, str], Mapping[str, float]]) -> None:
+        """Write how cells, by row and column, compare with others; NaN only in place of what was there before."""
+        for cell in study.cells():
+            values = cells.get((cell.row, cell.column), {})
+            with self.store.exclusive():
+                parent = self.parent(study, cell)
+                known = self.store.client.get_run(parent).data.metrics
+                told = {name: value for name, value in values.items() if math.isfinite(value) or name in known}
+                self.write(parent, told, {})
 
     def write(self, parent: str, values: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Write what a parent says of the runs below it, in place of what it said before.
@@ -140,8 +238,31 @@ class Parents:
                 for name, value in values.items()
                 if not (name in before.metrics and _equal(before.metrics[name], value))
             ]
+            if not metrics and tags.items() <= before.tags.items():
+                return
             all_tags = {**tags, STEP: str(step)}
             client.log_batch(parent, metrics=metrics, tags=[RunTag(name, value) for name, value in all_tags.items()])
+
+
+def _aggregates(study: Study, of_cell: pd.DataFrame) -> dict[str, float]:
+    """What a parent says of the runs of its cell. A mean also has the name under which each seed has its value, so that
+    both stand in one column; `n` is of the first metric."""
+    values: dict[str, float] = {}
+    for metric in study.metrics:
+        mean, std, n, diverged, lost = aggregate(of_cell, metric)
+        name = summary_name(metric)
+        values |= {name: mean, f"{name}_mean": mean, f"{name}_std": std, f"{name}_n": n}
+        values |= {"diverged": diverged, "lost": lost}
+    return values | {"n": values[f"{summary_name(study.metrics[0])}_n"]}
+
+
+def _place(run: StoredRun) -> tuple[str, str, str, str]:
+    """Where a run stands: experiment, cell_key, row and column."""
+    return run.experiment_id, run.cell_key, run.tags["row"], run.tags["column"]
+
+
+def _digest(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 def _equal(a: float, b: float) -> bool:
@@ -165,13 +286,7 @@ def log_params(store: Store, run_id: str, config: Config) -> None:
     """Log the fields of a Config that act and differ from their defaults. What a run has stays: MLflow changes none."""
     from mlflow.entities import Param
 
-    fields = config.acting().non_defaults() | ({"dataset": config.data_name} if config.is_at_path else {})
+    fields = logged_fields(config)
     there = store.client.get_run(run_id).data.params
     params = [Param(name, str(value)) for name, value in fields.items() if name not in there]
     store.client.log_batch(run_id, params=params)
-
-
-def _view(study: Study | Search) -> str:
-    """A shared view of the MLflow UI whose columns are what the parents say, so that its table is the study's."""
-    columns = [f"metrics.`{name}`" for name in study.summary]
-    return json.dumps({"selectedColumns": columns, "orderByKey": "attributes.start_time", "orderByAsc": True})

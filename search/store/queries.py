@@ -221,11 +221,11 @@ def stored_grids(store: Store, run_id: str) -> dict[int, str]:
     return {int(match[1]): match.string for match in matches if match}
 
 
-def links(store: Store, address: str) -> dict[str, str]:
-    """Where the MLflow UI at an address shows each study as its ablation table, by title."""
+def links(store: Store, address: str, *, charts: bool = False) -> dict[str, str]:
+    """Where the MLflow UI at an address shows each study as its ablation table, or its rows as charts, by title."""
     from mlflow.entities import ViewType
 
-    page = f"runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+    page = f"runs?workflowType=machine_learning&viewStateShareKey={VIEW}" + "&compareRunsMode=CHART" * charts
     return {
         e.name: f"{address}/#/experiments/{e.experiment_id}/{page}"
         for e in store.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)

@@ -1,7 +1,6 @@
 """The MLflow store holds each run once, whatever is delivered how often."""
 
 import contextlib
-import json
 from collections import Counter
 
 import pytest
@@ -68,15 +67,11 @@ def test_parents_hold_the_aggregates(store, make_runs, tiny_study):
         assert parent.data.tags["run_ids"].split(",") == list(runs.loc[values.index, "run_id"])
 
 
-def test_the_uis_table_is_the_studys(store, tiny_study):
-    """The shared view of the experiment names the metrics that the parents carry."""
-    experiment = store.client.get_experiment(Parents(store).experiment(tiny_study))
-    columns = json.loads(experiment.tags["mlflow.sharedViewState.table"])["selectedColumns"]
-    Parents(store).update(tiny_study, tiny_study.cells())
-    assert {f"metrics.`{name}`" for name in parents(store)[0].data.metrics} == set(columns)
-    assert links(store, "http://a:1") == {
-        "tiny": "http://a:1/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=table"
-    }
+def test_links_open_the_studys_table(store, tiny_study):
+    Parents(store).experiment(tiny_study)
+    page = "http://a:1/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=table"
+    assert links(store, "http://a:1") == {"tiny": page}
+    assert links(store, "http://a:1", charts=True) == {"tiny": f"{page}&compareRunsMode=CHART"}
 
 
 def test_parents_are_updated_in_place(store, make_runs, tiny_study):
