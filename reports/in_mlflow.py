@@ -22,11 +22,10 @@ def show_in_mlflow(results: Results) -> None:
     try:
         parents, text = Parents(store), to_markdown(as_text(results))
         parents.compare(study, compared(results))
-        charts = links(store, "", charts=True).get(study.title)
-        more = [f"[Curves of all rows]({charts.removeprefix('/')})"] if charts else []
+        charts = links(store, "", charts=True)[study.title].removeprefix("/")
         report = store.report_folder(study.title)
-        more += [f"Report: `{report}`"] if report.exists() else []
-        parents.describe(study, _fitting(text, "\n\n".join(more)))
+        first = f"[Curves of all rows]({charts})" + f"; the report lies in `{report}`" * report.exists()
+        parents.describe(study, _fitting(first, text))
     except ValueError as error:
         logger.warning("the MLflow UI does not show the table of %s: %s", printable(study.title), error)
 
@@ -44,7 +43,8 @@ def compared(results: Results) -> dict[tuple[str, str], dict[str, float]]:
     return found
 
 
-def _fitting(text: str, more: str) -> str:
-    """Both, or where MLflow does not take as many letters, the latter with a word in place of the table."""
-    both = f"{text}\n{more}\n"
-    return both if len(both) <= LONGEST_NOTE else f"The table is too long to stand here.\n\n{more}\n"
+def _fitting(first: str, table: str) -> str:
+    """Both, the first line being what the UI shows of a description that is not opened, or a word in place of a table
+    that has more letters than MLflow takes."""
+    both = f"{first}\n\n{table}"
+    return both if len(both) <= LONGEST_NOTE else f"{first}\n\nThe table is too long to stand here.\n"

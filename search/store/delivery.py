@@ -47,7 +47,8 @@ class Delivery:
         below = {"mlflow.parentRunId": self.parents.parent(study, parent or cell)}
         all_tags = {**cell_tags(study, cell), **tags, "seed": str(seed), "state": RunState.MISSING, **below}
         client, experiment = self.store.client, self.parents.experiment(study)
-        run_id = str(client.create_run(experiment, tags=all_tags, run_name=f"{cell.label}, seed {seed}").info.run_id)
+        name = f"seed {seed}, {cell.label}"  # first what the row above does not say: the UI's column is narrow
+        run_id = str(client.create_run(experiment, tags=all_tags, run_name=name).info.run_id)
         self._steps[run_id] = set()
         with contextlib.suppress(ValueError):  # it is made: whoever asked must not make another
             client.update_run(run_id, status=RunState.MISSING.mlflow_status)

@@ -41,7 +41,7 @@ def test_the_uis_study_is_the_table(store, make_runs, none_lost, tiny_study, cap
         patch.setattr("reports.in_mlflow.LONGEST_NOTE", len(tags[NOTE]) - 1)
         show_in_mlflow(results)
     tags = store.client.get_experiment("1").tags
-    assert tags[NOTE].startswith("The table is too long")
+    assert tags[NOTE].endswith("The table is too long to stand here.\n")
     assert "(#/experiments/1/runs?" in tags[NOTE]
     store.client.delete_experiment("1")
     with caplog.at_level(logging.WARNING):
