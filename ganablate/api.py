@@ -223,13 +223,14 @@ def run(
     Ctrl-C, ConnectionError if Ray or the store is away: the same call goes on.
     """
     chosen, store = select_to_make(study, **where)
-    from reports.in_mlflow import show_in_mlflow
-    from reports.results import Results
     from search.score import run_and_score
     from search.tune.cluster import Cluster
 
     cluster = Cluster(cpus_per_trial, gpus_per_trial, address, verbose)
     options = {"retry_failed": retry_failed, "new_data": new_data, "models": models}
     states = run_and_score(chosen, store, cluster, **options)
+    from reports.in_mlflow import show_in_mlflow  # what that needs would delay the first run
+    from reports.results import Results
+
     show_in_mlflow(Results(chosen, store))
     return states
