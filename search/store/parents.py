@@ -18,7 +18,7 @@ from search.store.former import IDENTITY_TAG
 from search.store.frames import aggregate, runs_frame
 from search.store.queries import StoredCells, find_runs, stored_cells
 from search.store.summaries import completed
-from search.store.view import VIEW_TAG, logged_fields, view_of
+from search.store.view import VIEW_TAG, colour, logged_fields, view_of
 from spaces import Cell, Search, Study
 from spaces.study import summary_name
 from trainers.config import Config
@@ -126,7 +126,8 @@ class Parents:
                 self.remember([cell], stored_cells(self.store, [cell.config]))
             if key not in self._ids:
                 self._rename_former(experiment, study, cell)
-                run = client.create_run(experiment, tags=cell_tags(study, cell), run_name=cell.label)
+                tags = cell_tags(study, cell) | colour(study, cell)
+                run = client.create_run(experiment, tags=tags, run_name=cell.label)
                 self._ids[key] = str(run.info.run_id)
                 self._complete(self._ids[key], cell)
         return self._ids[key]

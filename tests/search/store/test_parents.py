@@ -131,6 +131,7 @@ def test_the_uis_table_has_the_columns_of_the_study_in_its_order(store, tiny_stu
     metrics = [first, f"{first}_std", "n", "lost", "ratio", "ratio_low", "ratio_high", "fid_best", "fid_best_std"]
     expected = [*(f"metrics.`{name}`" for name in metrics), "params.`aw`"]
     assert view["selectedColumns"] == expected == view["columnOrder"][-len(expected) :]
+    assert len({run.data.tags["mlflow.runColor"] for run in held(store)[0]}) == 2
     charts = [(chart["metricKey"], chart["scaleType"]) for chart in view["compareRunCharts"]]
     assert charts[:2] == [("energy_distance", "log"), ("energy_distance_std", "linear")]
     assert {*metrics} - {"ratio", "ratio_low", "ratio_high"} <= held(store)[0][0].data.metrics.keys()
