@@ -1,10 +1,10 @@
 """All commands of `ganablate`."""
 
-from ganablate import data, doctor, home, keep, make, models, read
+from ganablate import data, doctor, home, keep, make, models, read, watch
 from ganablate.examples import EXAMPLES
 from ganablate.options import app
 
-__all__ = ["app", "data", "doctor", "home", "keep", "make", "models", "read"]
+__all__ = ["app", "data", "doctor", "home", "keep", "make", "models", "read", "watch"]
 
 for command in app.registered_commands:
     command.name = str(command.name or getattr(command.callback, "__name__", ""))

@@ -8,6 +8,8 @@ EXAMPLES = {
     ),
     "plan": ("ganablate plan quick", "ganablate plan quick --seeds 10 --detect 0.7"),
     "run": ("ganablate run quick", "ganablate run images --set dataset=folder:photos --budget 0.1"),
+    "status": ("ganablate status quick", "ganablate status quick --seeds 10"),
+    "stop": ("ganablate stop quick", "ganablate stop quick --seeds 10 --storage /shared/runs"),
     "score": (
         "ganablate score quick --features lite0 --metrics fid,precision,recall",
         "ganablate score quick --features digits --which best --samples 10000",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import signal
 import sys
@@ -38,6 +39,7 @@ from ganablate.options import (
 )
 from ganablate.read import report_on
 from ganablate.selection import STORAGE, find_results, open_store, select_imported, store_of, variant
+from ganablate.watch import show_next
 
 if TYPE_CHECKING:
     from search.store.foreign import Imported
@@ -112,6 +114,7 @@ def plan(
 
 @app.command()
 def run(
+    context: typer.Context,
     study: StudyName,
     seeds: Seeds = None,
     budget: Budget = None,
@@ -132,6 +135,7 @@ def run(
     cluster: Any = {"cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial, "address": address}
     again = {"retry_failed": retry_failed, "new_data": new_data, "models": models, "verbose": verbose}
     _exit_if_failed(_interruptible(api.run, study, **again, **cluster, **where), RETRY)
+    show_next(context, variant(study, **where).title, store_of(where))
 
 
 @app.command()
@@ -169,6 +173,7 @@ def score(
 
 @app.command()
 def search(
+    context: typer.Context,
     recipes: Recipes,
     samples: Annotated[int, typer.Option(help="trials in all; more of them later go on with the same search")],
     space: Space = "all",
@@ -218,6 +223,7 @@ def search(
     study = tuned_study(outcomes, seeds)
     _exit_if_failed(_interruptible(run_and_score, study, store, cluster, new_data=new_data, **again), RETRY)
     report_on(find_results(study, tracking_uri=tracking_uri, storage=storage), folder, outcomes)
+    show_next(context, study.title, store, shlex.join(["ganablate", "report", str(folder / "study.py")]))
 
 
 @app.command()

@@ -143,7 +143,7 @@ def make_plan(
     wanted = {RunState.MISSING, RunState.INTERRUPTED, RunState.STOPPED} | ({RunState.FAILED} if retry_failed else set())
     missing = list({job.key: job for job in reversed(jobs) if job.state in wanted}.values())[::-1]
     missing.sort(key=lambda job: job.seed)  # so that a table fills evenly, and the load of the machine meets all rows
-    return Plan(study, jobs, missing, _seconds_left(missing, stored))
+    return Plan(study, jobs, missing, seconds_left(missing, stored))
 
 
 def foresee(study: Study, store: Store) -> list[str]:
@@ -232,8 +232,9 @@ def state_of(store: Store, guard: tuple[str, int], run: StoredRun | None) -> Run
     return RunState.INTERRUPTED if run and run.state == RunState.RUNNING else RunState.MISSING
 
 
-def _seconds_left(missing: list[Job], stored: Mapping[tuple[str, int], StoredRun]) -> float | None:
-    """Images left of the missing runs by the measured seconds an image of their cells, else of all, a run on each core.
+def seconds_left(missing: list[Job], stored: Mapping[tuple[str, int], StoredRun], abreast: int = CORES) -> float | None:
+    """Images left of the missing runs by the measured seconds an image of their cells, else of all, so many runs at a
+    time, by default one on each core.
 
     None while no run of the study has shown an image.
     """
@@ -253,4 +254,4 @@ def _seconds_left(missing: list[Job], stored: Mapping[tuple[str, int], StoredRun
         shown = begun.metrics.get("images", 0) if begun else 0
         pace = by_cell.get(job.cell.config.cell_key, fmean(by_cell.values()))
         total += pace * max(0, job.cell.config.n_images - shown)
-    return total / min(CORES, len(missing))
+    return total / min(abreast, len(missing))

@@ -1,7 +1,7 @@
 """Makes a study's missing (cell, seed) runs, without early stopping."""
 
 import signal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -85,7 +85,8 @@ def _make(
         queue = StudyQueue(study, store, jobs, locks, digests)
         queue.reserve(delivery)  # where a store refuses, nothing starts
         try:
-            with SweepProgress(len(jobs), images, console) as progress:
+            cells = Counter(job.cell.label for job in jobs)
+            with SweepProgress(len(jobs), images, console, cells) as progress:
                 waiting = tune.tune_runs(queue, store, progress, cluster)
         except KeyboardInterrupt as interrupt:
             left = f"{len(jobs) - progress.done} runs are left, and the same command goes on with them"
