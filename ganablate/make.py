@@ -198,8 +198,6 @@ def search(
 
     chosen = [one_cell(name, budget, set_, tiny) for name in recipes]
     propose, store = find_space(space), open_store(tracking_uri, storage)
-    from rich.console import Console
-
     from reports.searches import show_outcome
     from search.optimize.outcome import check_table, tuned_study
     from search.optimize.searches import check_search, run_search
@@ -219,7 +217,7 @@ def search(
     outcomes, again = [], {"retry_failed": retry_failed}
     for each, found in zip(searches, digests, strict=True):
         outcomes.append(_interruptible(run_search, each, store, cluster, samples=samples, digests=found, **again))
-        show_outcome(outcomes[-1], Console())
+        show_outcome(outcomes[-1])
     study = tuned_study(outcomes, seeds)
     _exit_if_failed(_interruptible(run_and_score, study, store, cluster, new_data=new_data, **again), RETRY)
     report_on(find_results(study, tracking_uri=tracking_uri, storage=storage), folder, outcomes)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from reports.report import Form
     from reports.results import Results
     from search.optimize.outcome import Outcome
+    from search.store import Store
 
 T = TypeVar("T")
 Beside = Annotated[str | None, typer.Option(metavar="NAME[:KEY]", help="rows of an imported study below the own ones")]
@@ -92,8 +93,8 @@ def report(
     siunitx: Siunitx = False,
     side_by_side: SideBySide = False,
 ) -> None:
-    """Write a study's table (CSV, LaTeX, Markdown, with --html a page) and figures from the store, and print the
-    table."""
+    """Write a study's table (CSV, LaTeX, Markdown, with --html a page) and figures from the store, and print the table;
+    of a search, by its title as 'search digits_gan', all trials, Optuna's figures and importances."""
     shown = tuple(name.strip() for name in metrics.split(",")) if metrics else None
     where = selectors(seeds, budget, set_, tiny, tracking_uri, storage)
     study = one_of(studies, several=side_by_side)
@@ -113,6 +114,9 @@ def report(
         return
     if study is None:
         raise ValueError("report needs a STUDY, or the folder of a report: --from FOLDER")
+    if study.startswith("search "):
+        report_search(study, out, store_of(where))
+        return
     where["metrics"], where["samples"] = shown, samples
     results = find_results(study, beside=beside, same_protocol=same_protocol, **where)
     report_on(results, out or store_of(where).report_folder(results.study.title), form=form)
@@ -207,3 +211,16 @@ def report_on(results: Results, folder: Path, outcomes: Iterable[Outcome] = (), 
     if results.store:
         results.store.require()
     show_report(results, folder, outcomes, form or USUAL)
+
+
+def report_search(title: str, out: Path | None, store: Store) -> None:
+    """Write and print what the search of this title found."""
+    from rich.console import Console
+
+    from reports.searches import show_outcome, write_searches
+    from search.optimize.outcome import read_outcome, stored_search
+
+    store.require()
+    outcome = read_outcome(stored_search(title, store), store)
+    show_outcome(outcome, Console())
+    print(*write_searches([outcome], store, out or store.report_folder(title), Console()), sep="\n")

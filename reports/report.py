@@ -73,14 +73,16 @@ def write_report(results: Results, out: Path, form: Form = USUAL) -> tuple[TextT
 
 
 def show_report(results: Results, folder: Path, outcomes: Iterable[Outcome] = (), form: Form = USUAL) -> None:
-    """Write and print a study's report; of the winners of searches also the study and all trials."""
+    """Write and print a study's report; of the winners of searches also the study, and of their searches all trials and
+    what Optuna tells of them."""
     from rich.console import Console
 
     from reports.screen import show
-    from reports.searches import write_study, write_trials
+    from reports.searches import searches_of, write_searches, write_study
 
-    text, paths = write_report(results, folder, form)
-    show(text, Console())
+    (text, paths), console = write_report(results, folder, form), Console()
+    show(text, console)
     if results.study.searched and results.store:
-        paths += [write_study(results.study, folder), *(write_trials(outcome, folder) for outcome in outcomes)]
+        outcomes = list(outcomes) or searches_of(results.study, results.store)
+        paths += [write_study(results.study, folder), *write_searches(outcomes, results.store, folder, console)]
     print(*paths, sep="\n")

@@ -1,9 +1,11 @@
-"""What a search found: on the screen, and its trials as CSV."""
+"""What a search found: on the screen, its trials as CSV, and its analysis by Optuna."""
 
 from __future__ import annotations
 
+import logging
 import pprint
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +22,16 @@ from trainers.run_state import RunState
 
 if TYPE_CHECKING:
     from search.optimize.outcome import Outcome
+    from search.store import Store
+
+logger = logging.getLogger(__name__)
+
+DATABASE = "search.db"
 
 
-def show_outcome(outcome: Outcome, console: Console) -> None:
+def show_outcome(outcome: Outcome, console: Console | None = None) -> None:
     """Print how the trials ended, what stopping saved, and the winner."""
+    console = console or Console()
     states = Counter(trial.state for trial in outcome.trials)
     ended = ", ".join(f"{count} {state}" for state, count in states.items())
     full = sum(trial.config.n_images for trial in outcome.trials)
@@ -44,6 +52,47 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     lines += ["  run again with --retry-failed once the cause is mended"] if failed else []
     for line in lines:
         console.print(printable(line), highlight=False, soft_wrap=True, markup=False)
+
+
+def write_searches(outcomes: Iterable[Outcome], store: Store, folder: Path, console: Console) -> list[Path]:
+    """Write of each search all trials, Optuna's figures and importances, and of all together `search.db`, which
+    optuna-dashboard opens; print the importances. Returns the paths. Raises ValueError as `analyse`."""
+    from reports.search_figures import draw_importances, draw_search
+    from search.optimize.analysis import analyse, write_database
+
+    folder.mkdir(parents=True, exist_ok=True)
+    analyses, paths = [analyse(outcome, store) for outcome in outcomes], list[Path]()
+    for analysis in analyses:
+        recipe, found = analysis.search.recipe, analysis.importances()
+        paths.append(write_trials(analysis.outcome, folder))
+        paths += draw_search(analysis, folder, file_name(recipe))
+        if any(each.shares for each in found):
+            shares = pd.DataFrame({f"{each.of} ({each.trials})": each.shares for each in found})
+            paths.append(folder / f"importances {file_name(recipe)}.csv")
+            write_csv(shares.rename_axis("parameter").reset_index(), paths[-1])
+            paths += draw_importances(found, analysis.search.title, folder / f"importances {file_name(recipe)}")
+        for each in found:
+            top = ", ".join(f"{name} {share:.2f}" for name, share in each.shares.items())
+            told = f"importances of {each.of} ({each.trials}, fANOVA): {top}" if top else each.refusal
+            console.print(printable(f"{recipe}: {told}"), highlight=False, soft_wrap=True, markup=False)
+    if analyses:
+        write_database(analyses, folder / DATABASE)
+        paths.append(folder / DATABASE)
+    return paths
+
+
+def searches_of(study: Study, store: Store) -> list[Outcome]:
+    """The searches whose winners are the rows of a study, as far as the store tells of them."""
+    from search.optimize.outcome import read_outcome, stored_search
+
+    label = study.name.removeprefix(f"tuned {', '.join(study.searched)}")
+    outcomes = []
+    for recipe in study.searched:
+        try:
+            outcomes.append(read_outcome(stored_search(f"search {recipe}{label}", store), store))
+        except ValueError as error:
+            logger.warning(error)
+    return outcomes
 
 
 def write_trials(outcome: Outcome, folder: Path) -> Path:

@@ -11,13 +11,15 @@ from search.plan import check_title
 from search.store import Store
 from search.store.database import StoredRun
 from search.store.parents import Parents
-from search.store.queries import histories, trials_of
+from search.store.queries import find_runs, histories, trials_of
 from spaces import Search, Study
 from spaces.studies import POINT_METRICS
 from trainers.config import Config
 from trainers.run_state import RunState
 from trainers.user_code import describe
 
+FACTS = "search_facts"  # tag of a search's parent: what it is, for whoever has its title alone
+NAMED = ("recipe", "space_name", "sampler", "scheduler", "settings", "all_settings")  # fields of a Search
 STATES = {
     RunState.DONE: TrialState.COMPLETE,
     RunState.STOPPED: TrialState.PRUNED,
@@ -95,13 +97,17 @@ class Outcome:
     trials: list[Trial]
 
     @property
+    def done(self) -> list[Trial]:
+        """The trials at the full budget."""
+        return [trial for trial in self.trials if trial.state == RunState.DONE]
+
+    @property
     def winner(self) -> Trial:
         """The best trial at the full budget. Raises ValueError if none got there."""
-        done = [trial for trial in self.trials if trial.state == RunState.DONE]
-        if not done:
+        if not self.done:
             raise ValueError(f"{self.search.title}: no trial reached its full budget, so there is no winner")
         sign = 1 if self.search.lower_is_better else -1
-        return min(done, key=lambda trial: (sign * trial.value, trial.number))
+        return min(self.done, key=lambda trial: (sign * trial.value, trial.number))
 
     def count(self, state: RunState) -> int:
         """Trials in a state."""
@@ -125,19 +131,44 @@ class Outcome:
         return values | ({"best_value": self.winner.value} if self.count(RunState.DONE) else {})
 
 
-def load_outcome(search: Search, store: Store, parents: Parents | None = None) -> Outcome:
-    """The trials of a search that the store holds, with the search's parent run brought up to date."""
+def read_outcome(search: Search, store: Store) -> Outcome:
+    """The trials of a search that the store holds. Raises ValueError as `read_trials`."""
     trials = [as_trial(search, run) for run in read_trials(search, store)]
     lost = [trial.run_id for trial in trials if math.isnan(trial.last) and trial.state.has_ended]
     points = histories(store, lost, search.base.metric)  # what a diverged one had before
     last = {run_id: [value for *_, value in points[run_id] if math.isfinite(value)][-1:] for run_id in lost}
     trials = [replace(trial, last=last[trial.run_id][0]) if last.get(trial.run_id) else trial for trial in trials]
-    outcome = Outcome(search, trials)
+    return Outcome(search, trials)
+
+
+def load_outcome(search: Search, store: Store, parents: Parents | None = None) -> Outcome:
+    """The same, with the search's parent run brought up to date."""
+    outcome = read_outcome(search, store)
     tags = {"winner": outcome.winner.run_id} if outcome.count(RunState.DONE) else {}
+    tags[FACTS] = json.dumps({**{name: getattr(search, name) for name in NAMED}, "base": search.base.non_defaults()})
     parents = parents or Parents(store)
     parents.write(parents.parent(search, search.cell), outcome.parent_metrics(), tags)
-    parents.show(search, [trial.config for trial in trials])
+    parents.show(search, [trial.config for trial in outcome.trials])
     return outcome
+
+
+def stored_search(title: str, store: Store) -> Search:
+    """The search of this title, as far as the store tells of it: it proposes nothing. Raises ValueError if there is no
+    such search, or an earlier version made it."""
+    for run in find_runs(store, "study", [title]):
+        if FACTS in run.tags:
+            try:
+                facts = json.loads(run.tags[FACTS])
+                base = Config(**facts.pop("base")).with_data(run.tags.get("data_digest"))
+                return Search(base=base, space=_proposes_nothing, **facts)
+            except (TypeError, KeyError, ValueError, AttributeError) as error:
+                told = f"run {run.run_id} of {title!r} cannot be read ({describe(error)})"
+                raise ValueError(f"{told}; the same `ganablate search` writes it again") from None
+    raise ValueError(f"the store tells of no {title!r}; `ganablate search`, typed as it was, brings one up to date")
+
+
+def _proposes_nothing(*_: Any) -> dict[str, Any]:
+    raise ValueError("a search that was read from the store proposes nothing")
 
 
 def tuned_study(outcomes: list[Outcome], seeds: int) -> Study:

@@ -1,6 +1,7 @@
 """Searches: what Optuna is told, what stops, and that a search which was killed goes on as if it had not been."""
 
 import functools
+import io
 import json
 import math
 import random
@@ -13,15 +14,16 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from reports.searches import show_outcome, write_study, write_trials
-from search.optimize.outcome import check_table, load_outcome, tuned_study
+from reports.searches import show_outcome, write_searches, write_study, write_trials
+from search.optimize.analysis import analyse
+from search.optimize.outcome import check_table, load_outcome, read_outcome, stored_search, tuned_study
 from search.optimize.searches import TrialQueue, check_search, run_search, sampler
 from search.plan import Job
 from search.store import Store
 from search.store.delivery import Delivery
 from search.store.identity import origin
 from search.store.parents import Parents
-from search.store.queries import histories, reserved_for, trials_of
+from search.store.queries import find_runs, histories, reserved_for, trials_of
 from search.store.recovery import recover_search
 from search.tune.cluster import Cluster
 from search.tune.queue import DONE
@@ -126,6 +128,33 @@ def undisturbed(tmp_path_factory, empty_database):
         return store, simulate(searched_by(by, scheduler), store, 14)
 
     return made
+
+
+@pytest.mark.long
+def test_a_search_is_optunas_own_study_again(undisturbed, tmp_path, monkeypatch):
+    """Read from the store by its title alone: as the sampler had it, in memory as in the file of optuna-dashboard."""
+    store, outcome = undisturbed("tpe", "asha")
+    found = stored_search("search r", store)
+    assert (found.key, found.title, found.base, found.scheduler) == (search().key, "search r", BASE, "asha")
+    known = TrialQueue(search(), store, 14).study.trials
+    monkeypatch.setattr("reports.search_figures.FIGURES", {})
+    console = Console(file=io.StringIO(), width=200)
+    paths = write_searches([read_outcome(found, store)], store, tmp_path, console)
+    assert [path.name for path in paths] == ["trials r.csv", "search.db"]
+    assert "importances of unstopped trials take 30 trials, and there are" in console.file.getvalue()
+    stored = optuna.load_study(study_name="search r", storage=f"sqlite:///{paths[-1]}").trials
+    for trials in (analyse(outcome, store).trials, stored):
+        for one, other in zip(known, trials, strict=True):
+            assert (one.params, one.distributions, one.state) == (other.params, other.distributions, other.state)
+            assert one.intermediate_values == other.intermediate_values
+            assert one.value == other.value or one.state != COMPLETE
+    with pytest.raises(ValueError, match="tells of no 'search q'"):
+        stored_search("search q", store)
+    run = next(run for run in find_runs(store, "study", ["search r"]) if "search_facts" in run.tags)
+    store.client.set_tag(run.run_id, "search_facts", "{}")
+    with pytest.raises(ValueError, match="cannot be read"):
+        stored_search("search r", store)
+    store.client.set_tag(run.run_id, "search_facts", run.tags["search_facts"])
 
 
 @pytest.mark.long
