@@ -60,7 +60,7 @@ class Status:
         signs = [self._sign(run) for _, run in self.running]
         for (job, run), sign in zip(self.running, signs, strict=True):
             label = f"{job.cell.label:<{width}}" + ("" if self.is_search else f"  seed {job.seed}")
-            yield f"  {label}  {job.images / job.cell.config.n_images:>4.0%}  {_value(job, run)}{sign}"
+            yield f"  {label}  {job.images / job.cell.config.n_images:>4.0%}  {_value(job, run)}{sign}".rstrip()
         if not self.running:
             yield "No process makes runs of it now."
             return

@@ -121,7 +121,7 @@ def test_a_search_is_named_by_its_title(store, tiny_points, tmp_path, monkeypatc
         store.folders.show_sign_of_life(run_id)
         assert told("status", "search r")[1].splitlines() == [
             "search r: 1 trials, 1 running",
-            "  trial 3    0%  ",
+            "  trial 3    0%",
         ]
     assert told("stop", "search r")[1] == "search r: no process makes runs of it now.\n"
     code = CliRunner().invoke(app, ["status", "search q"])
