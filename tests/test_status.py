@@ -91,6 +91,7 @@ def test_stop_asks_the_process_as_ctrl_c_does(begun, monkeypatch):
         (f"{socket.gethostname()} {os.getppid()}", "of another container has 2 runs in hand of tiny: type this there"),
         ("", "a process of an earlier version has 2 runs in hand of tiny: end it where it was started"),
     ],
+    ids=["machine", "container", "version"],  # numbers of processes differ between workers of the tests
 )
 def test_who_cannot_be_asked_is_told(begun, store, monkeypatch, words, said):
     """On another machine, where its number is another's, or where nobody knows who it is."""
