@@ -24,7 +24,6 @@ class JoinedResults(Results):
     `key` is the one that stands for the study's first. They are compared as ours are; no run of ours is a pair with
     one of theirs. Raises ValueError for what cannot stand in one table, and without words on the protocol."""
 
-    paired_are = f"{Results.paired_are}, and never with runs of other code"
     lost_are = f"{Results.lost_are}, or, made by other code, {ForeignResults.lost_are}"
 
     def __init__(self, ours: Results, imported: Imported, same_protocol: str, key: str = "") -> None:
@@ -43,7 +42,11 @@ class JoinedResults(Results):
         return study.elsewhere if isinstance(study, JoinedStudy) else ()
 
     @property
-    def made_elsewhere(self) -> str:  # type: ignore[override]
+    def paired_are(self) -> str:
+        return f"{super().paired_are}, and never with runs of other code"
+
+    @property
+    def made_elsewhere(self) -> str:
         """Which rows other code made, from where, and what was said of their protocol."""
         return (
             f"Made by other code, from {self.imported.source}: {', '.join(self._elsewhere)}; of the same "

@@ -53,7 +53,7 @@ class ForeignResults(Results):
         return f"Each of the {len(self.study.places)} settings was run by other code, with {told}."
 
     @property
-    def paired_are(self) -> str:  # type: ignore[override]
+    def paired_are(self) -> str:
         if self.imported.paired:
             return "paired since equal seeds share data and start, as was said when they were imported"
         return "not paired"

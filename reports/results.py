@@ -38,12 +38,6 @@ class Results:
     """
 
     lost_are = "diverged, ended no better than untrained, or far above their own best evaluation"
-    paired_are = (
-        "paired where data, training set size, batch size, updates of the discriminator a step, networks and kind of "
-        "device are the same"
-    )
-
-    made_elsewhere = ""  # of a table with rows of other code too: which, and why they may stand in it
 
     def __init__(self, study: Study, store: Store | None, runs: pd.DataFrame | None = None) -> None:
         self.study, self.store = resolved(study, store) if store and runs is None else study, store
@@ -115,6 +109,19 @@ class Results:
     def pictured_runs(self) -> dict[Label, str]:
         """The id of the run that pictures show of each cell: its first done seed; of those that have one."""
         return {label: runs.sort_values("seed")["run_id"].iloc[0] for label, runs in self.done.items() if len(runs)}
+
+    @property
+    def paired_are(self) -> str:
+        """Which cells are compared seed by seed, in words."""
+        return (
+            "paired where data, training set size, batch size, updates of the discriminator a step, networks and kind "
+            "of device are the same"
+        )
+
+    @property
+    def made_elsewhere(self) -> str:
+        """Of a table with rows of other code too: which, and why they may stand in it."""
+        return ""
 
     @property
     def protocols(self) -> list[str]:
