@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from ganablate.options import app
-from ganablate.selection import open_store, variant
+from ganablate.selection import open_store, read_title, variant
 
 if TYPE_CHECKING:
     from search.store import Store
@@ -144,21 +144,15 @@ def command_of(made: Made) -> str | None:
     """The study and the selectors by which a user types it; None where its title does not tell them."""
     from spaces import parse_settings
 
-    name, _, label = made.title.partition(" (")
-    words, budget, pairs, tiny = [name], None, [], False
     try:
-        for part in filter(None, label.removesuffix(")").split(", ")):
-            field, _, value = part.partition(" ")
-            tiny = tiny or part == "tiny"
-            budget = float(value) if field == "budget" else budget
-            if field not in ("tiny", "budget"):
-                pairs.append(f"{field}={value}")
+        name, budget, pairs, tiny = read_title(made.title)
         study = variant(name, budget=budget, settings=parse_settings(pairs), tiny=tiny)
     except ValueError:
         return None
     if study.title != made.title:
         return None
     seeds = (made.total or 0) // len({cell.config.model_dump_json() for cell in study.cells()})
+    words = [name]
     words += ["--seeds", str(seeds)] if seeds > study.seeds else []
     words += ["--budget", f"{budget:g}"] if budget else []
     words += [word for pair in pairs for word in ("--set", pair)] + (["--tiny"] if tiny else [])

@@ -114,12 +114,14 @@ def report(
         return
     if study is None:
         raise ValueError("report needs a STUDY, or the folder of a report: --from FOLDER")
-    if study.startswith("search "):
+    from reports.status import SEARCH
+
+    if study.startswith(SEARCH):
         report_search(study, out, store_of(where))
         return
     where["metrics"], where["samples"] = shown, samples
     results = find_results(study, beside=beside, same_protocol=same_protocol, **where)
-    report_on(results, out or store_of(where).report_folder(results.study.title), form=form)
+    report_on(results, out or (results.store or store_of(where)).report_folder(results.study.title), form=form)
 
 
 @app.command()

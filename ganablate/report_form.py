@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganablate import complete
-from ganablate.selection import Selectors, find_results, store_of
+from ganablate.selection import Selectors, find_results, read_title, store_of
 
 if TYPE_CHECKING:
     from reports.report import Form
@@ -58,23 +57,15 @@ def _titled(study: str, where: Selectors) -> tuple[str, Selectors]:
     ValueError for a setting that is none."""
     from spaces import parse_settings
 
-    found = re.fullmatch(r"(.+?) \((.+)\)", study)
-    if found is None:
-        return study, where
-    chosen, pairs = where.copy(), []
-    for part in found[2].split(", "):
-        name, _, value = part.partition(" ")
-        if part == "tiny":
-            chosen["tiny"] = True
-        elif name == "budget":
-            try:
-                chosen["budget"] = float(value)
-            except ValueError:
-                raise ValueError(f"{study!r}: budget {value!r} is no number") from None
-        else:
-            pairs.append(f"{name}={value}")
-    settings = {**(where.get("settings") or {}), **(parse_settings(pairs) or {})}
-    return found[1], {**chosen, "settings": settings}
+    name, budget, pairs, tiny = read_title(study)
+    chosen = where.copy()
+    if pairs:
+        chosen["settings"] = {**(where.get("settings") or {}), **(parse_settings(pairs) or {})}
+    if budget is not None:
+        chosen["budget"] = budget
+    if tiny:
+        chosen["tiny"] = True
+    return name, chosen
 
 
 def form_of(html: bool, precision: int | None, caption: str, label: str, siunitx: bool, study: str | None) -> Form:

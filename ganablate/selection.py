@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 from ganablate import places
 from trainers.messages import did_you_mean
@@ -104,6 +105,30 @@ def find_results(
     else:
         found = Results(variant(study, **where), store)
     return found if beside is None else results_beside(found, store, beside, same_protocol)
+
+
+class Variant(NamedTuple):
+    """What the title of a study's variant says, as it is typed."""
+
+    name: str
+    budget: float | None
+    pairs: list[str]  # FIELD=VALUE
+    tiny: bool
+
+
+def read_title(title: str) -> Variant:
+    """The variant that a title tells, as `quick (lr 0.001, budget 0.2, tiny)`; any other text is a name alone. Raises
+    ValueError for a budget that is no number."""
+    found = re.fullmatch(r"(.+?) \((.+)\)", title)
+    name, parts = (found[1], found[2].split(", ")) if found else (title, [])
+    told = [part.partition(" ") for part in parts if part != "tiny"]
+    budgets = [value for field, _, value in told if field == "budget"]
+    try:
+        budget = float(budgets[-1]) if budgets else None
+    except ValueError:
+        raise ValueError(f"{title!r}: budget {budgets[-1]!r} is no number") from None
+    pairs = [f"{field}={value}" for field, _, value in told if field != "budget"]
+    return Variant(name, budget, pairs, "tiny" in parts)
 
 
 def _options(where: Selectors) -> dict[str, Any]:
