@@ -20,6 +20,9 @@ from spaces.study import POINT_METRICS, Overrides, Study, diff
 BACKBONES = {"DCGAN": DCGAN, "SN-GAN": SNGAN, "AutoGAN": AUTOGAN, "BigGAN": BIGGAN, "StyleGAN2": STYLEGAN2}
 
 
+RING_STAGE = {"n_coop": 2_000 * 128, "n_images": 2_000 * 128, "eval_every": 100 * 128}
+
+
 def _methods(coop: Overrides) -> dict[str, Overrides]:
     """The four rows of every method study; `coop` switches CoopInit on."""
     return {"GAN": {}, "+ CoopInit": coop, "+ aw-loss": AW, "+ both": {**coop, **AW}}
@@ -59,6 +62,15 @@ STUDIES: dict[str, Study] = {
             metrics=POINT_METRICS,
             note="The ring of Unrolled GAN's appendix with what is ours: a discriminator of two layers, an lr of 1e-3, "
             "3,000 steps of 128, of which CoopInit takes 1,000 (eta 0.3, noise 0.01).",
+        ),
+        Study(
+            "ring-eta",
+            "ring8_deep_coop",
+            rows={f"eta={eta:g}": {**RING_STAGE, "eta": eta} for eta in (0.1, 0.3, 1.0)},
+            seeds=6,
+            metrics=POINT_METRICS,
+            note="The cooperative stage of ring-deep alone, at twice its length, by the recipe's eta of 0.3, a lower "
+            "one and a higher one.",
         ),
         # DCGAN on CIFAR-10 or, by --set dataset=folder:PATH, on a user's own images.
         Study("images", "images_gan", rows={"GAN": {}, "+ both": {**DIGITS_COOP, **AW}}, seeds=2),

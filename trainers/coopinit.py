@@ -25,14 +25,14 @@ def langevin(
     clamp: tuple[float, float] | None = None,
     generator: torch.Generator | None = None,
     ramp: bool = False,
-    grad_norms: list[Tensor] | None = None,
+    grads: list[Tensor] | None = None,
 ) -> Tensor:
     """Langevin dynamics on the energy -critic (CoopInit equation 4): x <- x + step_size * grad + noise * N(0, I).
 
     `x` is [N, ...], `critic(x)` gives logits that are summed over all elements, `noise` is a standard deviation in
     units of x (equation 4 read literally: sqrt(2 * step_size)), with `ramp` falling linearly to 0 along the chain.
-    `clamp` bounds the end of the chain, not its steps. Returns the end of the chain, detached. `grad_norms`, where
-    given, receives each step's mean norm of the gradient over the batch, a 0-d tensor.
+    `clamp` bounds the end of the chain, not its steps. Returns the end of the chain, detached. `grads`, where given,
+    receives each step's gradient [N, ...].
     """
     x = x.detach()
     for step in range(steps):
@@ -43,9 +43,17 @@ def langevin(
         x = x.detach() + step_size * grad
         if sigma:
             x = x + sigma * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-        if grad_norms is not None:
-            grad_norms.append(grad.flatten(1).norm(dim=1).mean())
+        if grads is not None:
+            grads.append(grad)
     return x.clamp(*clamp) if clamp else x
+
+
+def curvature(before: Tensor, after: Tensor) -> Tensor:
+    """Step size times curvature of D along a step of a chain, 0-d, from the gradients [N, ...] before and after it: the
+    share of its slope that the step uses up. At 1 it ends on the maximum along its way; beyond 2 it ends lower than it
+    began, as of gradient ascent on a quadratic (Nesterov, Introductory lectures on convex optimization, 2004, section
+    1.2.3), and chains run away."""
+    return ((before - after) * before).sum() / before.square().sum().clamp_min(torch.finfo(before.dtype).tiny)
 
 
 class Cooperation(NamedTuple):
@@ -62,7 +70,7 @@ def cooperate(state: State, real: Tensor, labels: Tensor) -> Cooperation:
     serves the start of the chain and the teaching loss: same z (or image of domain A), labels, batch statistics."""
     config = state.config
     start = state.generate("z", labels)  # [N, *shape]
-    grad_norms: list[Tensor] = []
+    grads: list[Tensor] = []
     with frozen(state.discriminator), cached():  # no weight changes along the chain
         revised = langevin(
             state.critic("augmentation of langevin", labels, augmented=config.ada_langevin),
@@ -73,7 +81,7 @@ def cooperate(state: State, real: Tensor, labels: Tensor) -> Cooperation:
             ramp=config.langevin_noise_ramp,
             clamp=state.data.bounds,
             generator=state.rng("langevin"),
-            grad_norms=grad_norms,
+            grads=grads,
         )
     critic = state.critic("augmentation of energy", labels, augmented=config.ada_coop)
     real_logits, revised_logits = critic(real), critic(revised)
@@ -83,9 +91,11 @@ def cooperate(state: State, real: Tensor, labels: Tensor) -> Cooperation:
         "logit_real": real_logits.detach().mean(),
         "logit_revised": revised_logits.detach().mean(),
         "loss_teaching": teaching.detach(),
-        "langevin_slope": torch.stack(grad_norms).mean(),
+        "langevin_slope": torch.stack([grad.flatten(1).norm(dim=1).mean() for grad in grads]).mean(),
         "langevin_distance": (revised - start.detach()).square().mean().sqrt(),
     }
+    if len(grads) > 1:
+        statistics["langevin_curvature"] = curvature(*grads[:2])
     return Cooperation(start, energy, teaching, statistics)
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from trainers.config import Config
-from trainers.coopinit import cooperate, cooperative_step, langevin
+from trainers.coopinit import cooperate, cooperative_step, curvature, langevin
 from trainers.loop import train
 from trainers.state import State, frozen
 
@@ -53,12 +53,29 @@ def test_langevin_noise_ramp_falls_to_zero():
 
 
 def test_langevin_leaves_the_start_and_reports_slopes():
-    start, grad_norms = torch.zeros(4, 2), []
-    end = langevin(lambda x: 3 * x[:, 0], start, step_size=0.1, steps=3, noise=0.0, grad_norms=grad_norms)
+    start, grads = torch.zeros(4, 2), []
+    end = langevin(lambda x: 3 * x[:, 0], start, step_size=0.1, steps=3, noise=0.0, grads=grads)
     assert torch.equal(start, torch.zeros(4, 2))
     assert not start.requires_grad
     assert not end.requires_grad
-    assert [float(s) for s in grad_norms] == pytest.approx([3.0] * 3)
+    assert torch.equal(torch.stack(grads), torch.tensor([3.0, 0.0]).expand(3, 4, 2))
+
+
+@pytest.mark.parametrize("step_size", [0.1, 0.5, 1.0, 1.1])
+def test_curvature_tells_where_chains_run_away(step_size):
+    """On D(x) = -x^2 it is 2 eta; a step multiplies x by 1 - 2 eta, so from eta = 1 on, where it is 2, chains do not
+    come nearer."""
+    start, grads = torch.tensor([[1.0], [-3.0]]), []
+    end = langevin(lambda x: -x.square().sum(1), start, step_size=step_size, steps=20, noise=0.0, grads=grads)
+    measured = float(curvature(*grads[:2]))
+    assert measured == pytest.approx(2 * step_size)
+    assert bool((end.abs() < start.abs()).all()) == (measured < 2)
+
+
+def test_curvature_of_a_flat_discriminator_is_none():
+    assert curvature(torch.zeros(3, 2), torch.zeros(3, 2)) == 0
+    slope = torch.ones(3, 2)
+    assert curvature(slope, slope) == 0
 
 
 @pytest.mark.parametrize(("n_coop", "batch"), [(0, 32), (1, 32), (32, 32), (33, 32), (160, 32), (512, 32), (100, 7)])
