@@ -18,6 +18,7 @@ from typing import Any
 
 from trainers.config import Config
 from trainers.lazy import hurry
+from trainers.namesakes import HOME
 from trainers.user_code import has_run_files, load_object
 
 
@@ -51,16 +52,30 @@ def beside(function: str, *arguments: Any) -> Iterator[Callable[[], Any]]:
 @contextmanager
 def _asked(function: str, arguments: tuple[Any, ...]) -> Iterator[Callable[[], Any]]:
     """A process that was asked, which ends with this context, and what waits for its answer."""
-    code = f"import sys; sys.path[:] = {sys.path!r}; from trainers.apart import answer; answer()"
     with TemporaryFile() as question:
         question.write(_packed([function, arguments, logging.getLogger("trainers").level]))
         question.seek(0)
-        child = subprocess.Popen([sys.executable, "-c", code], stdin=question, stdout=subprocess.PIPE)
+        child = subprocess.Popen([sys.executable, "-c", _code()], stdin=question, stdout=subprocess.PIPE)
     with child:  # which waits for its end
         try:
             yield partial(_answered, child)
         finally:
             child.kill()
+
+
+def _code() -> str:
+    """What that process runs: it has our module path, and finds our packages though a user's folder be first on it."""
+    return f"""
+import sys
+sys.path[:] = {sys.path!r}
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+spec = PathFinder.find_spec("trainers", [{str(HOME)!r}])
+sys.modules["trainers"] = module_from_spec(spec)
+spec.loader.exec_module(sys.modules["trainers"])
+from trainers.apart import answer
+answer()
+"""
 
 
 def _answered(child: subprocess.Popen[bytes]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from trainers.messages import did_you_mean
 from trainers.names import BACKBONES
+from trainers.namesakes import namesake
 from trainers.user_code import describe, module_spec, user_modules
 
 GIVEN = 3  # arguments of a backbone's `build` that are no options: config, shape, n_classes; a data set's has none
@@ -89,7 +90,8 @@ def _bound(path: str, depth: int = DEEP) -> ast.stmt | None:
     inner = PathFinder.find_spec(f"{module}.{name}", spec.submodule_search_locations or [])
     if hidden or opens or inner or name.startswith("__"):
         return None
-    raise ValueError(f"cannot load {path!r}: AttributeError: module {module!r} has no attribute {name!r}")
+    told = f"AttributeError: module {module!r} has no attribute {name!r}{namesake(module)}"
+    raise ValueError(f"cannot load {path!r}: {told}")
 
 
 def _bindings(body: list[Any]) -> Iterator[tuple[Any, str, str]]:

@@ -20,9 +20,8 @@ from typing import Any
 from pydantic import ValidationError, validate_call
 
 from trainers.messages import first_error
+from trainers.namesakes import HOME, PACKAGES, namesake
 
-HOME = Path(__file__).parents[1]  # what holds our packages
-PACKAGES = ("trainers", "spaces", "search", "reports")
 _FILES: set[Path] = set()  # of the user's that this process ran
 
 
@@ -93,13 +92,18 @@ def guard_user_code(field: str, name: str, table: Iterable[str]) -> Iterator[Non
 
 
 def describe(error: BaseException) -> str:
-    """Type and text of an exception in one line, with the file and line of the user's code it comes from, if any."""
+    """Type and text of an exception in one line, with the file and line of the user's code it comes from, if any, and a
+    module of the user's that ours was found in place of."""
     text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
         frames.append((error.filename, error.lineno))
     places = [f" ({_short(file)}, line {line})" for file, line in frames if is_users(file)]
-    return type(error).__name__ + (f": {text}" if text else "") + (places[-1] if places else "")
+    if isinstance(error, ImportError):
+        looked_for = error.name or ""
+    else:  # of a module that has no such attribute
+        looked_for = getattr(getattr(error, "obj", None), "__name__", "")
+    return type(error).__name__ + (f": {text}" if text else "") + "".join(places[-1:]) + namesake(str(looked_for))
 
 
 def is_users(file: str) -> bool:
@@ -151,16 +155,8 @@ def module_spec(path: str) -> ModuleSpec:
     except (ImportError, ValueError):
         spec = None
     if spec is None:
-        raise ValueError(f"cannot load {path!r}: ModuleNotFoundError: No module named {whole!r}")
+        raise ValueError(f"cannot load {path!r}: ModuleNotFoundError: No module named {whole!r}{namesake(whole)}")
     return spec
-
-
-def refuse_namesakes() -> None:
-    """Raise ValueError for modules in the working directory that workers would take for ours."""
-    for name in PACKAGES:
-        for path in (Path(f"{name}.py"), Path(name) / "__init__.py"):
-            if path.exists() and not path.resolve().is_relative_to(HOME.resolve()):
-                raise ValueError(f"{path} in this folder hides a part of ganablate from its workers; rename or move it")
 
 
 def has_run_files() -> bool:

@@ -9,9 +9,10 @@ import re
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,7 +34,8 @@ from search.store.connection import ANSWER_WITHIN
 from search.tune.sockets import has_room, temporary_folder
 from trainers.config import Config
 from trainers.names import feature_extractor
-from trainers.user_code import HOME, describe, module_file, refuse_namesakes, user_modules
+from trainers.namesakes import HOME
+from trainers.user_code import describe, module_file, user_modules
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +78,8 @@ class Cluster:
         one lacks some or has others, the packages of this machine. `shared` is the folder that they all should see.
 
         Ray ends with the process, so that a search and the table of its winner start it once. Raises ValueError if no
-        node has what a trial asks for, modules of the user's would hide ours, or a node cannot take part.
+        node has what a trial asks for, or a node cannot take part.
         """
-        refuse_namesakes()
         if not ray.is_initialized():
             if self.address:
                 self._join(shared, list(configs), own)
@@ -86,6 +87,32 @@ class Cluster:
                 self._init("local", include_dashboard=False, **_local_options())
         self._nodes()  # is there one for a trial?
         return self.room
+
+    def sent(self, function: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
+        """A function (task) of ours as a worker gets it: by value, since Ray puts the folders of the driver first on a
+        worker's module path, where a user may have a module of the name of ours."""
+        module, name = function.__module__, function.__name__
+        home = [] if self.address else [str(HOME)]  # a cluster's nodes got our code
+        users = [str(Path.cwd()), str(Path(sys.argv[0]).resolve().parent)]
+
+        def call(task: dict[str, Any]) -> Any:
+            import sys
+            from importlib import import_module
+            from importlib.machinery import PathFinder
+            from importlib.util import module_from_spec
+
+            if "trainers" not in sys.modules:
+                places = [*home, *(folder for folder in sys.path if folder not in users)]
+                spec = PathFinder.find_spec("trainers", places)
+                assert spec is not None
+                assert spec.loader is not None
+                sys.modules["trainers"] = module_from_spec(spec)
+                spec.loader.exec_module(sys.modules["trainers"])
+                import_module("trainers.namesakes").Ours.places = places
+            return getattr(import_module(module), name)(task)
+
+        call.__name__ = name
+        return call
 
     @property
     def room(self) -> int:

@@ -64,7 +64,7 @@ def tune_runs(queue: RunQueue, store: Store, progress: SweepProgress, cluster: C
     with tempfile.TemporaryDirectory(dir=store.storage, prefix="tune-", ignore_cleanup_errors=True) as scratch:
         shutil.copymode(store.storage, scratch)  # so that who cleans up after a killed one can be another of a team
         tuner = tune.Tuner(
-            tune.with_resources(train_trial, {"cpu": cluster.cpus_per_trial, "gpu": share}),
+            tune.with_resources(cluster.sent(train_trial), {"cpu": cluster.cpus_per_trial, "gpu": share}),
             tune_config=tune.TuneConfig(
                 metric="images",
                 mode="max",

@@ -118,7 +118,7 @@ def _submit(job: ScoreJob, around: dict[str, Any], cluster: Cluster) -> Any:
         "requests": [asked._asdict() for asked in job.requests],
     }
     resources = {"num_cpus": cluster.cpus_per_trial, "num_gpus": cluster.share, "max_calls": 1 if own_code else 0}
-    return ray.remote(**resources)(score_run).remote(task)
+    return ray.remote(**resources)(cluster.sent(score_run)).remote(task)
 
 
 def _outcome(task: Any) -> dict[str, Any]:

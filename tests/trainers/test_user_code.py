@@ -8,7 +8,7 @@ import pytest
 from trainers.config import Config
 from trainers.data.load import load_dataset
 from trainers.names import DATASETS
-from trainers.user_code import module_file, refuse_namesakes, resolve, user_modules
+from trainers.user_code import module_file, resolve, user_modules
 
 
 def test_objects_of_the_wrong_kind_are_refused():
@@ -70,13 +70,3 @@ def test_the_names_of_ones_own_in_a_config():
     penalties = {"penalty_d": {"d:drift": 1.0, "a:loss": 1.0}, "penalty_g": {"g:pull": 1.0}}
     assert user_modules(Config(**fields, **penalties)) == ["a:loss", "b:build", "d:drift", "g:pull"]
     assert user_modules(Config()) == []
-
-
-def test_a_module_that_hides_ours_is_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    refuse_namesakes()
-    (tmp_path / "reports").mkdir()
-    refuse_namesakes()  # results, say
-    (tmp_path / "search.py").write_text("")
-    with pytest.raises(ValueError, match=r"search\.py in this folder hides a part of ganablate"):
-        refuse_namesakes()
