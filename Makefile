@@ -37,7 +37,7 @@ bench: .venv/installed
 bench-sweep: .venv/installed
 	$(BIN)/python benchmarks/sweeps.py
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml constraints.txt CITATION.cff
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[all,dev]"
 	touch $@

@@ -22,6 +22,7 @@ from trainers.config import Config
 from trainers.data.sources import without_labels
 from trainers.files import read_json, waiting_lock, write_atomically, write_json
 from trainers.messages import first_error
+from trainers.namesakes import HOME
 from trainers.run_state import ENDED, IN_TABLE, RunState
 
 PROVENANCE = ("data_digest", "features_digest", "own_code_digest", "torch", "device", "cudnn", "driver", "code_version")
@@ -232,18 +233,19 @@ def locked(run_dir: Path) -> Iterator[None]:
 
 @cache
 def code_version() -> str:
-    """Version of the package, and the commit where it runs from a git checkout; `+` marks uncommitted changes. The
-    environment variable GANABLATE_CODE_VERSION says it where the code was sent to another machine."""
+    """Version of the package, and the commit of the git checkout that it runs from, or was built of; `+` marks
+    uncommitted changes. The environment variable GANABLATE_CODE_VERSION says it where the code was sent to another
+    machine."""
     if told := os.environ.get("GANABLATE_CODE_VERSION"):
         return told
-    home = Path(__file__).parent.parent
     try:
         number = version("ganablate")
     except PackageNotFoundError:
         number = "0"
-    if not (home / ".git").exists() or shutil.which("git") is None:
-        return number
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+"], cwd=home, capture_output=True, text=True, check=False
-    )
-    return f"{number}-{described.stdout.strip()}" if described.returncode == 0 else number
+    commit, built = "", HOME / "trainers" / "assets" / "commit.txt"
+    if (HOME / ".git").exists() and shutil.which("git"):
+        asked = ["git", "describe", "--always", "--dirty=+"]
+        commit = subprocess.run(asked, cwd=HOME, capture_output=True, text=True, check=False).stdout.strip()
+    elif built.exists():  # hatch_build.py wrote it
+        commit = built.read_text()
+    return f"{number}-{commit}" if commit else number
