@@ -22,15 +22,20 @@ EXTRA = ("ray", "mlflow", "optuna", "cmaes", "sqlalchemy", "pandas", "pyarrow", 
 
 def main() -> None:
     """Entry point: a user's mistake, a file that cannot be used or a missing extra is one sentence and exit code 2."""
+    from ganablate.complete import join_words
     from trainers.lazy import hurry
     from trainers.messages import printable
     from trainers.user_code import is_users
 
     hurry()
+    join_words()
     for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack letters of a table or a title
             stream.reconfigure(errors=errors)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    handler = logging.lastResort  # it alone asks what sys.stderr is by now: while runs are shown, a way above them
+    assert handler is not None
+    handler.setLevel(logging.NOTSET)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[handler])
     logging.getLogger("trainers").setLevel(logging.INFO)
     sys.path.append(str(Path.cwd()))  # where a user's own modules are found, after ours
     try:

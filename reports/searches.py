@@ -13,6 +13,7 @@ import pandas as pd
 from rich.console import Console
 
 from reports.spreadsheet import write_csv
+from search.tune.progress import say
 from spaces import Study
 from spaces.study import OPTIONS, diff
 from trainers.config import Config
@@ -51,7 +52,7 @@ def show_outcome(outcome: Outcome, console: Console | None = None) -> None:
     lines += [f"  trial {trial.number} failed: {trial.error}" for trial in failed]
     lines += ["  run again with --retry-failed once the cause is mended"] if failed else []
     for line in lines:
-        console.print(printable(line), highlight=False, soft_wrap=True, markup=False)
+        say(console, printable(line))
 
 
 def write_searches(outcomes: Iterable[Outcome], store: Store, folder: Path, console: Console) -> list[Path]:
@@ -74,7 +75,7 @@ def write_searches(outcomes: Iterable[Outcome], store: Store, folder: Path, cons
         for each in found:
             top = ", ".join(f"{name} {share:.2f}" for name, share in each.shares.items())
             told = f"importances of {each.of} ({each.trials}, fANOVA): {top}" if top else each.refusal
-            console.print(printable(f"{recipe}: {told}"), highlight=False, soft_wrap=True, markup=False)
+            say(console, printable(f"{recipe}: {told}"))
     if analyses:
         write_database(analyses, folder / DATABASE)
         paths.append(folder / DATABASE)

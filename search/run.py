@@ -20,7 +20,7 @@ from search.store.queries import find_runs, seed_runs, stored_cells
 from search.store.recovery import recover_study
 from search.store.rekeying import rekey
 from search.tune.cluster import Cluster
-from search.tune.progress import SweepProgress
+from search.tune.progress import SweepProgress, say, starting
 from search.tune.queue import DONE, WAIT, RunQueue
 from spaces import Cell, Study
 from trainers.apart import beside
@@ -42,17 +42,17 @@ def run_study(
     and `new_data` does not say that this is meant, or if a trial asks for more than the machine has; KeyboardInterrupt
     if Ctrl-C ended it.
     """
-    console, cluster = Console(markup=False), cluster or Cluster()
+    console, cluster = Console(), cluster or Cluster()
     check_title(study)
     study, delivery = checked_images(study, store, new_data), Delivery(store)
     configs = [cell.config for cell in study.cells()]
-    with beside("trainers.loop:dry_runs", configs) as dry_runs:
+    with starting(console), beside("trainers.loop:dry_runs", configs) as dry_runs:
         stored = seed_runs(store, configs)
         if make_plan(study, store, retry_failed=retry_failed, stored=stored).missing:
             get_ready(store, cluster, configs)
         changed = rekey(store)
         if count := recover_study(study, delivery):
-            console.print(taken_in(study.title, count), highlight=False)
+            say(console, taken_in(study.title, count))
         if changed or count:
             stored = seed_runs(store, configs)
         digests: dict[str, dict[str, str]] = dry_runs()
@@ -63,7 +63,7 @@ def run_study(
         cluster.start(store.shared, configs)  # once more where a run was deleted meanwhile; else it is there
         return _make(study, delivery, cluster, jobs, digests, console)
     delivery.parents.update(study, study.cells())  # of runs that other studies, or a driver that died, made
-    console.print(f"{study.title}: nothing to run.", highlight=False)
+    say(console, f"{study.title}: nothing to run.")
     return {}
 
 
@@ -78,8 +78,7 @@ def _make(
     """Make runs; the state of each by its label. Raises KeyboardInterrupt after a signal, ValueError if none can be
     made any more, ConnectionError if the store is away in the end."""
     store = delivery.store
-    told = to_make(f"{study.title}: {len(jobs)} runs", (job.cell.config for job in jobs), cluster.share)
-    console.print(told, highlight=False)
+    say(console, to_make(f"{study.title}: {len(jobs)} runs", (job.cell.config for job in jobs), cluster.share))
     images = sum(job.cell.config.n_images for job in jobs)
     with RunLocks(store.storage) as locks:
         queue = StudyQueue(study, store, jobs, locks, digests)
@@ -92,7 +91,7 @@ def _make(
             left = f"{len(jobs) - progress.done} runs are left, and the same command goes on with them"
             raise KeyboardInterrupt(left, *(interrupt.args or [signal.SIGINT])) from None
     if queue.elsewhere:
-        console.print(f"{queue.elsewhere} runs were or are being made by another process; they were left to it.")
+        say(console, f"{queue.elsewhere} runs were or are being made by another process; they were left to it.")
     if waiting:
         raise ConnectionError(
             f"the MLflow store {store.address} has not taken all: {len(waiting)} parts wait in {store.folders.root}; "

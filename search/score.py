@@ -16,6 +16,7 @@ from search.store.models import log_models
 from search.store.queries import seed_runs
 from search.store.scores import held_scores
 from search.tune.cluster import Cluster
+from search.tune.progress import say, starting
 from search.tune.scoring import ScoreJob, score_runs
 from spaces import Study
 from trainers.apart import beside
@@ -38,7 +39,7 @@ def score_study(
     anything is scored, for a study without done runs, scores that do not fit its cells, data or own code that changed,
     and runs that do not keep the generator; else as `run_study`.
     """
-    console, cluster = Console(markup=False), cluster or Cluster()
+    console, cluster = Console(), cluster or Cluster()
     study, delivery = checked_images(study, store, new_data=False), Delivery(store)
     configs = [cell.config for cell in study.cells()]
     done = {key: run for key, run in seed_runs(store, configs).items() if run.state == RunState.DONE}
@@ -46,7 +47,7 @@ def score_study(
         raise ValueError(f"{study.title} has no done run to score; `ganablate run` makes them")
     own = [config for config in configs if user_modules(config.acting())]  # whose code may have changed
     every = [*own, *(asked.config(config) for config in configs for asked in requests)]
-    with beside("trainers.loop:dry_runs", every) as dry_runs:
+    with starting(console), beside("trainers.loop:dry_runs", every) as dry_runs:
         if any(not held_scores(run, asked, key) for run in done.values() for asked in requests for key in asked.scores):
             get_ready(store, cluster, every, own_modules(requests))
         digests: Digests = dry_runs()
@@ -84,10 +85,10 @@ def _score(study: Study, store: Store, jobs: list[ScoreJob], cluster: Cluster, c
     with RunLocks(store.storage) as locks:
         mine = [job for job in jobs if locks.acquire(job.config.cell_key, job.config.seed)]
         if elsewhere := len(jobs) - len(mine):
-            console.print(f"{elsewhere} runs are in the hands of another process; they were left to it.")
+            say(console, f"{elsewhere} runs are in the hands of another process; they were left to it.")
         seconds = sum(asked.seconds(job.config) for job in mine for asked in job.requests)
         told = f"{len(mine)} runs to score, about {clock(seconds)} of a core." if mine else "nothing to score."
-        console.print(f"{study.title}: {told}", highlight=False)
+        say(console, f"{study.title}: {told}")
         if not mine:
             return {}
         asked = [asked.config(job.config) for job in mine for asked in job.requests]

@@ -32,7 +32,7 @@ from search.store.queries import RESERVED, histories, reserved_for, seed_runs, t
 from search.store.recovery import recover_search
 from search.store.rekeying import rekey
 from search.tune.cluster import Cluster
-from search.tune.progress import SweepProgress
+from search.tune.progress import SweepProgress, say, starting
 from search.tune.queue import DONE, WAIT, RunQueue
 from spaces import SPACES, Cell, Search
 from spaces.search import SAMPLERS, SCHEDULERS
@@ -63,16 +63,17 @@ def run_search(
     Raises ValueError as check_search does, before anything starts, for resources that do not exist, or while another
     process makes the same search; KeyboardInterrupt if Ctrl-C ended it.
     """
-    console, cluster = Console(markup=False), cluster or Cluster()
+    console, cluster = Console(), cluster or Cluster()
     rekey(store)
     if count := recover_search(search, Delivery(store)):
-        console.print(taken_in(search.title, count), highlight=False)
+        say(console, taken_in(search.title, count))
     digests = check_search(search, samples, store) if digests is None else digests
     left = _left(search, store, samples, retry_failed)
     if left == 0:
-        console.print(f"{search.title}: nothing to run.", highlight=False)
+        say(console, f"{search.title}: nothing to run.")
         return load_outcome(search, store)
-    slots = get_ready(store, cluster, [search.base])
+    with starting(console):
+        slots = get_ready(store, cluster, [search.base])
     locks, progress = RunLocks(store.storage), None
     if not locks.acquire(search.key, 0):
         raise ValueError(f"{search.title} is being made by another process; wait for it, or end it")
@@ -82,7 +83,7 @@ def run_search(
             left = _left(search, store, samples, retry_failed)
         queue = TrialQueue(search, store, samples, retry_failed, slots, digests)
         queue.reserve(delivery)  # where a store refuses, nothing starts
-        console.print(to_make(f"{search.title}: {left} trials", [search.base], cluster.share), highlight=False)
+        say(console, to_make(f"{search.title}: {left} trials", [search.base], cluster.share))
         progress = SweepProgress(left, left * search.base.n_images, console)
         with progress:
             waiting = tune.tune_runs(queue, store, progress, cluster)

@@ -16,6 +16,7 @@ from search.store.connection import Store
 from search.store.database import StoredRun
 from search.store.image_sets import resolved
 from search.store.queries import pages, seed_runs
+from search.tune.progress import say
 from spaces import Study
 from trainers.run_state import RunState
 from trainers.signals import noted_signals
@@ -36,7 +37,7 @@ def log_models(study: Study, store: Store) -> dict[str, str]:
     What a process that was killed left of a model is made anew. Raises ValueError if the store does not answer;
     KeyboardInterrupt after a signal: the same call goes on.
     """
-    study, console, failed = resolved(study, store), Console(markup=False), dict[str, str]()
+    study, console, failed = resolved(study, store), Console(), dict[str, str]()
     stored = seed_runs(store, [cell.config for cell in study.cells()])
     runs = {
         run.run_id: (f"{cell.label}, seed {seed}", run)
@@ -48,7 +49,7 @@ def log_models(study: Study, store: Store) -> dict[str, str]:
         mine = {run_id: named for run_id, named in runs.items() if locks.acquire(*named[1].guard)}
         lacking = mine.keys() - _logged(store, [run for _, run in mine.values()])
         left = [(label, run) for run_id, (label, run) in mine.items() if run_id in lacking]
-        console.print(f"{study.title}: {len(left) or 'no'} generators to log as models in MLflow.", highlight=False)
+        say(console, f"{study.title}: {len(left) or 'no'} generators to log as models in MLflow.")
         for number, (label, run) in enumerate(left):
             if signals:
                 told = f"{len(left) - number} models are left, and the same command goes on with them"
@@ -59,7 +60,7 @@ def log_models(study: Study, store: Store) -> dict[str, str]:
                 failed[f"model of {label}"] = f"{RunState.FAILED}: {error}"
                 continue
             model_id = _log(store, run, content, exported)
-            console.print(f"{label}: models:/{model_id}", highlight=False, soft_wrap=True)
+            say(console, f"{label}: models:/{model_id}")
     return failed
 
 

@@ -4,6 +4,7 @@ counts and time left and, where the screen has room, a line a cell."""
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -20,8 +22,21 @@ from trainers.messages import clock, printable
 from trainers.names import METRICS
 from trainers.run_state import RunState
 
-ROOMY = (100, 30)  # columns or lines of a terminal from which on cells have lines of their own
-BAR = 20  # letters
+ROOMY = (100, 24), (80, 30)  # columns and lines of terminals on which cells have lines of their own
+BAR = 20  # letters, at most a quarter of the screen
+STARTING = "Starting: networks are built once, the store is asked, and Ray begins."
+
+
+def starting(console: Console) -> Live:
+    """Within it a terminal shows what is waited for."""
+    spinner, has_errors = Spinner("dots", STARTING), sys.stderr.isatty()
+    return Live(spinner, console=console, transient=True, redirect_stderr=has_errors, refresh_per_second=5)
+
+
+def say(console: Console, text: str) -> None:
+    """Print lines as they are: broken between words on a terminal, and nowhere off it."""
+    for line in text.split("\n"):
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
 class SweepProgress:
@@ -35,10 +50,10 @@ class SweepProgress:
         self.running: dict[str, tuple[Job, float]] = {}  # with the latest value
         self.states: dict[str, str] = {}  # of the runs that ended
         self.ended: Counter[str] = Counter()  # runs by their cells' labels
-        self.started = time.monotonic()
-        self.over_at: float | None = None  # on the same clock, by the images a second since the start, all together
+        self.started = math.nan  # when the first run reported, on a clock that only goes on
+        self.over_at: float | None = None  # on the same clock, by the images a second since then, all together
         self.lock = threading.Lock()  # what is drawn is read by a thread of its own
-        self.live = Live(get_renderable=self._drawn, console=console)
+        self.live = Live(get_renderable=self._drawn, console=console, redirect_stderr=sys.stderr.isatty())
 
     def __enter__(self) -> SweepProgress:
         if self.console.is_terminal:
@@ -47,7 +62,7 @@ class SweepProgress:
 
     def __exit__(self, *error: object) -> None:
         with self.lock:  # the line of counts stays
-            self.cells = {}
+            self.cells, self.over_at = {}, None
             self.running.clear()
         self.live.stop()
 
@@ -55,6 +70,7 @@ class SweepProgress:
         """A run reported an evaluation."""
         name = label(job)
         with self.lock:
+            self.started = time.monotonic() if not self.latest else self.started
             self.running[name] = job, value
             self.first.setdefault(name, images)
             self.latest[name] = images
@@ -73,7 +89,7 @@ class SweepProgress:
 
     def say(self, line: str) -> None:
         """Print a line, above what is drawn where there is some."""
-        self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+        say(self.console, printable(line))
 
     @property
     def done(self) -> int:
@@ -90,9 +106,11 @@ class SweepProgress:
         with self.lock:
             line = Table.grid(Column(), Column(overflow="fold"), padding=(0, 1))
             shown = sum(self.latest.values())
-            line.add_row(ProgressBar(total=self.images, completed=shown, width=BAR), Text(self._counts()))
-            is_roomy = self.console.width >= ROOMY[0] or self.console.height >= ROOMY[1]
-            return Group(self._cell_lines(self.console.height // 2), line) if is_roomy else line
+            (width, height) = self.console.size
+            bar = ProgressBar(total=self.images, completed=shown, width=min(BAR, width // 4))
+            line.add_row(bar, Text(self._counts()))
+            is_roomy = any(width >= columns and height >= lines for columns, lines in ROOMY)
+            return Group("", self._cell_lines(height), line) if is_roomy else line
 
     def _counts(self) -> str:
         """Runs by state, and the time left."""
@@ -102,10 +120,15 @@ class SweepProgress:
         parts += [f"{len(self.running)} running"] if self.running else []
         parts += ["starting workers"] if not self.latest else []
         left = (self.over_at or 0.0) - time.monotonic()
-        return " · ".join([*parts, f"{clock(left)} left"] if self.running and left > 0 else parts)
+        return " · ".join([*parts, f"{clock(left)} left"] if left > 0 else parts)
 
-    def _cell_lines(self, most: int) -> Table:
-        """A line a cell: runs that ended, how far the others are, latest values. Of too many, those that run first."""
+    def _cell_lines(self, height: int) -> RenderableType:
+        """A line a cell, as many as half of the screen has room for, those that run first."""
+        tables = (self._table(height // part) for part in range(2, height))  # a label may need lines
+        return next((table for table in tables if len(self.console.render_lines(table)) <= height // 2), Text())
+
+    def _table(self, most: int) -> Table:
+        """At most so many cells: runs that ended, how far the others are, latest values."""
         lines = Table.grid(Column(overflow="fold"), *(Column(no_wrap=True) for _ in range(3)), padding=(0, 2))
         runs: dict[str, list[Job]] = {}
         for job, _ in self.running.values():
@@ -113,10 +136,11 @@ class SweepProgress:
         labels = list(dict.fromkeys([*self.cells, *runs]))
         chosen = sorted(labels, key=lambda name: (name not in runs, self.ended[name] == self.cells.get(name)))[:most]
         for name in (name for name in labels if name in chosen):
-            shares = [f"{self.latest[label(job)] / job.cell.config.n_images:.0%}" for job in runs.get(name, [])]
+            shares = [self.latest[label(job)] / job.cell.config.n_images for job in runs.get(name, [])]
+            far = "–".join(dict.fromkeys(f"{share:.0%}" for share in (min(shares), max(shares)))) if shares else ""
             values = [_told(job, self.running[label(job)][1]) for job in runs.get(name, [])][-1:]
             ended = f"{self.ended[name]}/{self.cells[name]}" if name in self.cells else ""
-            lines.add_row(*(Text(text) for text in (printable(name), ended, " ".join(shares), *(values or [""]))))
+            lines.add_row(*(Text(text) for text in (printable(name), ended, far, *(values or [""]))))
         if len(labels) > most:
             lines.add_row(Text(f"and {len(labels) - most} more"))
         return lines

@@ -20,6 +20,7 @@ from search.store.delivery import Delivery
 from search.store.outbox import Outbox
 from search.tune.cluster import Cluster, is_alive
 from search.tune.driver import LAST_WORDS, LOOK_EVERY
+from search.tune.progress import say
 from search.tune.worker import HALTED, score_run, surroundings
 from trainers.config import Config
 from trainers.files import storage_mark
@@ -57,8 +58,7 @@ def score_runs(jobs: Iterable[ScoreJob], store: Store, cluster: Cluster, console
                 outbox.submit(f"scores of {job.run_id}", partial(delivery.deliver_scores, job.run_id))
                 states[job.label] = f"{outcome['state']}: {outcome['error']}" if "error" in outcome else RunState.DONE
                 progress.update(shown, advance=1)
-                told = printable(f"{job.label}: {_line(outcome) or states[job.label]}")
-                progress.console.print(told, highlight=False, soft_wrap=True, markup=False)
+                say(progress.console, printable(f"{job.label}: {_line(outcome) or states[job.label]}"))
     finally:
         left = outbox.close(LAST_WORDS if signals or sys.exc_info()[0] else math.inf)
     if signals:

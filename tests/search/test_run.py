@@ -2,10 +2,12 @@
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import pytest
 from forked import Forked
+from terminal import Terminal
 from torch import nn
 
 from reports.results import Results
@@ -27,7 +29,16 @@ TIMES = {"seconds", "eval_seconds", "logged_at"}
 ONE_WORKER = Cluster(cpus_per_trial=2)  # takes seconds to start; a second one is asked for where it proves something
 
 
-def test_a_sweep_makes_what_is_missing_and_nothing_twice(store, make_runs, tiny_study):
+@pytest.fixture
+def terminal(monkeypatch):
+    """What is printed goes to a terminal of 80 columns."""
+    for name, value in {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stdout", Terminal(80, 24))
+    return sys.stdout
+
+
+def test_a_sweep_makes_what_is_missing_and_nothing_twice(store, make_runs, tiny_study, terminal):
     """Of two rows that were made a run was deleted and one failed; of the others one diverges, one was begun, and one
     cannot write. All by one sweep, whose two workers take seconds to start."""
     make_runs(tiny_study)
@@ -52,6 +63,12 @@ def test_a_sweep_makes_what_is_missing_and_nothing_twice(store, make_runs, tiny_
     store.folder(failing).write_text("")  # the folder of a run is a file: the trial fails with its reason
     states = run_study(study, Store(storage=store.storage), retry_failed=True)
 
+    shown = "".join("".join(terminal.lines).split())
+    assert "8runstomake." in shown
+    assert all("".join(f"{name}: {state}".split()) in shown for name, state in states.items())
+    assert sorted(terminal.lines[-1].split(maxsplit=1)[1].split(" · ")) == ["1 failed", "2 diverged", "5/8 done"]
+    assert sum("━" in line for line in terminal.lines) == 1
+    assert "Starting" not in shown
     assert states.pop("no, seed 0").startswith("failed: ")
     assert "FileExistsError" in store.client.get_run(failing).data.tags["error"]
     assert run_study(study, store) == {}  # what failed is left
