@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -223,7 +225,7 @@ def mlflow_(probe: Probe, tracking_uri: str | None, storage: str) -> Iterator[Fi
 
     try:
         store = open_store(tracking_uri, storage)
-        if store.server:
+        if store.server or store.file_stamp():  # MLflow alone knows whether it takes a database of this schema
             _ = store.client
         find_runs(store, "seed", [])
     except (ValueError, OSError) as error:
@@ -253,6 +255,8 @@ def disk(storage: Path) -> Finding:
 def shared_memory() -> Finding:
     """Whether Ray's object store has room in memory."""
     free = shutil.disk_usage(SHM).free if SHM.is_dir() else 0
+    if free and not os.access(SHM, os.W_OK):
+        return Finding(str(SHM), "mend", "it cannot be written, where Ray has its objects", f"chmod 1777 {SHM}")
     if free < SHARED:
         cure = "a container gets more by `docker run --shm-size=2g`; or delete files there"
         return Finding(
@@ -301,7 +305,8 @@ def weights() -> Iterator[Finding]:
                 yield Finding("weights", "mend", f"{variable}={given} is no file", "mend the path, or unset it")
             elif not _is_whole(path):
                 ills += 1
-                yield Finding("weights", "mend", f"{path} of {name} is torn", "remove it, and have it fetched again")
+                cure = f"{variable} can name another" if given else "remove it, and have it fetched again"
+                yield Finding("weights", "mend", f"{path} of {name} is torn, or holds no weights", cure)
         if missing := lacking(*row.packages):
             told.append(f"{name} needs pip install {' '.join(missing)}")
         else:
@@ -353,15 +358,17 @@ def _decoded(meta: Path) -> str:
 
 
 def _is_whole(weights: Path) -> bool:
-    """Whether a file is as long as its head says, or has the digest in its name, as torch's hub writes it."""
+    """Whether a file of safetensors is as long as its head says, and one of torch's has the digest in its name, as
+    torch's hub writes it, or without one is a zip, whose end tells that it is whole, or a pickle."""
     with weights.open("rb") as file:
+        if said := re.search(r"-([0-9a-f]{8})\.pth$", weights.name):
+            return hashlib.file_digest(file, "sha256").hexdigest().startswith(said[1])
         if weights.suffix != ".safetensors":
-            said = re.search(r"-([0-9a-f]{8})\.pth$", weights.name)
-            return not said or hashlib.file_digest(file, "sha256").hexdigest().startswith(said[1])
-        head = int.from_bytes(file.read(8), "little")
+            return file.read(1) == pickle.PROTO or zipfile.is_zipfile(file)
+        head, size = int.from_bytes(file.read(8), "little"), weights.stat().st_size
         try:
-            tensors = [each for name, each in json.loads(file.read(head)).items() if name != "__metadata__"]
-            return 8 + head + max(each["data_offsets"][1] for each in tensors) == weights.stat().st_size
+            tensors = [each for name, each in json.loads(file.read(min(head, size))).items() if name != "__metadata__"]
+            return 8 + head + max(each["data_offsets"][1] for each in tensors) == size
         except (ValueError, KeyError, TypeError, AttributeError):
             return False
 

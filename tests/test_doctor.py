@@ -1,8 +1,11 @@
 """`ganablate doctor` finds each ill that is simulated here, says its cure, and finds none where there is none."""
 
+import contextlib
 import io
 import json
+import os
 import shutil
+import sqlite3
 import sys
 from collections import namedtuple
 
@@ -81,6 +84,13 @@ def a_store_that_is_none(well, monkeypatch):
     (well / "runs" / "mlflow.db").write_text("this is no database")
 
 
+def a_store_of_a_newer_mlflow(well, monkeypatch):
+    (well / "runs").mkdir()
+    shutil.copy(well / "empty.db", well / "runs" / "mlflow.db")
+    with contextlib.closing(sqlite3.connect(well / "runs" / "mlflow.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+
+
 def full_disk(well, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**11, 10**11, 2 * 10**8))
 
@@ -93,6 +103,11 @@ def little_shared_memory(well, monkeypatch):
     known = shutil.disk_usage
     small = Usage(2**26, 0, 2**26)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: small if str(path) == "/dev/shm" else known(path))
+
+
+def shared_memory_that_cannot_be_written(well, monkeypatch):
+    known = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != "/dev/shm" and known(path, mode))
 
 
 def tmpdir_that_is_a_file(well, monkeypatch):
@@ -113,6 +128,16 @@ def torn_weights(well, monkeypatch):
     path = well / "runs" / "cache" / "inception" / "weights-inception-2015-12-05-6726825d.pth"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"half")
+
+
+def weights_that_are_none(well, monkeypatch):
+    (well / "notes.pth").write_text("weights are at home")
+    monkeypatch.setenv("GANABLATE_INCEPTION", "notes.pth")
+
+
+def a_transformer_that_is_none(well, monkeypatch):
+    (well / "notes.safetensors").write_text("weights are at home")
+    monkeypatch.setenv("GANABLATE_DINOV2", "notes.safetensors")
 
 
 def torn_transformer(well, monkeypatch):
@@ -143,19 +168,25 @@ def damaged_images(well, monkeypatch):
         (ray_that_does_not_start, "Ray", ["no port", "RAY_TMPDIR"]),
         (no_mlflow, "MLflow", ["lacks mlflow>=", "pip install 'ganablate[all]'"]),
         (a_store_that_is_none, "MLflow", ["mlflow.db", "--tracking-uri"]),
+        (a_store_of_a_newer_mlflow, "MLflow", ["made by a newer MLflow than the", "--tracking-uri name another"]),
         (full_disk, "disk", ["200 MB left", "make room"]),
         (storage_that_is_a_file, "disk", ["runs", "cannot be written", "--storage"]),
         (little_shared_memory, "/dev/shm", ["67 MB", "--shm-size"]),
+        (shared_memory_that_cannot_be_written, "/dev/shm", ["cannot be written", "chmod 1777 /dev/shm"]),
         (tmpdir_that_is_a_file, "TMPDIR", ["file cannot be written", "unset TMPDIR"]),
         (long_tmpdir, "TMPDIR", ["too long for names of sockets", "RAY_TMPDIR"]),
         (weights_that_are_not_there, "weights", ["GANABLATE_INCEPTION=absent.pth is no file", "unset it"]),
         (torn_weights, "weights", ["6726825d.pth of inception is torn", "remove it"]),
+        (weights_that_are_none, "weights", ["notes.pth of inception is torn, or holds no weights", "can name another"]),
+        (a_transformer_that_is_none, "weights", ["notes.safetensors of dinov2 is torn, or holds no weights"]),
         (torn_transformer, "weights", ["model.safetensors of dinov2 is torn", "remove it"]),
         (damaged_images, "data", ["images/0123 is damaged", "remove it"]),
     ],
 )
-def test_an_ill_is_told_with_its_cure(well, monkeypatch, ill, name, words):
+def test_an_ill_is_told_with_its_cure(well, monkeypatch, request, ill, name, words):
     """It alone, but for what hangs on it; those that runs bear are a note."""
+    if ill is a_store_of_a_newer_mlflow:
+        shutil.copy(request.getfixturevalue("empty_database"), well / "empty.db")
     ill(well, monkeypatch)
     lines, levels = findings(name)
     told = next(line for line in lines if not line.startswith("ok"))

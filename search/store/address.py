@@ -102,8 +102,9 @@ def describe_error(error: Exception, uri: str) -> str:
     if isinstance(error, ValueError):
         return "is no address that can be read"
     if isinstance(error, ImportError):
-        extra = "; pip install 'ganablate[server]'" if error.name == "psycopg2" else ""
-        return f"needs the Python package {error.name}, which is not installed{extra}"
+        server = "pip install 'ganablate[server]'"
+        cures = {"psycopg2": f"; {server}", "psycopg": f"; {server}, and write postgresql+psycopg2://"}
+        return f"needs the Python package {error.name}, which is not installed{cures.get(str(error.name), '')}"
     if "error code 401" in text or "UNAUTHENTICATED" in text:
         return "refuses this login; MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD should hold a valid one"
     if "error code 403" in text or "PERMISSION_DENIED" in text:

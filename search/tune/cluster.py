@@ -142,6 +142,8 @@ class Cluster:
 
     def _init(self, address: str, **options: Any) -> None:
         level, hint = logging.INFO if self.verbose else logging.ERROR, ""
+        if not self.verbose:  # pages of the log of a part that is slow to start
+            logging.getLogger("ray._private.services").setLevel(logging.CRITICAL)
         try:
             _probe(address)
             hint = "; one that has a token wants RAY_AUTH_MODE=token and the token in ~/.ray/auth_token"
@@ -150,6 +152,8 @@ class Cluster:
         except Exception as error:  # of a node that does not start Ray raises just that
             if address == "local":
                 hint = "-v shows Ray's log; RAY_TMPDIR may name a folder with room, in which it may write"
+                if "timed out" in str(error):
+                    hint = f"on a busy machine it may take longer than it waits: try again; {hint}"
                 raise ValueError(f"Ray does not start on this machine: {describe(error)[:LONGEST]}; {hint}") from None
             raise ValueError(
                 f"the Ray cluster {address!r} does not answer: {describe(error)[:LONGEST]}{hint}"
