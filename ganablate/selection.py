@@ -93,7 +93,6 @@ def find_results(
 ) -> Results:
     """The results of a study, of one of runs that other code made too; with the rows of the import named by `beside`,
     if words say by what both were scored. Raises as `select`, and ValueError for rows that cannot stand together."""
-    from reports.beside import results_beside
     from reports.foreign import ForeignResults
     from reports.results import Results
 
@@ -104,7 +103,11 @@ def find_results(
         found: Results = ForeignResults(imported, imported.study.variant(**_options(where)))
     else:
         found = Results(variant(study, **where), store)
-    return found if beside is None else results_beside(found, store, beside, same_protocol)
+    if beside is None:
+        return found
+    from reports.beside import results_beside
+
+    return results_beside(found, store, beside, same_protocol)
 
 
 class Variant(NamedTuple):

@@ -8,14 +8,16 @@ does not know may be another store's.
 import json
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from search.locks import RunLocks, is_file_locked, is_locked
 from search.store import Store
 from search.store.database import StoredRun
+from search.store.image_sets import without_form
 from search.store.queries import all_runs
+from trainers.messages import printable
 from trainers.run_folder import end_of
 from trainers.run_state import IN_TABLE, RunState
 
@@ -146,23 +148,26 @@ def _scratch(storage: Path) -> list[Path]:
 
 def _unused_caches(cache: Path, runs: Iterable[StoredRun]) -> Iterator[Path]:
     """Decoded images and statistics that can be made again here; what was downloaded stays."""
-    digests = {run.tags.get("data_digest") for run in runs if not run.is_deleted}
+    used = [run.tags for run in runs if not run.is_deleted]
     for path in (*_inside(cache / "images"), *_inside(cache / "statistics")):
         if path.suffix in (".tmp", ".lock"):
             continue
         arrays = [path] if path.is_file() else list(path.glob("*.npy"))
         last = max((max(array.stat().st_atime, array.stat().st_mtime) for array in arrays), default=0.0)
-        if time.time() - last > UNUSED or (_digests(path) and not _digests(path) & digests):
+        if time.time() - last > UNUSED or _is_of_no_run(path, used):
             yield path
 
 
-def _digests(path: Path) -> set[str]:
-    """The digests of decoded images, with labels and without; none where the cache does not say."""
+def _is_of_no_run(path: Path, runs: Iterable[Mapping[str, str]]) -> bool:
+    """Whether none of the runs, given by their tags, saw these decoded images; False where the cache does not tell."""
     try:
         meta = json.loads((path / "meta.json").read_text())
-        return {str(meta[name]) for name in ("digest", "plain") if name in meta}
+        digests, pair = {meta["digest"], meta.get("plain")}, str(meta.get("source", "")).rpartition("/")[0]
     except (OSError, ValueError, KeyError, TypeError):
-        return set()
+        return False
+    if pair.startswith("pair:"):  # a run has one digest of the four parts: the path tells whose they are
+        return all(printable(without_form(tags.get("data_spelling", ""))) != pair for tags in runs)
+    return digests.isdisjoint(tags.get("data_digest") for tags in runs)
 
 
 def _inside(folder: Path) -> list[Path]:

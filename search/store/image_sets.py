@@ -109,6 +109,11 @@ def _form(spelling: str) -> str:
     return re.search(r"( at \d+(, stretched)?)?( on #?\w+)?( with labels)?$", spelling)[0]  # type: ignore[index]
 
 
+def without_form(spelling: str) -> str:
+    """Kind and path alone of data as they were asked for."""
+    return spelling.removesuffix(_form(spelling))
+
+
 def other_content(study: Study, store: Store) -> list[str]:
     """A sentence for each set of image files that changed: the store has done runs of this study on other images of
     that name, and none on these."""

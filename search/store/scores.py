@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from search.store.database import StoredRun
 from spaces import Cell, Study
+from trainers.config import Config
 from trainers.score_request import ScoreRequest, name_pattern, own_code, requests_of
 
 
@@ -23,24 +24,25 @@ def scored_columns(
     """What runs have of each metric of a study that is of kept generators, by run id. `runs` are those of the cells, by
     (cell_key, seed). Where a column has values by several protocols, as by several numbers of samples, and the study
     does not tell which, `strict` raises ValueError; else those by the number of the runs' own evaluations count."""
-    cells, found = list(cells), dict[str, dict[str, Scored]]()
-    for name in study.metrics:
-        for request in requests_of([name], study.score_samples):
-            columns: dict[str, dict[str, list[Scored]]] = {}  # by column, then by run id
-            for cell in cells:
-                of_cell = (runs.get((cell.config.cell_key, seed)) for seed in range(study.seeds))
-                held = {run.run_id: held_scores(run, request, request.scores[0]) for run in of_cell if run}
-                if study.score_samples or not strict:
-                    sides = request.sides(cell.config)
-                    held = {
-                        key: [each for each in some if each.protocol.startswith(sides)] for key, some in held.items()
-                    }
-                columns.setdefault(cell.column, {}).update(held)
-            if strict:
-                _require_one_protocol(study, name, columns)
-            values = {key: some for held in columns.values() for key, some in held.items()}
-            found[name] = {run_id: some[0] for run_id, some in values.items() if some}
+    found, is_told = dict[str, dict[str, Scored]](), bool(study.score_samples) or not strict
+    of_seeds = [(cell, [runs.get((cell.config.cell_key, seed)) for seed in range(study.seeds)]) for cell in cells]
+    for name, request in ((each, of) for each in study.metrics for of in requests_of([each], study.score_samples)):
+        held = [
+            (cell.column, run.run_id, _held(run, request, cell.config if is_told else None))
+            for cell, of_cell in of_seeds
+            for run in of_cell
+            if run
+        ]
+        if strict:
+            _require_one_protocol(study, name, held)
+        found[name] = {run_id: some[0] for _, run_id, some in held if some}
     return found
+
+
+def _held(run: StoredRun, request: ScoreRequest, config: Config | None) -> list[Scored]:
+    """What a run has of a request of one score; of that of a Config by its protocol's numbers of examples alone."""
+    some = held_scores(run, request, request.scores[0])
+    return some if config is None else [each for each in some if each.protocol.startswith(request.sides(config))]
 
 
 def held_scores(run: StoredRun, request: ScoreRequest, key: str) -> list[Scored]:
@@ -50,9 +52,9 @@ def held_scores(run: StoredRun, request: ScoreRequest, key: str) -> list[Scored]
     return [each for each in found if each.protocol.endswith(own_code(key))]
 
 
-def _require_one_protocol(study: Study, name: str, columns: Mapping[str, Mapping[str, list[Scored]]]) -> None:
-    for column, held in columns.items():
-        protocols = sorted({scored.protocol for some in held.values() for scored in some})
+def _require_one_protocol(study: Study, name: str, held: list[tuple[str, str, list[Scored]]]) -> None:
+    for column in dict.fromkeys(column for column, *_ in held):
+        protocols = sorted({scored.protocol for of, _, some in held if of == column for scored in some})
         if len(protocols) > 1:
             where = f"{study.title}, {column}" if column else study.title
             raise ValueError(

@@ -1,6 +1,7 @@
 """What can go of a storage folder, and what must not."""
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -164,10 +165,10 @@ def test_a_lock_counts_only_while_its_file_is_there(store, monkeypatch):
     assert not RunLocks(store.storage).acquire("a", 0)
 
 
-def cache(store, name, digest, age=0.0):
+def cache(store, name, digest, age=0.0, source="folder:photos"):
     folder = store.storage / "cache" / "images" / name
     folder.mkdir(parents=True)
-    (folder / "meta.json").write_text(f'{{"digest": "{digest}"}}')
+    (folder / "meta.json").write_text(json.dumps({"digest": digest, "source": source}))
     (folder / "images.npy").write_bytes(bytes(5000))
     os.utime(folder / "images.npy", (time.time() - age,) * 2)
     return folder
@@ -187,6 +188,15 @@ def test_caches_that_no_run_used_or_nobody_read_can_go(store, begun):
     clean(store)
     assert names(store.storage / "cache" / "images") == {"used"}
     assert fetched.exists()
+
+
+def test_the_images_of_a_pair_are_known_by_its_path(store, begun):
+    """A run has one digest of its four parts."""
+    store.client.set_tag(begun, "data_digest", "of all four")
+    store.client.set_tag(begun, "data_spelling", "pair:my photos at 64")
+    cache(store, "used", "a part", source="pair:my photos/trainA")
+    gone = cache(store, "another", "a part", source="pair:my/trainA")
+    assert [item.path for item in find_leftovers(store).items if item.kind == "caches"] == [gone]
 
 
 def test_links_are_not_followed(store, begun, tmp_path):
