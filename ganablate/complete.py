@@ -12,6 +12,20 @@ from typing import Any, Literal, Union, get_args, get_origin
 import typer
 
 SHELL = "_GANABLATE_COMPLETE"  # what the shells' scripts set
+FIELD = f"{SHELL}_FIELD"  # of `--set FIELD=VALUE`, where bash broke that and so completes the value alone
+
+
+def join_words() -> None:
+    """Have `--set FIELD=VALUE`, which bash breaks at `=`, be one word again in what its script asks; where the value is
+    to be completed, that alone."""
+    if os.environ.get(SHELL) != "complete_bash":
+        return
+    words, number = os.environ.get("COMP_WORDS", ""), int(os.environ.get("COMP_CWORD", 0))
+    if last := re.fullmatch(r"(.*--set )([\w.]+) = ?(\S*)", words):
+        words, os.environ[FIELD] = last[1] + last[3], last[2]
+        number -= 2 if last[3] else 1
+    joined, count = re.subn(r"(--set [\w.]+) = ", r"\1=", words)
+    os.environ |= {"COMP_WORDS": joined, "COMP_CWORD": str(number - 2 * count)}
 
 
 def studies(incomplete: str) -> list[tuple[str, str]]:
@@ -42,11 +56,13 @@ def settings(incomplete: str) -> list[tuple[str, str]]:
     """Fields of a Config as FIELD=, and of one its values, where these have names."""
     from trainers.config import Config
 
-    field, equals, _ = incomplete.partition("=")
+    broken = os.environ.get(FIELD, "")
+    start = f"{broken}={incomplete}" if broken else incomplete
+    field, equals, _ = start.partition("=")
     found = [name for name in Config.model_fields if name.startswith(field) and (name == field or not equals)]
     values = _values(found[0]) if len(found) == 1 else []
     texts = [f"{found[0]}={value}" for value in values] or [f"{name}=" for name in found if name != "seed"]
-    return [(text, "") for text in texts if text.startswith(incomplete)]
+    return [(text.removeprefix(f"{broken}="), "") for text in texts if text.startswith(start)]
 
 
 def kinds(incomplete: str) -> list[str]:

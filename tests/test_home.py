@@ -200,6 +200,27 @@ def test_what_tab_completes(here, monkeypatch):
     assert complete.rows(Typed(study="quick"), "+ b") == ["+ both"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "number", "offered"),
+    [
+        ("--set loss = h", 6, ["hinge"]),
+        ("--set loss =", 5, ["hinge", "least_squares", "minimax", "nonsaturating", "wasserstein"]),
+        ("--set lr = 0.1 --set aw = un", 10, ["unnormalized"]),
+        ("--set lr = 0.1 --set los", 8, ["loss="]),
+        ("--set langevin_s", 4, ["langevin_steps="]),
+    ],
+)
+def test_settings_that_bash_breaks_into_words_are_completed(monkeypatch, capsys, typed, number, offered):
+    """As its script asks: words and the number of the one to be completed."""
+    asked = {complete.SHELL: "complete_bash", "COMP_WORDS": f"ganablate plan quick {typed}", "COMP_CWORD": str(number)}
+    for name, value in {**asked, complete.FIELD: ""}.items():
+        monkeypatch.setenv(name, value)
+    complete.join_words()
+    with pytest.raises(SystemExit):
+        app(standalone_mode=False, prog_name="ganablate")
+    assert sorted(capsys.readouterr().out.split()) == offered
+
+
 @pytest.mark.process
 def test_a_shell_completes_without_what_is_slow(tmp_path):
     """As bash asks, through the entry point; in a process that is told what it imported."""
