@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 TWO_WORKERS = -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test test-fast slow lint bench bench-sweep
+.PHONY: demo test test-fast slow lint docs bench bench-sweep
 
 # installs, runs the quick study, prints its table and where it lies
 demo: .venv/installed
@@ -26,6 +26,10 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# the site of docs/, in site/; the notebook is run
+docs: .venv/docs
+	$(BIN)/python tools/make_docs.py
+
 # the tables of docs/performance.md but for a sweep's, in a quarter of an hour
 bench: .venv/installed
 	$(BIN)/python benchmarks/launches.py
@@ -40,4 +44,8 @@ bench-sweep: .venv/installed
 .venv/installed: pyproject.toml constraints.txt CITATION.cff
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[all,dev]"
+	touch $@
+
+.venv/docs: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
 	touch $@

@@ -189,11 +189,3 @@ def test_the_architecture_names_every_file():
     there = [path for part in PARTS[1:] for path in (HOME / part).rglob("*.py")]
     files = {path.relative_to(HOME).as_posix() for path in there if path.name != "__init__.py"}
     assert sorted(named ^ files) == []
-
-
-def test_the_picture_is_that_of_the_readme():
-    pictures = [
-        re.search(r"^( +plan, run, search .*?\n)\n", (HOME / name).read_text(), re.DOTALL | re.MULTILINE)[1]
-        for name in ("README.md", "docs/architecture.md")
-    ]
-    assert pictures[0] == pictures[1]

@@ -271,14 +271,14 @@ def test_train_elsewhere_and_import(tmp_path, empty_database):
     assert "seed 1: done, FID" in ganablate(tmp_path, "why", "quick", "GAN", *small).stdout
 
 
-def readme_blocks():
-    """The Python files that the README shows, by the order in which they stand."""
-    text = (Path(__file__).parent.parent / "README.md").read_text()
+def shown_files():
+    """The Python files that docs/own-study.md shows, by the order in which they stand."""
+    text = (Path(__file__).parent.parent / "docs" / "own-study.md").read_text()
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_readmes_own_study_and_networks_fit(tmp_path, monkeypatch):
-    study, network, claim = readme_blocks()
+def test_the_own_study_and_networks_of_the_docs_fit(tmp_path, monkeypatch):
+    study, network, claim = shown_files()
     (tmp_path / "my_study.py").write_text(study + claim)
     (tmp_path / "my_net.py").write_text(network)
     monkeypatch.chdir(tmp_path)
@@ -291,12 +291,12 @@ def test_the_readmes_own_study_and_networks_fit(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("left", [0, 3])
-def test_the_readmes_own_study_and_networks(store, make_runs, tmp_path, monkeypatch, left):
+def test_the_own_study_and_networks_of_the_docs(store, make_runs, tmp_path, monkeypatch, left):
     """From a folder outside the repository that holds folders named like parts of ours.
 
     Beside own code each run has a worker of its own, which takes seconds to start: `left` are left to be made.
     """
-    study, network, _ = readme_blocks()
+    study, network, _ = shown_files()
     for name, text in (("my_study.py", study), ("my_net.py", network)):
         assert text.count("\n") < 25
         (tmp_path / name).write_text(text)
@@ -326,7 +326,7 @@ def test_the_readmes_own_study_and_networks(store, make_runs, tmp_path, monkeypa
 
 @pytest.mark.slow
 def test_own_images_make_a_table_by_three_commands(tmp_path):
-    """Class folders of mixed sizes and formats, made here; the README's commands, at a small budget."""
+    """Class folders of mixed sizes and formats, made here; the commands of docs/own-images.md, at a small budget."""
     pytest.importorskip("timm")
     rng = np.random.default_rng(0)
     for kind, colour in (("cats", 200), ("dogs", 60)):

@@ -82,6 +82,7 @@ def test_what_is_imported_is_declared():
     assert set(anywhere) - product == {"cmaes", "safetensors", *by_name}
     others = [*(HOME / "tests").rglob("*.py"), *(HOME / "benchmarks").rglob("*.py")]
     assert imported(others) <= {*anywhere, *declared("dev")}
+    assert imported((HOME / "tools").rglob("*.py")) <= {*anywhere, *declared("docs")}
 
 
 def test_training_imports_the_core_alone():
@@ -227,7 +228,9 @@ def test_every_declared_package_is_pinned():
 
 
 def test_make_installs_the_extras():
-    assert '".[all,dev]"' in (HOME / "Makefile").read_text()
+    makefile = (HOME / "Makefile").read_text()
+    assert '".[all,dev]"' in makefile
+    assert '".[docs]"' in makefile
 
 
 def test_version_licence_and_citation_agree():
