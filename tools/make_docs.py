@@ -72,11 +72,12 @@ def notebook() -> str:
     held = nbformat.read(NOTEBOOK, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
         NotebookClient(held, timeout=600, resources={"metadata": {"path": folder}}).execute()
-    parts = [f"<!-- made of examples/{NOTEBOOK.name} -->"]
+    parts = []
     for cell in held.cells:
         parts.append(cell.source if cell.cell_type == "markdown" else f"```python\n{cell.source}\n```")
-        parts += [_output(output) for output in cell.get("outputs", ())]
-    return "\n\n".join(parts) + "\n"
+        given = "\n\n".join(filter(None, map(_output, cell.get("outputs", ()))))
+        parts.append(given.replace("\n```\n\n```text\n", "\n"))  # what was printed, line by line
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _output(output: Any) -> str:
@@ -84,7 +85,10 @@ def _output(output: Any) -> str:
     data = output.get("data", {"text/plain": output.get("text", "")})
     if "image/png" in data:
         return f'<img alt="" src="data:image/png;base64,{data["image/png"].strip()}">'
-    return data.get("text/html") or f"```text\n{data['text/plain'].rstrip()}\n```"
+    html, text = data.get("text/html", ""), data["text/plain"].rstrip()
+    if "<table" in html or "<img" in html:
+        return html
+    return "" if text.startswith("<IPython") or not text else f"```text\n{text}\n```"
 
 
 class Page(HTMLParser):
@@ -128,7 +132,8 @@ def main() -> None:
     for name, write in pages.items():
         (GENERATED / f"{name}.md").write_text(write(), encoding="utf-8")
     build = [str(Path(sys.executable).with_name("zensical")), "build", "--clean", "--strict"]
-    subprocess.run(build, check=True, cwd=HOME)
+    if subprocess.run(build, cwd=HOME, check=False).returncode:
+        sys.exit("the site was not built")
     if found := list(faults()):
         sys.exit("\n".join(found))
     print(f"{SITE / 'index.html'}, {len(list(SITE.rglob('*.html')))} pages; no broken link")
