@@ -206,7 +206,7 @@ def test_what_tab_completes(here, monkeypatch):
         ("--set loss = h", 6, ["hinge"]),
         ("--set loss =", 5, ["hinge", "least_squares", "minimax", "nonsaturating", "wasserstein"]),
         ("--set lr = 0.1 --set aw = un", 10, ["unnormalized"]),
-        ("--set lr = 0.1 --set los", 8, ["loss="]),
+        ("--set lr = 0.1 --set n_im", 8, ["n_images="]),
         ("--set langevin_s", 4, ["langevin_steps="]),
     ],
 )

@@ -85,6 +85,7 @@ WORDS = st.lists(st.text("ab Ä日本=", min_size=1, max_size=30), min_size=1, m
 EVENTS = st.tuples(st.integers(0, 23), st.sampled_from(["report", "done", "diverged", "stopped", "failed: why"]))
 
 
+@pytest.mark.long
 @given(
     st.integers(40, 200), st.integers(12, 60), st.lists(WORDS, min_size=1, max_size=12, unique=True),
     st.lists(EVENTS, max_size=16), st.booleans(),
