@@ -216,7 +216,8 @@ def test_a_users_module_that_lacks_a_package_is_told_as_theirs(core_alone, comma
 @pytest.mark.process
 def test_so_is_one_that_imports_it_while_it_trains(core_alone):
     error, _, err = core_alone[" ".join(LATER)]
-    assert (error, err) == ("No module named 'pandas'", "")
+    assert error == "No module named 'pandas'"
+    assert "extra" not in err
 
 
 def test_every_declared_package_is_pinned():
