@@ -26,7 +26,7 @@ def curves_of(store: Store, runs: Collection[StoredRun], scores: Collection[str]
 
     names = set.intersection(*(set(run.metrics) for run in runs)) - NO_CURVES
     points = []
-    for name in sorted(name for name in names if "/" not in name):  # those are of kept generators
+    for name in sorted(name for name in names if not {*name} & {*"/ "}):  # those are of kept generators
         values: dict[int, dict[str, tuple[int, float]]] = {}  # time and value by images, then by run
         for run_id, series in histories(store, [run.run_id for run in runs], name).items():
             for stamp, images, value in series:

@@ -173,6 +173,7 @@ class Parents:
                 if drawn:
                     self._draw(study, parent, drawn)
                 self._gather(study, cell, parent, stored)
+                self._name_scores(study, of_cell, held)
 
     def _to_draw(self, study: Study, cell: Cell, digest: str) -> str:
         """Id of the cell's parent, a new one if that has curves of other runs than those of the digest, if any."""
@@ -208,6 +209,20 @@ class Parents:
         for run in stored.parents:
             if _place(run) == place and run.run_id in self._replaced:
                 self.store.client.delete_run(run.run_id)
+
+    def _name_scores(self, study: Study, of_cell: pd.DataFrame, held: Mapping[tuple[str, int], StoredRun]) -> None:
+        """Give seeds in a study's experiment their scores of kept generators under their parent's names, so that these
+        stand in its columns."""
+        from mlflow.entities import Metric
+
+        names = {metric: summary_name(metric) for metric in study.metrics if study.metric(metric).features}
+        for line in of_cell.to_dict("records") if names else ():
+            run = held[line["cell_key"], line["seed"]]
+            told = {name: line[metric] for metric, name in names.items() if math.isfinite(line[metric])}
+            new = {name: value for name, value in told.items() if run.metrics.get(name) != value}
+            if new and _place(run) == (self.experiment(study), line["cell_key"], line["row"], line["column"]):
+                stamp = time.time_ns() // 1_000_000  # of two values the later counts
+                self.store.client.log_batch(run.run_id, metrics=[Metric(*each, stamp, 0) for each in new.items()])
 
     def compare(self, study: Study, cells: Mapping[tuple[str, str], Mapping[str, float]]) -> None:
         """Write how cells, by row and column, compare with others; NaN only in place of what was there before."""

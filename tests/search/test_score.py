@@ -69,6 +69,8 @@ def test_a_study_is_scored_on_workers_once(made, tmp_path, capsys, monkeypatch):
     ]
     assert parent["fid on raw_mean"] == pytest.approx(runs["fid@raw"][:2].mean())
     assert parent["fid on raw_n"] == 2
+    below = [store.client.get_run(run_id).data.metrics["fid on raw"] for run_id in runs["run_id"]]
+    assert below == list(runs["fid@raw"])  # in the column of their parent's mean
 
     monkeypatch.setattr(scoring, "_submit", lambda *_: pytest.fail("scored again"))
     capsys.readouterr()
