@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from reports.table import TextTable
+    from search.store import Store
+    from search.tune.cluster import Cluster
     from trainers.networks.layers import Generator
 
 Which = Literal["final", "best"]
@@ -200,7 +202,9 @@ def score(
     from search.score import score_study
     from search.tune.cluster import Cluster
 
-    return score_study(chosen, store, [request], Cluster(cpus_per_trial, gpus_per_trial, address, verbose))
+    states = score_study(chosen, store, [request], Cluster(cpus_per_trial, gpus_per_trial, address, verbose))
+    _show_in_mlflow(chosen, store)
+    return states
 
 
 def run(
@@ -223,14 +227,24 @@ def run(
     Ctrl-C, ConnectionError if Ray or the store is away: the same call goes on.
     """
     chosen, store = select_to_make(study, **where)
-    from search.score import run_and_score
     from search.tune.cluster import Cluster
 
     cluster = Cluster(cpus_per_trial, gpus_per_trial, address, verbose)
-    options = {"retry_failed": retry_failed, "new_data": new_data, "models": models}
-    states = run_and_score(chosen, store, cluster, **options)
+    return make_runs(chosen, store, cluster, retry_failed=retry_failed, new_data=new_data, models=models)
+
+
+def make_runs(study: Study, store: Store, cluster: Cluster, **options: bool) -> dict[str, str]:
+    """What `run`, and `search` for its winners, do with a chosen study: make and score its runs, and bring its table in
+    MLflow up to date. Returns, takes and raises as `run_and_score`."""
+    from search.score import run_and_score
+
+    states = run_and_score(study, store, cluster, **options)
+    _show_in_mlflow(study, store)
+    return states
+
+
+def _show_in_mlflow(study: Study, store: Store) -> None:
     from reports.in_mlflow import show_in_mlflow  # what that needs would delay the first run
     from reports.results import Results
 
-    show_in_mlflow(Results(chosen, store))
-    return states
+    show_in_mlflow(Results(study, store))

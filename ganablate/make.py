@@ -201,7 +201,6 @@ def search(
     from reports.searches import show_outcome
     from search.optimize.outcome import check_table, tuned_study
     from search.optimize.searches import check_search, run_search
-    from search.score import run_and_score
     from search.store.image_sets import checked_images
     from search.tune.cluster import Cluster
 
@@ -219,7 +218,7 @@ def search(
         outcomes.append(_interruptible(run_search, each, store, cluster, samples=samples, digests=found, **again))
         show_outcome(outcomes[-1])
     study = tuned_study(outcomes, seeds)
-    _exit_if_failed(_interruptible(run_and_score, study, store, cluster, new_data=new_data, **again), RETRY)
+    _exit_if_failed(_interruptible(api.make_runs, study, store, cluster, new_data=new_data, **again), RETRY)
     report_on(find_results(study, tracking_uri=tracking_uri, storage=storage), folder, outcomes)
     show_next(context, study.title, store, shlex.join(["ganablate", "report", str(folder / "study.py")]))
 

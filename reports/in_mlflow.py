@@ -23,8 +23,7 @@ def show_in_mlflow(results: Results) -> None:
         parents, text = Parents(store), to_markdown(as_text(results))
         parents.compare(study, compared(results))
         charts = links(store, "", charts=True)[study.title].removeprefix("/")
-        report = store.report_folder(study.title)
-        first = f"[Curves of all rows]({charts})" + f"; the report lies in `{report}`" * report.exists()
+        first = f"[Curves of all rows]({charts}); `ganablate report` writes figures, LaTeX and, by `--html`, a page"
         parents.describe(study, _fitting(first, text))
     except ValueError as error:
         logger.warning("the MLflow UI does not show the table of %s: %s", printable(study.title), error)
