@@ -100,8 +100,8 @@ def report(
     study = one_of(studies, several=side_by_side)
     form = form_of(html, precision, caption, label, siunitx, study)
     if side_by_side:
-        if source or beside or same_protocol or html:
-            raise ValueError("--side-by-side goes with none of --from, --beside, --same-protocol and --html")
+        if source or beside or same_protocol:
+            raise ValueError("--side-by-side goes with none of --from, --beside and --same-protocol")
         report_side_by_side(studies or [], out, form, {**where, "metrics": shown, "samples": samples})
         return
     if source:
@@ -117,7 +117,7 @@ def report(
     from reports.status import SEARCH
 
     if study.startswith(SEARCH):
-        report_search(study, out, store_of(where))
+        report_search(study, out, store_of(where), form, shown, beside)
         return
     where["metrics"], where["samples"] = shown, samples
     results = find_results(study, beside=beside, same_protocol=same_protocol, **where)
@@ -215,13 +215,19 @@ def report_on(results: Results, folder: Path, outcomes: Iterable[Outcome] = (), 
     show_report(results, folder, outcomes, form or USUAL)
 
 
-def report_search(title: str, out: Path | None, store: Store) -> None:
-    """Write and print what the search of this title found."""
+def report_search(title: str, out: Path | None, store: Store, form: Form, *of_table: object) -> None:
+    """Write and print what the search of this title found. Raises ValueError if a table was to be shaped."""
     from rich.console import Console
 
+    from reports.report import USUAL
     from reports.searches import show_outcome, write_searches
     from search.optimize.outcome import read_outcome, stored_search
 
+    if form != USUAL or any(of_table):
+        raise ValueError(
+            f"{title!r} is reported as trials and figures: --html, --precision, --caption, --label, --siunitx, "
+            "--metrics and --beside are of a study's table"
+        )
     store.require()
     outcome = read_outcome(stored_search(title, store), store)
     show_outcome(outcome, Console())

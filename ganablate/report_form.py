@@ -47,7 +47,7 @@ def report_side_by_side(studies: list[str], out: Path | None, form: Form, where:
     store = store_of(where)
     store.require()
     title = " and ".join(results.study.title for results in several)
-    text, paths = write_side_by_side(several, out or store.report_folder(title), form.precision, form.latex)
+    text, paths = write_side_by_side(several, out or store.report_folder(title), form)
     show(text, Console())
     print(*paths, sep="\n")
 

@@ -19,6 +19,7 @@ from reports.folder import FolderResults
 from reports.inline import WIDEST_GRID, Picture, cell_curves, inlined
 from reports.ledger import Ledger, as_text
 from reports.results import Results
+from reports.side_by_side import group_name
 from reports.spreadsheet import COMPARED, to_csv
 from reports.table import TextTable
 from spaces import CLAIMS, Claim, Study
@@ -36,7 +37,6 @@ Own = tuple[dict[str, Claim], dict[str, Study]]  # a user's claims, and the stud
 class CellView(NamedTuple):
     """What a cell opens: its numbers by metric, its runs, curves and grids of samples."""
 
-    id: str
     row: str
     column: str
     told: str
@@ -54,7 +54,7 @@ class CellView(NamedTuple):
 
 
 def write_page(
-    results: Results,
+    results: Results | Sequence[Results],
     text: TextTable,
     figures: Iterable[Path],
     folder: Path,
@@ -62,31 +62,43 @@ def write_page(
     own: Own | None = None,
 ) -> Path:
     """Write the page into a report's folder, with the figures that are pictures; `caption` heads it, `own` are claims
-    of a user's own on the study, with their studies. Returns its path."""
-    views = _cells(results, text)
-    ids = {(view.row, view.column): view.id for view in views}
-    pictures = [path for path in figures if path.suffix == ".png"]
-    if isinstance(results, FolderResults):  # without a store there are no samples, but those that are drawn
-        pictures += [path for name in OF_PICTURES if (path := results.folder / name).is_file() and path not in pictures]
+    of a user's own on the study, with their studies. Of several results, whose studies stand side by side in the
+    table, it has cells and settings alone. Returns its path."""
+    several = [results] if isinstance(results, Results) else results
+    views = [view for each in several for view in _cells(each, text, several)]
+    ids = {(view.row, view.column): f"cell-{number}" for number, view in enumerate(views, 1)}
     page = (
         _environment()
         .get_template(TEMPLATE)
         .render(
-            title=results.study.title,
+            title=" and ".join(each.study.title for each in several),
             caption=caption,
             notes=text.caption,
             groups=[(name, len(list(of))) for name, of in groupby(text.columns)] if any(text.columns) else [],
             heads=[head.removeprefix(f"{of}: ") for head, of in zip(text.cells, text.columns, strict=True)],
             rows=_rows(text, ids),
-            settings=_settings(results),
-            claims=_claims(results, own),
-            figures=[inlined(path, path.stem) for path in pictures],
-            cells=views,
+            settings=_settings(several),
+            claims=_claims(results, own) if isinstance(results, Results) else None,
+            figures=[inlined(path, path.stem) for path in _pictures(results, figures)],
+            cells=list(zip(ids.values(), views, strict=True)),
         )
     )
     path = folder / PAGE
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def _pictures(results: Results | Sequence[Results], figures: Iterable[Path]) -> list[Path]:
+    """The figures that are pictures. Without a store there are no samples, but those that a folder has drawn."""
+    pictures = [path for path in figures if path.suffix == ".png"]
+    if isinstance(results, FolderResults):
+        pictures += [path for name in OF_PICTURES if (path := results.folder / name).is_file() and path not in pictures]
+    return pictures
+
+
+def _place(results: Results, column: str, several: Sequence[Results]) -> str:
+    """What a column of a study is called in a table."""
+    return group_name(results.study.title, column) if len(several) > 1 else column
 
 
 @cache
@@ -118,8 +130,8 @@ def _rows(text: TextTable, ids: dict[Label, str]) -> list[tuple[str, list[dict[s
     ]
 
 
-def _cells(results: Results, text: TextTable) -> list[CellView]:
-    """Each cell that has runs, in the study's order."""
+def _cells(results: Results, text: TextTable, several: Sequence[Results]) -> list[CellView]:
+    """Each cell of one of several results that has runs, in the study's order."""
     study, frame = results.study, to_csv(results).set_index(["row", "column"])
     told = _told_of_runs(results)
     shown = [name for name in told if name not in ("row", "column")]
@@ -134,12 +146,11 @@ def _cells(results: Results, text: TextTable) -> list[CellView]:
             key: {seed: series[run_id] for seed, run_id in zip(done["seed"], done["run_id"], strict=True)}
             for key, series in histories.items()
         }
-        row, column = label
+        row, column = label[0], _place(results, label[1], several)
         first = text.cells.columns[text.columns.index(column)]
         names, metrics = _numbers(results, line)
         views.append(
             CellView(
-                id=f"cell-{len(views) + 1}",
                 row=row,
                 column=column,
                 told=f"{study.metric(study.metrics[0]).label} {text.cells.loc[row, first]}",
@@ -204,9 +215,13 @@ def _seed(results: Results, label: Label) -> int:
     return int(done["seed"][done["run_id"] == results.pictured_runs[label]].iloc[0])
 
 
-def _settings(results: Results) -> dict[str, Any]:
+def _settings(several: Sequence[Results]) -> dict[str, Any]:
     """The fields in which cells differ, a line a cell, and those that all share and that are no defaults."""
-    told = {label: _fields(config) for label, config in results.configs.items()}
+    told = {
+        (row, _place(results, column, several)): _fields(config)
+        for results in several
+        for (row, column), config in results.configs.items()
+    }
     defaults = _fields(Config())
     names = dict.fromkeys(name for fields in told.values() for name in fields)
     differing = [name for name in names if len({fields[name] for fields in told.values()}) > 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,7 +30,7 @@ class Form(NamedTuple):
 
     precision: int | None = None
     latex: LatexForm = LatexForm()
-    page: Callable[[Results, TextTable, list[Path], Path], Path] | None = None
+    page: Callable[[Results | Sequence[Results], TextTable, list[Path], Path], Path] | None = None
 
 
 USUAL = Form()

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.latex import LatexForm, to_latex
+from reports.latex import to_latex
 from reports.markdown import to_markdown
+from reports.report import Form
 from reports.results import Results
 from reports.spreadsheet import to_csv, write_csv
 from reports.table import TextTable, as_text
@@ -28,12 +29,17 @@ def side_by_side(several: Sequence[Results], precision: int | None = None) -> Te
     cells, marks, of = {}, {}, []
     for title, text in zip(titles, texts, strict=True):
         for head, column in zip(text.cells, text.columns, strict=True):
-            group = f"{title}, {column}" if column else title
+            group = group_name(title, column)
             name = f"{group}: {head.removeprefix(f'{column}: ')}"
             cells[name], marks[name] = text.cells[head].reindex(rows), text.marks[head].reindex(rows)
             of.append(group)
     shown, bold = (pd.DataFrame(each).rename_axis(index=" and ".join(titles)) for each in (cells, marks))
     return TextTable(shown, bold, _caption(several, texts), tuple(of), together=True)
+
+
+def group_name(title: str, column: str) -> str:
+    """What a column of a study is called beside those of others."""
+    return f"{title}, {column}" if column else title
 
 
 def _caption(several: Sequence[Results], texts: Sequence[TextTable]) -> str:
@@ -43,17 +49,16 @@ def _caption(several: Sequence[Results], texts: Sequence[TextTable]) -> str:
     return " ".join([f"Values of all studies are by {said}.", *(text.caption for text in texts)])
 
 
-def write_side_by_side(
-    several: Sequence[Results], folder: Path, precision: int | None, form: LatexForm
-) -> tuple[TextTable, list[Path]]:
-    """Write the table as CSV, LaTeX and Markdown, and all runs as CSV; returns the table and the paths. Raises
-    ValueError as side_by_side."""
-    text = side_by_side(several, precision)
+def write_side_by_side(several: Sequence[Results], folder: Path, form: Form) -> tuple[TextTable, list[Path]]:
+    """Write the table as CSV, LaTeX, Markdown and, if asked for, a page, and all runs as CSV; returns the table and the
+    paths. Raises ValueError as side_by_side."""
+    text = side_by_side(several, form.precision)
     folder.mkdir(parents=True, exist_ok=True)
     frames: dict[str, Callable[[Results], pd.DataFrame]] = {"table.csv": to_csv, "runs.csv": lambda each: each.runs}
     for name, frame in frames.items():
         parts = {results.study.title: frame(results) for results in several}
         write_csv(pd.concat(parts, names=["study"]).reset_index("study"), folder / name)
-    (folder / "table.tex").write_text(to_latex(text, *several, form=form), encoding="utf-8")
+    (folder / "table.tex").write_text(to_latex(text, *several, form=form.latex), encoding="utf-8")
     (folder / "table.md").write_text(to_markdown(text), encoding="utf-8")
-    return text, [folder / name for name in (*frames, "table.tex", "table.md")]
+    pages = [form.page(several, text, [], folder)] if form.page else []
+    return text, [*(folder / name for name in (*frames, "table.tex", "table.md")), *pages]

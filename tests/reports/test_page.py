@@ -1,8 +1,6 @@
-"""The page of a report: its numbers are those of the CSVs, it fetches nothing, and it sorts, opens and prints."""
+"""The page of a report: its numbers are those of the CSVs, and it fetches nothing; test_browser.py opens it."""
 
 import re
-import shutil
-import subprocess
 from functools import partial
 from xml.etree import ElementTree
 
@@ -11,10 +9,12 @@ import pytest
 from PIL import Image
 from stubs import StubResults, stub_runs
 
+from ganablate.read import report_search
 from reports.folder import FolderResults
 from reports.inline import inlined
 from reports.page import write_page
 from reports.report import Form, write_report
+from search.store import Store
 from spaces import Claim, Study
 from spaces.claims import contrasts
 from trainers.config import Config
@@ -119,28 +119,6 @@ def test_pictures_are_no_larger_than_they_are_shown(tmp_path):
     assert len(picture.uri) < 1_000_000
 
 
-CLICKS = """<script>
-document.querySelectorAll("#table button")[1].click();
-document.querySelectorAll("#table button")[1].click();
-document.querySelector("#table tbody tr:last-child a").click();
-</script></body>"""
-
-
-@pytest.mark.process
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed: the page is not opened")
-def test_a_browser_sorts_opens_and_prints_it(report, tmp_path):
-    page = tmp_path / "clicked.html"
-    page.write_text((report / "report.html").read_text().replace("</body>", CLICKS))
-    command = ["chromium", "--headless", "--no-sandbox", f"--user-data-dir={tmp_path / 'profile'}"]
-
-    def opened(*options):
-        done = subprocess.run(
-            [*command, *options, page.as_uri()], capture_output=True, text=True, check=True, timeout=120
-        )
-        return done.stdout
-
-    shown = opened("--virtual-time-budget=2000", "--dump-dom")
-    assert re.findall(r'<th scope="row">(.*?)</th>', shown)[:3] == ["=2+3 &lt;i&gt;", "GAN", "lost"]
-    assert re.findall(r'<details id="(.*?)"[^>]* open=""', shown) == ["cell-5"]
-    opened(f"--print-to-pdf={tmp_path / 'page.pdf'}")
-    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+def test_a_search_has_no_page(tmp_path):
+    with pytest.raises(ValueError, match=r"'search r' is reported as trials and figures: --html, "):
+        report_search("search r", None, Store(storage=tmp_path), Form(page=write_page))

@@ -1,6 +1,7 @@
 """Several studies in one table: each number as its own study has it."""
 
 import shutil
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -9,6 +10,8 @@ from test_latex import compiled
 
 from ganablate.report_form import _titled, one_of
 from reports.latex import LatexForm
+from reports.page import write_page
+from reports.report import Form
 from reports.side_by_side import side_by_side, write_side_by_side
 from reports.spreadsheet import to_csv
 from reports.table import as_text
@@ -31,7 +34,7 @@ def several():
 
 
 def test_each_study_has_its_own_numbers(several, tmp_path):
-    text, paths = write_side_by_side(several, tmp_path, None, LatexForm())
+    text, paths = write_side_by_side(several, tmp_path, Form(page=write_page))
     assert list(text.cells.index) == list(ROWS)
     for results in several:
         own, title = as_text(results), results.study.title
@@ -43,10 +46,17 @@ def test_each_study_has_its_own_numbers(several, tmp_path):
     assert list(table["fid_final_mean"]) == [mean for each in several for mean in to_csv(each)["fid_final_mean"]]
     assert set(table["study"]) == {"one", "two (eval_samples 300)"}
     assert len(pd.read_csv(tmp_path / "runs.csv")) == 12
-    assert [path.name for path in paths] == ["table.csv", "runs.csv", "table.tex", "table.md"]
+    assert [path.name for path in paths] == ["table.csv", "runs.csv", "table.tex", "table.md", "report.html"]
     assert (tmp_path / "table.md").read_text().count("\n| --- ") == 1
+    page = ElementTree.parse(tmp_path / "report.html")
+    shown = {link.text.split()[0]: link.get("href") for link in page.iterfind(".//table[@id='table']/tbody//a")}
+    means = {}
+    for cell in page.iter("details"):
+        mean = next(data for data in cell.iter("data") if data.get("class") == "fid_final_mean")
+        means[f"{float(mean.get('value')):.2f}"] = f"#{cell.get('id')}"
+    assert shown == means
     for siunitx in (False, True):
-        write_side_by_side(several, tmp_path, 1, LatexForm(siunitx=siunitx))
+        write_side_by_side(several, tmp_path, Form(1, LatexForm(siunitx=siunitx)))
         latex = (tmp_path / "table.tex").read_text()
         assert latex.count(r"\begin{tabular}") == 1
         assert r"\multicolumn{3}{c}{two (eval\_samples 300)}" in latex
