@@ -103,7 +103,8 @@ class Config(BaseModel):
     coop_optimizer: Annotated[Literal["keep", "fresh"], switches.STAGES] = "keep"
     """Whether Adam's moments run on at the switch of stages or start anew; the paper does not say."""
     eta: Annotated[float, switches.COOP] = Field(1.0, gt=0)
-    """Langevin step size (CoopInit equation 4), on the gradient of the summed logits."""
+    """Langevin step size (CoopInit equation 4), on the gradient of the summed logits; too large a one shows in
+    `langevin_curvature`, which is to stay below 1."""
     langevin_steps: Annotated[int, switches.COOP] = Field(10, ge=1)
     """Langevin steps T."""
     langevin_noise: Annotated[float, switches.COOP] = Field(0.005, ge=0)
