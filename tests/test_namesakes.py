@@ -67,7 +67,7 @@ except KeyError:
 
 def test_a_users_module_that_cannot_be_found_is_told(here):
     (here / "uses.py").write_text("import search\nsearch.helper()\n")
-    told = f"; {here / 'search.py'} has the name of a part of ganablate, which is found in its place: rename it\n"
+    told = "search.py has the name of a part of ganablate, which is found in its place: rename it\n"
     for asked in (["uses.py"], ["quick", "--set", "loss=search:helper"], ["quick", "--set", "loss=search.mine:helper"]):
         done = ganablate(here, "plan", *asked)
         assert done.returncode == 2

@@ -93,16 +93,17 @@ class Cluster:
         worker's module path, where a user may have a module of the name of ours."""
         module, name = function.__module__, function.__name__
         home = [] if self.address else [str(HOME)]  # a cluster's nodes got our code
-        users = [str(Path.cwd()), str(Path(sys.argv[0]).resolve().parent)]
+        users = [os.path.realpath(folder) for folder in (".", Path(sys.argv[0]).resolve().parent)]
 
         def call(task: dict[str, Any]) -> Any:
+            import os
             import sys
             from importlib import import_module
             from importlib.machinery import PathFinder
             from importlib.util import module_from_spec
 
             if "trainers" not in sys.modules:
-                places = [*home, *(folder for folder in sys.path if folder not in users)]
+                places = [*home, *(folder for folder in sys.path if os.path.realpath(folder) not in users)]
                 spec = PathFinder.find_spec("trainers", places)
                 assert spec is not None
                 assert spec.loader is not None
