@@ -64,11 +64,11 @@ def reported(folder: Path, study: Study) -> FolderResults:
     ValueError if there is none, or its runs were made with other settings."""
     place = folder / study.name
     if not (place / "runs.csv").is_file():
-        raise ValueError(f"{folder} has no report on {study.name}")
+        raise ValueError(f"there is no report on {study.name}")
     results = FolderResults(study, place)
     for label, config in results.configs.items():
         if not {config.cell_key, spelled_key(config)} >= set(results.cells[label].get("cell_key", ["not told"])):
-            raise ValueError(f"the report on {study.name} in {folder} is of other settings than {study.title}")
+            raise ValueError(f"the report on {study.name} is of other settings than {study.title}")
     return results
 
 

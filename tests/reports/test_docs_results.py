@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 
 from reports.folder import FolderResults, study_in
+from reports.ledger import Ledger, variants, write_ledger
 from reports.markdown import to_markdown
 from reports.spreadsheet import to_csv
 from reports.statistics import estimate
 from reports.table import as_text
 
-FOLDERS = sorted(path.parent for path in Path(__file__).parents[2].glob("docs/results/*/runs.csv"))
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+FOLDERS = sorted(path.parent for path in RESULTS.glob("*/runs.csv"))
 CIFAR = {"dataset": "folder:cifar10-jpeg/train", "features": "lite0", "eval_samples": 1000}
 SETTINGS = {"aw-fig4": CIFAR, "aw-fig5": CIFAR}  # what --set gave, as docs/results/README.md tells
 
@@ -31,14 +33,8 @@ def read_csv(path):
     )
 
 
-def test_there_are_results():
-    assert len(FOLDERS) == 12
-
-
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_the_numbers_of_a_table_are_those_of_its_runs(folder):
-    results, written = results_of(folder.name), read_csv(folder / "table.csv")
-    rebuilt = to_csv(results)
+def check_same(rebuilt, written):
+    """Two frames of the same numbers, but for the last digits, and texts."""
     assert list(rebuilt) == list(written)
     for name in rebuilt:
         if pd.api.types.is_numeric_dtype(rebuilt[name]):
@@ -46,6 +42,16 @@ def test_the_numbers_of_a_table_are_those_of_its_runs(folder):
             assert list(rebuilt[name]) == expected, name
         else:
             assert list(rebuilt[name].fillna("")) == list(written[name].fillna("")), name
+
+
+def test_there_are_results():
+    assert len(FOLDERS) == 12
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_numbers_of_a_table_are_those_of_its_runs(folder):
+    results, written = results_of(folder.name), read_csv(folder / "table.csv")
+    check_same(to_csv(results), written)
     assert to_markdown(as_text(results)) == (folder / "table.md").read_text()
 
 
@@ -56,6 +62,17 @@ def test_the_lost_runs_are_two_of_all():
         runs = results_of(folder.name).runs
         lost += [(folder.name, *run) for run in runs.loc[runs["lost"], ["row", "seed"]].itertuples(index=False)]
     assert lost == [("ring-searched", "ring8_coop", 5), ("ring-searched", "ring8_coop", 6)]
+
+
+@pytest.mark.long
+def test_the_ledger_is_that_of_the_folders(tmp_path):
+    """As its command in docs/results/README.md makes it."""
+    verdicts = Ledger(RESULTS, *variants(10, {"budget": None, "settings": CIFAR, "tiny": False})).verdicts()
+    rebuilt, written = (
+        read_csv(path) for path in (write_ledger(verdicts, tmp_path)[0], RESULTS / "claims" / "claims.csv")
+    )
+    check_same(rebuilt, written)
+    assert (tmp_path / "claims.md").read_text() == (RESULTS / "claims" / "claims.md").read_text()
 
 
 def test_the_main_effect_of_aw_in_quick():

@@ -29,16 +29,7 @@ TIMES = {"seconds", "eval_seconds", "logged_at"}
 ONE_WORKER = Cluster(cpus_per_trial=2)  # takes seconds to start; a second one is asked for where it proves something
 
 
-@pytest.fixture
-def terminal(monkeypatch):
-    """What is printed goes to a terminal of 80 columns."""
-    for name, value in {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "stdout", Terminal(80, 24))
-    return sys.stdout
-
-
-def test_a_sweep_makes_what_is_missing_and_nothing_twice(store, make_runs, tiny_study, terminal):
+def test_a_sweep_makes_what_is_missing_and_nothing_twice(store, make_runs, tiny_study, monkeypatch):
     """Of two rows that were made a run was deleted and one failed; of the others one diverges, one was begun, and one
     cannot write. All by one sweep, whose two workers take seconds to start."""
     make_runs(tiny_study)
@@ -61,7 +52,10 @@ def test_a_sweep_makes_what_is_missing_and_nothing_twice(store, make_runs, tiny_
     first = [next(evaluations), next(evaluations)]
     evaluations.close()
     store.folder(failing).write_text("")  # the folder of a run is a file: the trial fails with its reason
-    states = run_study(study, Store(storage=store.storage), retry_failed=True)
+    terminal = Terminal(80, 24)
+    with monkeypatch.context() as shows:
+        shows.setattr(sys, "stdout", terminal)
+        states = run_study(study, Store(storage=store.storage), retry_failed=True)
 
     shown = "".join("".join(terminal.lines).split())
     assert "8runstomake." in shown
@@ -289,14 +283,6 @@ def test_resources_that_do_not_exist_are_refused(store, tiny_study, asked, words
     with pytest.raises(ValueError, match=words):
         run_study(tiny_study, store, Cluster(**asked))
     assert load_runs(tiny_study, store=store).empty
-
-
-def test_modules_that_hide_ours_are_refused(store, tiny_study, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "reports").mkdir()  # a folder without code is no harm
-    (tmp_path / "search.py").write_text("")
-    with pytest.raises(ValueError, match=r"search\.py in this folder"):
-        run_study(tiny_study, store)
 
 
 def test_changed_data_are_refused_before_anything_starts(store, make_runs, tiny_study):
