@@ -164,7 +164,7 @@ def test_reports_are_judged_as_their_store_is(store, make_runs, path, tmp_path):
     assert [line["n"] for line in of_reports] == [2, 2]
     with pytest.raises(ValueError, match=r"is of other settings than tiny \(lr 0.0005\)"):
         Ledger(tmp_path, lambda study: study.variant(settings={"lr": 5e-4}), own=(claims, studies)).verdicts()
-    with pytest.raises(ValueError, match="has no report on tiny"):
+    with pytest.raises(ValueError, match="there is no report on tiny"):
         Ledger(tmp_path / "tiny", own=(claims, studies)).verdicts()
     for wrong in (["--from", str(tmp_path / "nowhere")], ["--register", "--from", str(tmp_path)]):
         assert CliRunner().invoke(app, ["claims", path, *wrong]).exit_code
