@@ -151,6 +151,11 @@ def press(browser, selector):
     browser.execute_script("document.querySelector(arguments[0]).click()", selector)
 
 
+def scroll(browser, selector, place):
+    """Bring one of the elements of a selector into view: MLflow draws what is seen."""
+    browser.execute_script("document.querySelectorAll(arguments[0])[arguments[1]].scrollIntoView()", selector, place)
+
+
 def texts(browser, selector):
     """What stands in the elements of a selector."""
     return browser.execute_script(
@@ -198,6 +203,8 @@ def test_the_mlflow_ui_shows_the_table_its_seeds_and_its_charts(browser, link, s
     assert "101.00 ± 0.71" in described.text
 
     press(browser, "[value='CHART']")
+    found(browser, SECTION, count=6)
+    scroll(browser, SECTION, 0)
     found(browser, f"{CARD} .js-plotly-plot", count=2)
     curves = browser.execute_script("""const plot = document.querySelector('.js-plotly-plot');
         return [plot.layout.yaxis.type, plot.data.map(line => [line.name, line.y.length])]""")
@@ -205,7 +212,7 @@ def test_the_mlflow_ui_shows_the_table_its_seeds_and_its_charts(browser, link, s
     assert ["GAN", 3] in curves[1]
     sections = [text.split("\n")[0] for text in texts(browser, SECTION)]
     assert sections == ["Scores", "Losses", "aw-loss", "CoopInit", "Samples", "Model metrics"]
-    browser.execute_script("[...document.querySelectorAll(arguments[0])].at(-2).scrollIntoView()", SECTION)
+    scroll(browser, SECTION, sections.index("Samples"))
     grids = found(browser, f"{CARD} img", count=2)
     assert all("step%2B96%2B" in grid.get_attribute("src") for grid in grids)
     assert all(address.startswith(("http://127.0.0.1:", "data:", "blob:")) for address in requested(browser))
