@@ -16,8 +16,8 @@ from PIL import Image
 
 from reports.in_mlflow import show_in_mlflow
 from reports.page import write_page
-from reports.report import Form, write_report
 from reports.results import Results
+from reports.table import as_text
 from search.store import Store
 from search.store.delivery import Delivery
 from search.store.parents import Parents
@@ -221,9 +221,7 @@ def test_the_mlflow_ui_shows_the_table_its_seeds_and_its_charts(browser, link, s
 @pytest.fixture(scope="module")
 def page(results, browser, tmp_path_factory):
     """The browser on the page of the report."""
-    folder = tmp_path_factory.mktemp("sent")
-    write_report(results, folder, Form(page=write_page))
-    go(browser, (folder / "report.html").as_uri())
+    go(browser, write_page(results, as_text(results), [], tmp_path_factory.mktemp("sent")).as_uri())
     return browser
 
 
