@@ -35,6 +35,7 @@ BASE = RECIPES["images_gan"].replace(
     n_images=96,
     eval_every=48,
     eval_samples=100,
+    ema_ramp=0.05,
 )
 WARM = {{"n_coop": 32, "coop_optimizer": "fresh"}}
 STUDY = Study("Bäume & Blüten", BASE, rows={{"GAN": {{}}, "+ CoopInit": WARM}}, seeds=2)
