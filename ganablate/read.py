@@ -203,6 +203,7 @@ def ui(
         return
     os.environ["MLFLOW_BACKEND_STORE_URI"] = store.uri  # a command line is shown to all users of the machine
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight processes that nothing here needs
+    os.environ.setdefault("MLFLOW_WORKERS", "1")  # its four start in twice the time, and one answers a team
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)])
 
 

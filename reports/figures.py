@@ -37,12 +37,26 @@ def legible(results: Results) -> Results:
     return results.part(dataclasses.replace(study, rows=rows, columns=columns))
 
 
+def _left_out(part: Results, results: Results) -> str:
+    """What the figures have of all rows and columns, where they do not have all."""
+    shown, study = part.study, results.study
+    sides = (shown.rows, study.rows, "rows"), (shown.columns, study.columns, "columns")
+    return ", ".join(f"{len(some)} of {len(all_)} {name}" for some, all_, name in sides if len(some) < len(all_))
+
+
+def first_curves(results: Results) -> Figure | None:
+    """Learning curves of the study's first metric; None where no run was evaluated twice or it has no curve."""
+    metric, part = results.study.metric(results.study.metrics[0]), legible(results)
+    curves = curves_data(part, metric.key) if not metric.features else pd.DataFrame({"images": []})
+    if curves["images"].nunique() < 2:
+        return None
+    return draw_curves(curves, part.study, metric.key, _left_out(part, results))
+
+
 def make_figures(results: Results, out: Path) -> list[Path]:
     """Write every figure for which there are done runs or published values; returns the paths."""
     study, part = results.study, legible(results)
-    sides = (part.study.rows, study.rows, "rows"), (part.study.columns, study.columns, "columns")
-    note = ", ".join(f"{len(some)} of {len(all_)} {name}" for some, all_, name in sides if len(some) < len(all_))
-    paths = []
+    note, paths = _left_out(part, results), []
     metrics = [metric for metric in map(study.metric, study.metrics) if not metric.features]
     keys = dict.fromkeys(metric.key for metric in metrics)  # what was scored after training has no curve
     for key in keys:

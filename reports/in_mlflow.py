@@ -1,9 +1,10 @@
 """A study's table where the MLflow UI shows it: how cells compare, beside their means, and the table with its caption
-as the description of the experiment."""
+and its learning curves as the description of the experiment."""
 
 import logging
 import math
 
+from reports.figures import first_curves
 from reports.markdown import to_markdown
 from reports.results import Results
 from reports.table import as_text
@@ -13,6 +14,9 @@ from spaces.study import COMPARED
 from trainers.messages import printable
 
 logger = logging.getLogger(__name__)
+
+CURVES = "curves.png"  # artifact of the first row's parent
+SHARP, WIDE = 100, 760  # dots an inch at most, and pixels, of which the UI's description has room for so many
 
 
 def show_in_mlflow(results: Results) -> None:
@@ -24,7 +28,7 @@ def show_in_mlflow(results: Results) -> None:
         parents.compare(study, compared(results))
         charts = links(store, "", charts=True)[study.title].removeprefix("/")
         first = f"[Curves of all rows]({charts}); `ganablate report` writes figures, LaTeX and, by `--html`, a page"
-        parents.describe(study, _fitting(first, text))
+        parents.describe(study, _fitting(first, text, _drawn(results, parents)))
     except ValueError as error:
         logger.warning("the MLflow UI does not show the table of %s: %s", printable(study.title), error)
 
@@ -42,8 +46,29 @@ def compared(results: Results) -> dict[tuple[str, str], dict[str, float]]:
     return found
 
 
-def _fitting(first: str, table: str) -> str:
-    """Both, the first line being what the UI shows of a description that is not opened, or a word in place of a table
-    that has more letters than MLflow takes."""
-    both = f"{first}\n\n{table}"
-    return both if len(both) <= LONGEST_NOTE else f"{first}\n\nThe table is too long to stand here.\n"
+def _drawn(results: Results, parents: Parents) -> str:
+    """The learning curves as Markdown of an image that lies with the first row's parent; nothing where there are none,
+    or, with a warning, where the artifacts cannot be written to."""
+    import matplotlib.pyplot as plt
+
+    study, store = results.study, results.store
+    figure = first_curves(results)
+    if not store or not figure:
+        return ""
+    parent = parents.parent(study, study.cells()[0])
+    try:
+        dots = min(SHARP, WIDE / figure.get_figwidth())  # an inch: the UI shows pixels as they are
+        store.client.log_figure(parent, figure, CURVES, save_kwargs={"dpi": dots})
+    except Exception as error:  # the client of an object store raises errors of its own
+        logger.warning("the MLflow UI does not show the curves of %s: %s", printable(study.title), error)
+        return ""
+    finally:
+        plt.close(figure)
+    return f"![learning curves](get-artifact?path={CURVES}&run_uuid={parent})\n"
+
+
+def _fitting(first: str, table: str, figure: str) -> str:
+    """All three, the first line being what the UI shows of a description that is not opened, or a word in place of a
+    table that has more letters than MLflow takes."""
+    text = f"{first}\n\n{table}\n\n{figure}"
+    return text if len(text) <= LONGEST_NOTE else f"{first}\n\nThe table is too long to stand here.\n\n{figure}"

@@ -114,7 +114,6 @@ def link(results):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "MLFLOW_WORKERS": "1"},
         start_new_session=True,
     )
     try:
@@ -144,6 +143,13 @@ def found(browser, selector, text="", count=1):
         return held if len(held) >= count else False
 
     return WebDriverWait(browser, WAIT).until(look, f"{count} of {selector} {text}")
+
+
+def until(browser, expression):
+    """What an expression of JavaScript comes to, once that is something."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(browser, WAIT).until(lambda _: browser.execute_script(f"return {expression}"), expression)
 
 
 def press(browser, selector):
@@ -201,6 +207,7 @@ def test_the_mlflow_ui_shows_the_table_its_seeds_and_its_charts(browser, link, s
     press(browser, "[data-component-id$='metadata_editor.expand_button']")
     (described,) = found(browser, "table", "+ both")
     assert "101.00 ± 0.71" in described.text
+    assert until(browser, "document.querySelector(`img[src^='get-artifact?path=curves.png']`).naturalWidth") > 250
 
     press(browser, "[value='CHART']")
     found(browser, SECTION, count=6)

@@ -37,11 +37,13 @@ def test_the_uis_study_is_the_table(store, make_runs, none_lost, tiny_study, cap
     tags = store.client.get_experiment(Parents(store).experiment(tiny_study)).tags
     assert "| GAN | " in tags[NOTE]
     assert "(#/experiments/1/runs?" in tags[NOTE]
+    assert f"](get-artifact?path=curves.png&run_uuid={found['GAN'].run_id})" in tags[NOTE]
+    assert [each.path for each in store.client.list_artifacts(found["GAN"].run_id)] == ["curves.png"]
     with monkeypatch.context() as patch:
         patch.setattr("reports.in_mlflow.LONGEST_NOTE", len(tags[NOTE]) - 1)
         show_in_mlflow(results)
     tags = store.client.get_experiment("1").tags
-    assert tags[NOTE].endswith("The table is too long to stand here.\n")
+    assert "\n\nThe table is too long to stand here.\n\n![" in tags[NOTE]
     assert "(#/experiments/1/runs?" in tags[NOTE]
     store.client.delete_experiment("1")
     with caplog.at_level(logging.WARNING):
