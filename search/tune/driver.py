@@ -250,7 +250,7 @@ class StoreCallback(_Unsaved, tune.Callback):
         """What the run is judged by, NaN where there is no evaluation."""
         return (result or {}).get(job.config.metric, math.nan)
 
-    def on_step_end(self, **_: Any) -> None:
+    def on_step_end(self, trials: list[Trial], **_: Any) -> None:
         if self.signals > 1:
             raise KeyboardInterrupt(self.signal)
         if self.queue.refused:
@@ -258,6 +258,9 @@ class StoreCallback(_Unsaved, tune.Callback):
         if time.monotonic() > self._next_look:
             self._next_look = time.monotonic() + LOOK_EVERY
             self._look_after_trials()
+            for trial in trials:  # an error that Tune tells nobody of, as of a worker that takes no second trial
+                if trial.status == Trial.ERROR and (run_id := trial.config["run_id"]) in self.running:
+                    self.halt(f"Ray Tune gave up {label(self.jobs[run_id])}, which did not begin")
             self.look()
             if not is_alive():  # Tune would wait for ever
                 raise ConnectionError("Ray died on this machine (out of memory?); the same command goes on")

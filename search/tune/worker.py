@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +50,6 @@ def train_trial(trial: dict[str, Any]) -> None:
     others, halts the sweep. `gpus` is the trial's share of a GPU, 0 if it has none: this process ends if it cannot use
     that any more. `origin` is what the run folder keeps of the store.
     """
-    from ray import tune
-
     from search.store.folders import ObjectStore, RunFolders, scratch
 
     _settle(trial, scratch())
@@ -70,7 +69,7 @@ def train_trial(trial: dict[str, Any]) -> None:
         if lost := _lost(trial):
             raise ConnectionError(lost)
         if folders.is_asked_to_stop(run_id):  # it waited for a worker when the driver was told to stop
-            tune.report({**last, "state": UNBEGUN})  # Tune wants to hear something
+            _report({**last, "state": UNBEGUN})  # Tune wants to hear something
             return
         with heartbeats(lambda: folders.show_sign_of_life(run_id)):
             _require_equal(digests(config), trial["digests"])
@@ -80,15 +79,32 @@ def train_trial(trial: dict[str, Any]) -> None:
             for row in train(config, folders[run_id], stop=lambda: folders.is_asked_to_stop(run_id)):
                 last = {"images": row["images"], "state": row["state"], config.metric: row[config.metric]}
                 folders.upload(run_id, retry=row["state"] != RunState.RUNNING)
-                tune.report(last)
+                _report(last)
             folders.upload(run_id, retry=True)
         folders.discard_local(run_id)
+    except _Stopped:
+        sys.exit()  # as Tune expects: after a return it would wait for the answer to a report of its own
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # the last two of a user's code
         # reported as a result: what Tune sees raised is a worker's or a machine's death
         state, text = _outcome(trial, error, expects)
-        tune.report({"images": last["images"], config.metric: math.nan, "state": state, "error": text})
+        with suppress(_Stopped):
+            _report({"images": last["images"], config.metric: math.nan, "state": state, "error": text})
         if state == GPU_LOST:  # of which the driver has heard; Ray puts another process in the place of a dead one
             os._exit(1)
+
+
+class _Stopped(BaseException):
+    """The trial was stopped, and this process is to have another one."""
+
+
+def _report(result: dict[str, Any]) -> None:
+    """Tell Tune, and wait until it answers. Raises _Stopped in place of the SystemExit by which Tune ends a trial."""
+    from ray import tune
+
+    try:
+        tune.report(result)
+    except SystemExit:  # of a user's code it would be that code's failure
+        raise _Stopped from None
 
 
 def score_run(task: dict[str, Any]) -> dict[str, Any]:
@@ -157,6 +173,7 @@ def _settle(trial: dict[str, Any], scratch: Path) -> None:
     has_cache = Path(trial["cache"]).parent.is_dir()
     os.environ["GANABLATE_CACHE"] = trial["cache"] if has_cache else str(scratch / "cache")
     os.environ["GANABLATE_CODE_VERSION"] = trial["code_version"]
+    os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")  # a stopped trial leaves late on a busy machine
     if Path(trial["folder"]).is_dir():
         os.chdir(trial["folder"])
     sys.path += [entry for entry in trial["path"] if entry not in sys.path]

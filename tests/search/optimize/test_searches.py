@@ -531,6 +531,16 @@ def test_an_outcome_is_shown_whatever_the_space_varies(store):
 
 
 @pytest.mark.usefixtures("cluster")
+def test_a_worker_whose_trial_was_stopped_has_the_next(store, tiny_points):
+    """In the same process, which Ray keeps where all code is ours."""
+    wanted = search(scheduler="median", base=tiny_points.replace(eval_every=32))
+    outcome = run_search(wanted, store, Cluster(cpus_per_trial=2), samples=10)
+    states = Counter(trial.state for trial in outcome.trials)
+    assert states["stopped"] > 0
+    assert states["stopped"] + states["done"] + states["diverged"] == 10
+
+
+@pytest.mark.usefixtures("cluster")
 def test_a_search_on_ray(store, tiny_points):
     """Real training: trials are stopped, diverge and end; none is stopped in its cooperative stage."""
 

@@ -6,6 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from ray.tune.experiment import Trial
 from rich.console import Console
 
 from search.plan import Job
@@ -84,6 +85,20 @@ def test_where_nobody_lives_nobody_is_waited_for(sweep):
     assert printed.getvalue() == "no trial shows a sign of life; once more to leave at once\n"
     with pytest.raises(KeyboardInterrupt):
         callback._look_after_trials()
+
+
+def test_a_trial_that_tune_gave_up_without_a_word_ends_the_sweep_in_order(sweep, monkeypatch):
+    """It would be waited for without end; one whose error the driver was told is no such one."""
+    callback, _, _ = sweep
+    monkeypatch.setattr("search.tune.driver.is_alive", lambda: True)
+    callback.running.discard("run0")
+    trials = [SimpleNamespace(config={"run_id": f"run{seed}"}, status=Trial.ERROR) for seed in (0, 3)]
+    callback.on_step_end(trials=trials[:1])
+    assert not callback.stopping
+    callback._next_look = 0.0
+    callback.on_step_end(trials=trials)
+    assert callback.halted == "Ray Tune gave up GAN, seed 3, which did not begin, and the same command goes on"
+    assert callback.store.folders.is_asked_to_stop("run5")
 
 
 def test_one_run_more_is_begun_than_there_is_room_for(tiny_points):

@@ -76,6 +76,21 @@ def test_what_user_code_raises_fails_the_run_with_its_reason(trial, error, monke
     assert reported[-1]["error"].startswith(type(error).__name__)
 
 
+def test_a_trial_that_tune_stops_leaves_at_once(trial, monkeypatch):
+    """By SystemExit out of its report, as Ray's session does; a second report would never be answered, so that the
+    process could take no other trial."""
+    reported, asked = trial
+
+    def report(result):
+        reported.append(result)
+        sys.exit(0)
+
+    monkeypatch.setattr(sys.modules["ray"].tune, "report", report)
+    with pytest.raises(SystemExit):
+        train_trial(asked)
+    assert [report["state"] for report in reported] == ["running"]
+
+
 @pytest.mark.parametrize("gone", ["unmounted", "another"])
 def test_a_storage_that_is_gone_or_another_makes_no_run(trial, gone, tmp_path):
     """An empty mount point has no mark, and another folder a mark of its own."""
