@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from ganablate.options import app
 from ganablate.selection import open_store, read_title, variant
+from trainers.messages import as_seen
 
 if TYPE_CHECKING:
     from search.store import Store
@@ -84,7 +84,7 @@ def where_you_are() -> Iterator[str]:
 
     made = _made(store, [run for run in find_runs(store, "seed", None) if run.cell_key])
     others = imports(store)
-    folder = store.storage.relative_to(Path.cwd()) if store.storage.is_relative_to(Path.cwd()) else store.storage
+    folder = as_seen(store.storage)
     place = f"{folder} and {store.address}" if store.server else str(folder)
     if not made and not others:
         yield from (f"No run was made here yet; {place} is where they will be kept.", *BEGIN, MORE)

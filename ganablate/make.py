@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 import signal
 import sys
@@ -220,7 +219,7 @@ def search(
     study = tuned_study(outcomes, seeds)
     _exit_if_failed(_interruptible(api.make_runs, study, store, cluster, new_data=new_data, **again), RETRY)
     report_on(find_results(study, tracking_uri=tracking_uri, storage=storage), folder, outcomes)
-    show_next(context, study.title, store, shlex.join(["ganablate", "report", str(folder / "study.py")]))
+    show_next(context, study.title, store, folder / "study.py")
 
 
 @app.command()

@@ -221,6 +221,7 @@ def report_search(title: str, out: Path | None, store: Store, form: Form, *of_ta
     from rich.console import Console
 
     from reports.report import USUAL
+    from reports.screen import show_paths
     from reports.searches import show_outcome, write_searches
     from search.optimize.outcome import read_outcome, stored_search
 
@@ -231,5 +232,5 @@ def report_search(title: str, out: Path | None, store: Store, form: Form, *of_ta
         )
     store.require()
     outcome = read_outcome(stored_search(title, store), store)
-    show_outcome(outcome, Console())
-    print(*write_searches([outcome], store, out or store.report_folder(title), Console()), sep="\n")
+    show_outcome(outcome, console := Console())
+    show_paths(write_searches([outcome], store, out or store.report_folder(title), console), console)

@@ -40,7 +40,7 @@ def report_side_by_side(studies: list[str], out: Path | None, form: Form, where:
     """Write and print several studies, or variants of one, as one table. Raises ValueError."""
     from rich.console import Console
 
-    from reports.screen import show
+    from reports.screen import show, show_paths
     from reports.side_by_side import write_side_by_side
 
     several = [find_results(name, **chosen) for name, chosen in (_titled(study, where) for study in studies)]
@@ -48,8 +48,8 @@ def report_side_by_side(studies: list[str], out: Path | None, form: Form, where:
     store.require()
     title = " and ".join(results.study.title for results in several)
     text, paths = write_side_by_side(several, out or store.report_folder(title), form)
-    show(text, Console())
-    print(*paths, sep="\n")
+    show(text, console := Console())
+    show_paths(paths, console)
 
 
 def _titled(study: str, where: Selectors) -> tuple[str, Selectors]:

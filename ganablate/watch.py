@@ -17,7 +17,7 @@ import typer
 from ganablate import complete
 from ganablate.options import Budget, Seeds, Set, Storage, Tiny, TrackingUri, app, selectors
 from ganablate.selection import STORAGE, Selectors, store_of, variant
-from trainers.messages import printable
+from trainers.messages import as_seen, printable
 
 if TYPE_CHECKING:
     from reports.status import Status
@@ -116,9 +116,9 @@ def _ask(process: Holder | None, locks: list[Path], found: Status) -> bool:
     return not refusal
 
 
-def show_next(context: typer.Context, title: str, store: Store, report: str = "") -> None:
-    """Print, on a terminal, what to type once runs are made: the report on them, unless `report` is another, and the
-    MLflow UI or, of a tracking server, its address."""
+def show_next(context: typer.Context, title: str, store: Store, study: Path | None = None) -> None:
+    """Print, on a terminal, what to type once runs are made: the report on them, by the study in a file if there is
+    one, and the MLflow UI or, of a tracking server, its address."""
     if not sys.stdout.isatty():
         return
     ui = typed("ui", context, PLACES)
@@ -126,17 +126,18 @@ def show_next(context: typer.Context, title: str, store: Store, report: str = ""
         from search.store.queries import links
 
         ui = links(store, store.server).get(title, store.server)
-    steps = {report or typed("report", context, SELECTORS): "table and figures", ui: "every run in MLflow"}
+    report = typed("report", context, PLACES, str(as_seen(study))) if study else typed("report", context, SELECTORS)
+    steps = {report: "table and figures", ui: "every run in MLflow"}
     width = max(map(len, steps)) if max(map(len, steps)) < shutil.get_terminal_size().columns - 32 else 0
     for head, (command, text) in zip(("Next: ", "      "), steps.items(), strict=True):
         print(printable(f"{head}{command:<{width}}    {text}".rstrip() if width else f"{head}{command}"))
 
 
-def typed(command: str, context: typer.Context, names: tuple[str, ...]) -> str:
-    """Another command with those of the arguments of this one that have these names, as they were typed."""
+def typed(command: str, context: typer.Context, names: tuple[str, ...], *arguments: str) -> str:
+    """Another command with these arguments and those of this one that have these names, as they were typed."""
     from search.store.address import redacted
 
-    words = ["ganablate", command]
+    words = ["ganablate", command, *arguments]
     for param in context.command.params:
         name = param.name or ""
         source = context.get_parameter_source(name)

@@ -77,7 +77,7 @@ def show_report(results: Results, folder: Path, outcomes: Iterable[Outcome] = ()
     what Optuna tells of them."""
     from rich.console import Console
 
-    from reports.screen import show
+    from reports.screen import show, show_paths
     from reports.searches import searches_of, write_searches, write_study
 
     (text, paths), console = write_report(results, folder, form), Console()
@@ -85,4 +85,4 @@ def show_report(results: Results, folder: Path, outcomes: Iterable[Outcome] = ()
     if results.study.searched and results.store:
         outcomes = list(outcomes) or searches_of(results.study, results.store)
         paths += [write_study(results.study, folder), *write_searches(outcomes, results.store, folder, console)]
-    print(*paths, sep="\n")
+    show_paths(paths, console)

@@ -1,5 +1,8 @@
-"""A table on the screen, cut to its width."""
+"""A table on the screen, cut to its width, and what files were written."""
 
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal
 
 import rich.text
@@ -7,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reports.table import TextTable, by_column, in_parts, longest, widths
-from trainers.messages import printable
+from trainers.messages import as_seen, printable
 
 EDGES = 4  # letters of a table on the screen beside its columns
 LONGEST_LABEL, SHORT_LABEL = 40, 20  # letters of rows' labels before they are folded; if that saves a second table
@@ -24,6 +27,21 @@ def show(text: TextTable, console: Console) -> None:
             for part in in_parts(whole, room, broken=True):
                 console.print(_table(part, ": ".join(filter(None, (title, column))), console.width))
     console.print(_plain(text.caption, "dim"))
+
+
+def show_paths(paths: Iterable[Path], console: Console) -> None:
+    """Print where files lie, each on a line, as scripts read it; on a terminal by their folders and without repeating
+    names that differ after the dot alone, so that the table above stays in sight."""
+    if not console.is_terminal:
+        print(*paths, sep="\n")
+        return
+    folders: dict[Path, dict[str, list[str]]] = {}
+    for path in paths:
+        folders.setdefault(path.parent, {}).setdefault(path.stem, []).append(path.suffix[1:])
+    for folder, names in folders.items():
+        told = [name + (f".{{{','.join(ends)}}}" if len(ends) > 1 else f".{ends[0]}") for name, ends in names.items()]
+        console.print(_plain(f"Written into {as_seen(folder)}:"), soft_wrap=True)
+        console.print(textwrap.indent(textwrap.fill(printable(", ".join(told)), console.width - 2), "  "), markup=False)
 
 
 def _table(text: TextTable, title: str, width: int) -> Table:

@@ -6,6 +6,7 @@ import os
 import re
 import reprlib
 from collections.abc import Iterable
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -37,6 +38,11 @@ def printable(value: object) -> str:
     """A text in one line: each white space a space, other characters that print nothing, or drive a terminal, as Python
     would write them."""
     return "".join(" " if c.isspace() else c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
+
+
+def as_seen(path: Path) -> Path:
+    """A path as seen from the working directory, if it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def clock(seconds: float) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError, validate_call
 
-from trainers.messages import first_error
+from trainers.messages import as_seen, first_error
 from trainers.namesakes import HOME, PACKAGES, namesake
 
 _FILES: set[Path] = set()  # of the user's that this process ran
@@ -98,7 +98,7 @@ def describe(error: BaseException) -> str:
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
         frames.append((error.filename, error.lineno))
-    places = [f" ({_short(file)}, line {line})" for file, line in frames if is_users(file)]
+    places = [f" ({as_seen(Path(file))}, line {line})" for file, line in frames if is_users(file)]
     if isinstance(error, ImportError):
         looked_for = error.name or ""
     else:  # of a module that has no such attribute
@@ -111,12 +111,6 @@ def is_users(file: str) -> bool:
     homes = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     homes += [HOME / part for part in (*PACKAGES, "ganablate")]
     return not file.startswith("<") and not any(Path(file).is_relative_to(home) for home in homes)
-
-
-def _short(file: str) -> str:
-    """A path as seen from the working directory, if it lies below it."""
-    path = Path(file)
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def own_code_digest(config: Any) -> str:

@@ -1,12 +1,14 @@
 """Tables on screens of any width."""
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from stubs import no_results
+from terminal import Terminal
 
-from reports.screen import show
+from reports.screen import show, show_paths
 from reports.table import as_text
 from spaces import STUDIES
 
@@ -34,3 +36,15 @@ def test_a_table_that_is_too_wide_is_one_for_each_column(width, tables):
     assert shown.count("┏") == tables
     assert all(value in shown for value in ("6.16 (=)", "8.95 (=)", "8.71 (=)"))
     assert (f"{table7.title}: lr=0.0025" in shown) == (tables > 1)
+
+
+def test_files_are_told_in_few_lines_on_a_terminal_and_one_a_line_to_a_script(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    paths = [tmp_path / "out" / name for name in ("table.csv", "table.tex", "a [b].png", "search.db")]
+    terminal = Terminal(40, 24)
+    show_paths([*paths, Path("/elsewhere/study.py")], Console(file=terminal, width=40, force_terminal=True))
+    assert terminal.lines == [
+        "Written into out:", "  table.{csv,tex}, a [b].png, search.db", "Written into /elsewhere:", "  study.py"
+    ]  # fmt: skip
+    show_paths(paths, Console(force_terminal=False))
+    assert capsys.readouterr().out.splitlines() == list(map(str, paths))
