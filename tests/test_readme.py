@@ -12,9 +12,11 @@ from sources import nodes_of
 
 from ganablate.command import app
 from reports.spreadsheet import COMPARED
-from spaces import STUDIES
+from spaces import RECIPES, STUDIES
 from spaces.find import find_study
+from trainers.config import Config
 from trainers.names import METRICS, SCORES
+from trainers.run_folder import read_evaluations
 from trainers.run_state import RunState
 
 HOME = Path(__file__).parent.parent
@@ -108,6 +110,19 @@ def test_every_column_of_other_files_is_explained(name):
     columns = [column for column in headers(name) if column not in {*METRICS, *SCORES} and "@" not in column]
     assert len(columns) > 5
     assert [column for column in columns if f"`{column}`" not in told] == []
+
+
+def test_every_number_of_an_evaluation_is_explained(trained):
+    """Of both methods, probes, regularizers, and 2-D data; those that are counted, as the modes' logits, by one."""
+    short = {"batch_size": 16, "n_images": 64, "eval_every": 32, "eval_samples": 100}
+    probed = Config(**short, backbone_options={"width": 4, "latent": 8}, n_coop=32, probe="normalized")
+    configs = probed.replace(aw="normalized", ada="bgc", r1_gamma=0.1), RECIPES["ring8_deep_gan"].replace(**short)
+    keys = {key for config in configs for row in read_evaluations(trained(config)) for key in row}
+    told = {re.sub(r"_\d+$", "_N", name) for name in re.findall(r"`(\w+)`", PAGES["charts.md"])}
+    scores = {metric.key for metric in METRICS.values()}
+    assert {"aw_case_3", "langevin_curvature", "loss_r1_gamma", "ada_p", "real_vanished", "class_logit_07"} <= keys
+    unexplained = {re.sub(r"_\d+$", "_N", key) for key in keys - scores} - told
+    assert unexplained == {"images", "state", "logged_at"}
 
 
 def texts_in_code():
