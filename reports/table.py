@@ -276,7 +276,7 @@ def _on_comparisons(results: Results) -> list[str]:
                 "7.5% of cases if one row's spread is four times the others'."
             )
         if study.seeds < LEAST:
-            lines.append(f"There is no interval below {LEAST} seeds.")
+            lines.append(f"There is no interval below {LEAST} seeds: they tell no row from another.")
     for metric, scale in results.scales.items():
         if scale != study.metric(metric).scale:
             lines.append(f"{study.metric(metric).label} has values of 0 or less, so it is compared by differences.")
