@@ -1,6 +1,7 @@
 """What a paper needs beside the table: sentences on the method to paste, all tests, and every evaluation."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
@@ -55,7 +56,8 @@ def _on_runs(results: Results, registered: Sequence[Registration]) -> str:
         if results.study.searched
         else "no setting of these rows was chosen by a search of this program"
     )
-    claims = ", ".join(f"one {each.when} (on {each.date}, for {each.seeds} seeds)" for each in registered)
+    noted = Counter(f"{each.when} (on {each.date}, for {each.seeds} seeds)" for each in registered)
+    claims = ", ".join(f"{count if count > 1 else 'one'} {told}" for told, count in noted.items())
     told = f"claims on them were registered, {claims}" if registered else "no claim was registered beforehand"
     return f"Of {ended} runs {lost} were lost ({results.lost_are}) and are counted apart, {searched}, and {told}."
 

@@ -236,7 +236,7 @@ def caption(results: Results) -> str:
             "Search value: the one for which a search chose the row, of one seed; being the best of many, "
             "it flatters, and the seeds of the mean are others."
         )
-    versions = sorted(set(runs["code_version"]) - {""})
+    versions = sorted({each for told in runs["code_version"] for each in told.split(", ")} - {""})  # of a run several
     if len(versions) > 1:
         lines.append(f"Runs of several code versions: {', '.join(versions)}.")
     left = sum(study.seeds_of(row) for row, _ in study.places) - int(runs["state"].isin(IN_TABLE).sum())

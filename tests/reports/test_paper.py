@@ -28,9 +28,9 @@ def test_methods_are_four_sentences(results):
     for words, sentence in zip(("seeds 0 to 2", "generated samples", "Holm", "were lost"), told, strict=True):
         assert words in sentence
     assert "no claim was registered" in told[3]
-    claims = [Registration("2026-11-01", 20, 0), Registration("2026-11-02", 20, 3)]
+    claims = [Registration("2026-11-01", 20, 0), Registration("2026-11-02", 20, 3), Registration("2026-11-01", 20, 0)]
     told = methods(results, claims).replace("\\", "")
-    assert "claims on them were registered, one before the first run (on 2026-11-01, for 20 seeds), one after 3" in told
+    assert "claims on them were registered, 2 before the first run (on 2026-11-01, for 20 seeds), one after 3" in told
 
 
 def test_each_comparison_is_a_line(results):
