@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from trainers.user_code import load_object
 
 SIZES_TOLD = 4  # of the files; more are told by the smallest and the largest
 CLASSES_TOLD = 20
+LEAST_WIDTH = 500  # pixels of a picture of images
 
 
 class Part(NamedTuple):
@@ -71,8 +73,8 @@ def in_lines(config: Config, parts: list[Part]) -> Iterator[str]:
 
 def draw(config: Config, parts: list[Part], out: Path) -> None:
     """Write a picture (.png) of examples as the networks see them: 64 from all over the set, or 8 of each of the first
-    10 classes, a class a row; of a pair two rows a part; of 2-D points their density. Raises ValueError for data that
-    no picture shows."""
+    10 classes, a class a row; of a pair two rows a part; of 2-D points their density. Small ones are enlarged, pixel
+    for pixel. Raises ValueError for data that no picture shows."""
     data, shape = parts[0].data, parts[0].data.shape
     if data.modes is not None:
         picture = picture_of_points(data.examples[:CLOUD], data)
@@ -81,7 +83,9 @@ def draw(config: Config, parts: list[Part], out: Path) -> None:
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise ValueError(f"dataset = {config.dataset!r}: its examples are no images but of shape {list(shape)}")
     rows = GRID_COLUMNS if len(parts) == 1 else 2
-    write_picture(out, grid(torch.cat([part.data.scaled(_shown(part, rows)) for part in parts])))
+    picture = grid(torch.cat([part.data.scaled(_shown(part, rows)) for part in parts]))
+    times = math.ceil(LEAST_WIDTH / picture.width)
+    write_picture(out, picture.resize((times * picture.width, times * picture.height), Image.Resampling.NEAREST))
 
 
 def _shown(part: Part, rows: int) -> Tensor:
