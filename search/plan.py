@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
-from statistics import fmean
+from statistics import median
 from typing import Any
 
 from search.locks import is_locked
@@ -233,7 +233,7 @@ def state_of(store: Store, guard: tuple[str, int], run: StoredRun | None) -> Run
 
 
 def seconds_left(missing: list[Job], stored: Mapping[tuple[str, int], StoredRun], abreast: int = CORES) -> float | None:
-    """Images left of the missing runs by the measured seconds an image of their cells, else of all, so many runs at a
+    """Images left of the missing runs by the median seconds an image of their cells, else of all, so many runs at a
     time, by default one on each core.
 
     None while no run of the study has shown an image.
@@ -247,11 +247,11 @@ def seconds_left(missing: list[Job], stored: Mapping[tuple[str, int], StoredRun]
             seconds.setdefault(key, []).append(spent / run.metrics["images"])
     if not seconds:
         return None
-    by_cell = {key: fmean(values) for key, values in seconds.items()}
+    by_cell = {key: median(values) for key, values in seconds.items()}
     total = 0.0
     for job in missing:
         begun = stored.get(job.key) if job.state != RunState.STOPPED else None
         shown = begun.metrics.get("images", 0) if begun else 0
-        pace = by_cell.get(job.cell.config.cell_key, fmean(by_cell.values()))
+        pace = by_cell.get(job.cell.config.cell_key, median(by_cell.values()))
         total += pace * max(0, job.cell.config.n_images - shown)
     return total / min(abreast, len(missing))
