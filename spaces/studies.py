@@ -61,7 +61,7 @@ STUDIES: dict[str, Study] = {
             seeds=20,
             metrics=POINT_METRICS,
             note="The ring of Unrolled GAN's appendix with what is ours: a discriminator of two layers, an lr of 1e-3, "
-            "3,000 steps of 128, of which CoopInit takes 1,000 (eta 0.3, noise 0.01).",
+            "3,000 steps of 128, of which CoopInit takes 1,000 (eta 0.3, noise 0.01). Half a minute of a core a run.",
         ),
         Study(
             "ring-eta",
@@ -70,7 +70,7 @@ STUDIES: dict[str, Study] = {
             seeds=6,
             metrics=POINT_METRICS,
             note="The cooperative stage of ring-deep alone, at twice its length, by the recipe's eta of 0.3, a lower "
-            "one and a higher one.",
+            "one and a higher one. Half a minute of a core a run.",
         ),
         # DCGAN on CIFAR-10 or, by --set dataset=folder:PATH, on a user's own images.
         Study("images", "images_gan", rows={"GAN": {}, "+ both": {**DIGITS_COOP, **AW}}, seeds=2),

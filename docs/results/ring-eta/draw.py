@@ -35,7 +35,7 @@ def draw(data: pd.DataFrame) -> None:
         axis.grid(alpha=0.3)
     for level in (1, 2):
         axes[0].axhline(level, color="0.3", linestyle="dotted", linewidth=1)
-    axes[0].set_ylim(-0.5, 6)
+    axes[0].set_ylim(-0.2, 3)
     axes[0].legend()
     plt.savefig(HERE / "curvature.png", dpi=120)
 
