@@ -10,7 +10,7 @@ from spaces import RECIPES, SPACES, STUDIES, Study
 from spaces.search import SAMPLERS, SCHEDULERS
 from trainers.config import Config
 from trainers.foresight import described
-from trainers.messages import did_you_mean
+from trainers.messages import counted, did_you_mean
 from trainers.names import BACKBONES, DATASETS, FEATURES, LOSSES, METRICS, PATHS, SCORES, Metric, Score
 
 WHEN = {
@@ -53,7 +53,7 @@ def _described(sources: Mapping[str, str]) -> dict[str, str]:
 def _study(study: Study) -> str:
     recipe = study.recipe if isinstance(study.recipe, str) else "a recipe of its own"
     columns = f" x {', '.join(study.columns)}" if len(study.columns) > 1 else ""
-    return f"{recipe}: {', '.join(study.rows)}{columns}; {study.seeds} seeds"
+    return f"{recipe}: {', '.join(study.rows)}{columns}; {counted(study.seeds, 'seed')}"
 
 
 def _recipe(config: Config) -> str:

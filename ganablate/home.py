@@ -11,7 +11,7 @@ import typer
 
 from ganablate.options import app
 from ganablate.selection import open_store, read_title, variant
-from trainers.messages import as_seen
+from trainers.messages import as_seen, counted
 
 if TYPE_CHECKING:
     from search.store import Store
@@ -61,7 +61,7 @@ class Made(NamedTuple):
         states = dict(self.states)
         if self.total is None:
             counts = [f"{count} {state}" for state, count in states.items()]
-            return f"{self.states.total()} trials: {', '.join(counts)}"
+            return f"{counted(self.states.total(), 'trial')}: {', '.join(counts)}"
         done = states.pop("done", 0)
         states.pop("missing", 0)
         return ", ".join([f"{done} of {self.total} done", *(f"{count} {state}" for state, count in states.items())])
@@ -91,7 +91,7 @@ def where_you_are() -> Iterator[str]:
         return
     yield f"Runs are kept in {place}."
     told = {each.title: each.told for each in made[:SHOWN]}
-    told |= {each.name: f"{len(each.runs)} runs of other code" for each in others}
+    told |= {each.name: f"{counted(len(each.runs), 'run')} of other code" for each in others}
     width = max(map(len, told))
     yield from (f"  {title:<{width}}  {numbers}" for title, numbers in told.items())
     if len(made) > SHOWN:
@@ -133,7 +133,7 @@ def next_steps(made: list[Made]) -> Iterator[str]:
         if each.missing:
             yield f"Next: ganablate run {typed}    makes the {each.missing} that are missing"
         elif each.states["failed"]:
-            yield f"Next: ganablate why {typed} ROW    what {each.states['failed']} runs failed of"
+            yield f"Next: ganablate why {typed} ROW    what {counted(each.states['failed'], 'run')} failed of"
             yield f"      ganablate run {typed} --retry-failed    once that is mended"
         else:
             yield f"Next: ganablate report {typed}    table and figures"

@@ -17,7 +17,7 @@ import typer
 from ganablate import complete
 from ganablate.options import Budget, Seeds, Set, Storage, Tiny, TrackingUri, app, selectors
 from ganablate.selection import STORAGE, Selectors, store_of, variant
-from trainers.messages import as_seen, printable
+from trainers.messages import as_seen, counted, printable
 
 if TYPE_CHECKING:
     from reports.status import Status
@@ -94,7 +94,7 @@ def _status(study: str, where: Selectors) -> Status:
 
 def _ask(process: Holder | None, locks: list[Path], found: Status) -> bool:
     """Send SIGINT to the process that holds these locks, and say so, or why it cannot be sent; whether it was."""
-    has = "makes" if found.is_search else f"has {len(locks)} runs in hand of"
+    has = "makes" if found.is_search else f"has {counted(len(locks), 'run')} in hand of"
     who = f"process {process.process}" if process else "a process of an earlier version"
     try:
         if process is None:

@@ -13,7 +13,7 @@ from search.store import Store
 from search.store.foreign import KEPT, ForeignRun, Imported, imported_in, read_imported
 from spaces.claims import Label
 from spaces.foreign import ForeignStudy
-from trainers.messages import did_you_mean, file_name
+from trainers.messages import counted, did_you_mean, file_name
 from trainers.run_state import RunState
 
 MOST_SEEDS = 10  # that are named one by one
@@ -48,7 +48,7 @@ class ForeignResults(Results):
         told = (
             f"the seeds {', '.join(map(str, seeds))}"
             if shares and len(seeds) <= MOST_SEEDS
-            else f"{self.study.seeds} seeds"
+            else counted(self.study.seeds, "seed")
         )
         return f"Each of the {len(self.study.places)} settings was run by other code, with {told}."
 
@@ -108,7 +108,7 @@ def plan_lines(imported: Imported) -> list[str]:
     for cell in told["cells"]:
         states = ", ".join(f"{run['seed']}: {run['state']}" for run in cell["runs"])
         lines.append(f"{' / '.join(filter(None, (cell['row'], cell['column'])))}  {states}")
-    made = f"{imported.name}: {len(imported.runs)} runs of {imported.source}, made elsewhere"
+    made = f"{imported.name}: {counted(len(imported.runs), 'run')} of {imported.source}, made elsewhere"
     missing = f", {len(told['missing'])} missing, which only their own code can make" if told["missing"] else ""
     return [*lines, made + missing]
 

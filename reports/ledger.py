@@ -21,7 +21,7 @@ from reports.table import TextTable
 from search.store import Store
 from spaces import CLAIMS, Claim, Study, find_claims
 from spaces.foreign import ForeignStudy, better_than_first
-from trainers.messages import printable
+from trainers.messages import counted, printable
 
 
 class Ledger:
@@ -126,7 +126,7 @@ def _runs(verdict: Verdict) -> str:
     runs = {run for finding in verdict.findings for run in finding.run_ids}
     hangs = verdict.weakest
     budget = f", {hangs.budget} images each" if hangs.budget else ""
-    return f"{studies}: {len(runs)} runs, {hangs.n} a cell{budget}" if runs else studies
+    return f"{studies}: {counted(len(runs), 'run')}, {hangs.n} a cell{budget}" if runs else studies
 
 
 def caption(verdicts: Collection[Verdict]) -> str:

@@ -16,7 +16,7 @@ from search.store.frames import PROTOCOL
 from search.store.image_sets import resolved
 from search.store.queries import seed_runs
 from spaces import Cell, Study
-from trainers.messages import did_you_mean, printable
+from trainers.messages import counted, did_you_mean, printable
 from trainers.names import BACKBONES, METRICS, metric_named
 from trainers.run_folder import FORM, generator_path
 from trainers.run_state import RunState
@@ -144,7 +144,7 @@ def _remarks(results: Results, run: pd.Series, kept: DoneRun) -> list[str]:
         f"Protocol: {printable('; '.join(filter(None, protocols)))}.",
     ]
     if lost:
-        lines.append(f"{lost} runs of the cell are lost: they diverged, or ended no better than untrained.")
+        lines.append(f"{counted(lost, 'run')} of the cell lost: diverged, or ended no better than untrained.")
     if run["lost"]:
         lines.append("This run is one of them.")
     return [*lines, f"Run {kept.run_id}, cell `{kept.cell.config.cell_key}`.", ""]

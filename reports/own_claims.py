@@ -11,6 +11,7 @@ from search.store import Store
 from search.store.registry import register, registered
 from spaces import Cell, Claim, Part, Study
 from spaces.foreign import ForeignStudy
+from trainers.messages import counted
 
 
 def digest_of_claim(judge: VariantJudge, claim: Claim) -> str:
@@ -50,7 +51,8 @@ def register_claim(judge: VariantJudge, claim: Claim) -> str:
     except Untestable as error:
         raise ValueError(f"claim {claim.id!r}: {error}") from None
     told = (
-        f"{each.told(study.seeds)}, on {each.date}, for {each.seeds} seeds of {study.title}" for study, each in made
+        f"{each.told(study.seeds)}, on {each.date}, for {counted(each.seeds, 'seed')} of {study.title}"
+        for study, each in made
     )
     return f"{digest}, {'; '.join(told)}"
 

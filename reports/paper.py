@@ -12,6 +12,7 @@ from reports.results import Results
 from reports.statistics import LEVEL
 from reports.table import score_protocols
 from search.store.registry import Registration
+from trainers.messages import counted
 
 
 def methods(results: Results, registered: Sequence[Registration] = ()) -> str:
@@ -56,7 +57,7 @@ def _on_runs(results: Results, registered: Sequence[Registration]) -> str:
         if results.study.searched
         else "no setting of these rows was chosen by a search of this program"
     )
-    noted = Counter(f"{each.when} (on {each.date}, for {each.seeds} seeds)" for each in registered)
+    noted = Counter(f"{each.when} (on {each.date}, for {counted(each.seeds, 'seed')})" for each in registered)
     claims = ", ".join(f"{count if count > 1 else 'one'} {told}" for told, count in noted.items())
     told = f"claims on them were registered, {claims}" if registered else "no claim was registered beforehand"
     return f"Of {ended} runs {lost} were lost ({results.lost_are}) and are counted apart, {searched}, and {told}."

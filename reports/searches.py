@@ -17,7 +17,7 @@ from search.tune.progress import say
 from spaces import Study
 from spaces.study import OPTIONS, diff
 from trainers.config import Config
-from trainers.messages import file_name, printable
+from trainers.messages import counted, file_name, printable
 from trainers.names import metric_named
 from trainers.run_state import RunState
 
@@ -37,7 +37,7 @@ def show_outcome(outcome: Outcome, console: Console | None = None) -> None:
     ended = ", ".join(f"{count} {state}" for state, count in states.items())
     full = sum(trial.config.n_images for trial in outcome.trials)
     lines = [
-        f"{outcome.search.title}: {len(outcome.trials)} trials, {ended}",
+        f"{outcome.search.title}: {counted(len(outcome.trials), 'trial')}, {ended}",
         f"  stopping saved {outcome.images_saved:,} of {full:,} images ({outcome.images_saved / full:.0%})",
     ]
     if states[RunState.DONE]:

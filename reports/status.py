@@ -21,7 +21,7 @@ from search.store.folders import ObjectStore
 from search.store.queries import find_runs, first_of_each, seed_runs
 from spaces import Cell, Study
 from trainers.config import Config
-from trainers.messages import clock
+from trainers.messages import clock, counted
 from trainers.names import METRICS
 from trainers.run_state import RunState
 
@@ -55,7 +55,7 @@ class Status:
         """A line of counts, one a run that is being made, and when all is likely over."""
         states = Counter(job.state for job in self.jobs)
         counts = ", ".join(f"{states[state]} {state}" for state in RunState if states[state])
-        yield f"{self.title}: {len(self.jobs)} {self.unit}, {counts or 'none'}"
+        yield f"{self.title}: {counted(len(self.jobs), self.unit)}, {counts or 'none'}"
         width = max((len(job.cell.label) for job, _ in self.running), default=0)
         signs = [self._sign(run) for _, run in self.running]
         for (job, run), sign in zip(self.running, signs, strict=True):
@@ -76,8 +76,8 @@ class Status:
 
     @property
     def unit(self) -> str:
-        """What its jobs are called."""
-        return "trials" if self.is_search else "runs"
+        """What one of its jobs is called."""
+        return "trial" if self.is_search else "run"
 
     def _sign(self, run: StoredRun) -> str:
         """What is to be said of a run's worker: that it has none yet, or shows no sign of life."""

@@ -14,7 +14,7 @@ from reports.statistics import LEAST, share
 from search.store.frames import PROTOCOL
 from spaces import Study
 from spaces.papers import find_paper
-from trainers.messages import printable
+from trainers.messages import counted, printable
 from trainers.names import METRICS, Metric, is_of_d
 from trainers.run_state import IN_TABLE
 
@@ -241,7 +241,7 @@ def caption(results: Results) -> str:
         lines.append(f"Runs of several code versions: {', '.join(versions)}.")
     left = sum(study.seeds_of(row) for row, _ in study.places) - int(runs["state"].isin(IN_TABLE).sum())
     if left:
-        lines.append(f"{left} runs are not done.")
+        lines.append(f"{counted(left, 'run is', 'runs are')} not done.")
     return " ".join(lines + _on_published(study, results.published))
 
 

@@ -18,7 +18,7 @@ from spaces.papers import published_cells
 from trainers.config import Config
 from trainers.data.sources import known_images
 from trainers.foresight import check_sources
-from trainers.messages import clock, printable
+from trainers.messages import clock, counted, printable
 from trainers.run_state import RunState
 from trainers.score_request import requested
 
@@ -116,7 +116,7 @@ class Plan:
             yield f"{' / '.join(filter(None, (row, column)))}  [{key}]  {', '.join(states)}{published}"
         yield from much_scoring(job.cell.config for job in self.missing)
         left = f", about {clock(self.seconds_left)}" if self.seconds_left else ""
-        yield f"{self.study.title}: {len(self.jobs)} runs, {len(self.missing)} to run{left}"
+        yield f"{self.study.title}: {counted(len(self.jobs), 'run')}, {len(self.missing)} to run{left}"
 
 
 def make_plan(

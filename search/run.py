@@ -25,6 +25,7 @@ from search.tune.queue import DONE, WAIT, RunQueue
 from spaces import Cell, Study
 from trainers.apart import beside
 from trainers.config import Config
+from trainers.messages import counted
 from trainers.run_folder import end_of
 from trainers.run_state import RunState
 from trainers.user_code import user_modules
@@ -78,7 +79,10 @@ def _make(
     """Make runs; the state of each by its label. Raises KeyboardInterrupt after a signal, ValueError if none can be
     made any more, ConnectionError if the store is away in the end."""
     store = delivery.store
-    say(console, to_make(f"{study.title}: {len(jobs)} runs", (job.cell.config for job in jobs), cluster.share))
+    say(
+        console,
+        to_make(f"{study.title}: {counted(len(jobs), 'run')}", (job.cell.config for job in jobs), cluster.share),
+    )
     images = sum(job.cell.config.n_images for job in jobs)
     with RunLocks(store.storage) as locks:
         queue = StudyQueue(study, store, jobs, locks, digests)
@@ -88,18 +92,20 @@ def _make(
             with SweepProgress(len(jobs), images, console, cells) as progress:
                 waiting = tune.tune_runs(queue, store, progress, cluster)
         except KeyboardInterrupt as interrupt:
-            left = f"{len(jobs) - progress.done} runs are left, and the same command goes on with them"
+            left = f"{counted(len(jobs) - progress.done, 'run is', 'runs are')} left, and the same command goes on"
             raise KeyboardInterrupt(left, *(interrupt.args or [signal.SIGINT])) from None
     if queue.elsewhere:
-        say(console, f"{queue.elsewhere} runs were or are being made by another process; they were left to it.")
+        say(console, f"{counted(queue.elsewhere, 'run')} made by another process, now or before, and left to it.")
     if waiting:
+        parts = counted(len(waiting), "part waits", "parts wait")
         raise ConnectionError(
-            f"the MLflow store {store.address} has not taken all: {len(waiting)} parts wait in {store.folders.root}; "
-            f"the same command, or `ganablate import` of that folder, brings them there"
+            f"the MLflow store {store.address} has not taken all: {parts} in {store.folders.root}; the same command, "
+            f"or `ganablate import` of that folder, brings them there"
         )
     if more := len(jobs) - queue.elsewhere - progress.done:
         raise ConnectionError(
-            f"the MLflow store {store.address} is away: {more} runs are left, and the same command goes on with them"
+            f"the MLflow store {store.address} is away: {counted(more, 'run is', 'runs are')} left, and the same "
+            f"command goes on"
         )
     return progress.states
 
@@ -136,7 +142,7 @@ def _missing(study: Study, delivery: Delivery, retry_failed: bool) -> list[Job]:
 
 def taken_in(title: str, count: int) -> str:
     """What to say of runs that the store had lost."""
-    return f"{title}: the store had lost {count} runs, which were taken in again from their folders."
+    return f"{title}: the store had lost {counted(count, 'run')}, now taken in again from the run folders."
 
 
 def check_digests(cell: Cell, digests: Mapping[str, str], runs: Iterable[StoredRun]) -> None:

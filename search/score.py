@@ -20,7 +20,7 @@ from search.tune.progress import say, starting
 from search.tune.scoring import ScoreJob, score_runs
 from spaces import Study
 from trainers.apart import beside
-from trainers.messages import clock
+from trainers.messages import clock, counted
 from trainers.run_folder import generator_path
 from trainers.run_state import RunState
 from trainers.score_request import SCORES_FILE, ScoreRequest, own_modules, read_scores, requests_of
@@ -85,9 +85,11 @@ def _score(study: Study, store: Store, jobs: list[ScoreJob], cluster: Cluster, c
     with RunLocks(store.storage) as locks:
         mine = [job for job in jobs if locks.acquire(job.config.cell_key, job.config.seed)]
         if elsewhere := len(jobs) - len(mine):
-            say(console, f"{elsewhere} runs are in the hands of another process; they were left to it.")
+            say(console, f"{counted(elsewhere, 'run is', 'runs are')} in the hands of another process, and left to it.")
         seconds = sum(asked.seconds(job.config) for job in mine for asked in job.requests)
-        told = f"{len(mine)} runs to score, about {clock(seconds)} of a core." if mine else "nothing to score."
+        told = (
+            f"{counted(len(mine), 'run')} to score, about {clock(seconds)} of a core." if mine else "nothing to score."
+        )
         say(console, f"{study.title}: {told}")
         if not mine:
             return {}

@@ -121,7 +121,7 @@ def test_a_search_is_named_by_its_title(store, tiny_points, tmp_path, monkeypatc
         assert locks.acquire(search.key, 0)
         store.folders.show_sign_of_life(run_id)
         assert told("status", "search r")[1].splitlines() == [
-            "search r: 1 trials, 1 running",
+            "search r: 1 trial, 1 running",
             "  trial 3    0%",
         ]
     assert told("stop", "search r")[1] == "search r: no process makes runs of it now.\n"

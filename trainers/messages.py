@@ -45,6 +45,11 @@ def as_seen(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """So many things in words: `1 run`, `2 runs`, or with another word for many."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def clock(seconds: float) -> str:
     """A duration as h:mm:ss or m:ss."""
     minutes, rest = divmod(round(seconds), 60)

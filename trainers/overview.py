@@ -83,9 +83,9 @@ def draw(config: Config, parts: list[Part], out: Path) -> None:
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise ValueError(f"dataset = {config.dataset!r}: its examples are no images but of shape {list(shape)}")
     rows = GRID_COLUMNS if len(parts) == 1 else 2
-    picture = grid(torch.cat([part.data.scaled(_shown(part, rows)) for part in parts]))
-    times = math.ceil(LEAST_WIDTH / picture.width)
-    write_picture(out, picture.resize((times * picture.width, times * picture.height), Image.Resampling.NEAREST))
+    drawn = grid(torch.cat([part.data.scaled(_shown(part, rows)) for part in parts]))
+    times = math.ceil(LEAST_WIDTH / drawn.width)
+    write_picture(out, drawn.resize((times * drawn.width, times * drawn.height), Image.Resampling.NEAREST))
 
 
 def _shown(part: Part, rows: int) -> Tensor:

@@ -39,7 +39,7 @@ from spaces.search import SAMPLERS, SCHEDULERS
 from spaces.search_spaces import COOP_SHARE
 from trainers.apart import unpatched
 from trainers.config import Config
-from trainers.messages import did_you_mean
+from trainers.messages import counted, did_you_mean
 from trainers.run_state import RunState
 from trainers.user_code import describe, own_code_digest, user_modules
 
@@ -83,19 +83,21 @@ def run_search(
             left = _left(search, store, samples, retry_failed)
         queue = TrialQueue(search, store, samples, retry_failed, slots, digests)
         queue.reserve(delivery)  # where a store refuses, nothing starts
-        say(console, to_make(f"{search.title}: {left} trials", [search.base], cluster.share))
+        say(console, to_make(f"{search.title}: {counted(left, 'trial')}", [search.base], cluster.share))
         progress = SweepProgress(left, left * search.base.n_images, console)
         with progress:
             waiting = tune.tune_runs(queue, store, progress, cluster)
         if waiting or progress.done < left:
             raise ConnectionError(
-                f"the MLflow store {store.address} is away: {left - progress.done} trials are left, and what was made "
-                f"waits in {store.folders.root}; the same command brings it there and goes on"
+                f"the MLflow store {store.address} is away: {counted(left - progress.done, 'trial is', 'trials are')} "
+                f"left, and what was made waits in {store.folders.root}; the same command brings it there and goes on"
             )
         return load_outcome(search, store)
     except KeyboardInterrupt as interrupt:
-        message = f"{left - (progress.done if progress else 0)} trials are left, and the same command goes on with them"
-        raise KeyboardInterrupt(message, *(interrupt.args or [signal.SIGINT])) from None
+        told = counted(left - (progress.done if progress else 0), "trial is", "trials are")
+        raise KeyboardInterrupt(
+            f"{told} left, and the same command goes on", *(interrupt.args or [signal.SIGINT])
+        ) from None
     finally:
         locks.release()
 

@@ -12,7 +12,7 @@ from search.store.foreign import ForeignMetric, ForeignRun, Imported, write_impo
 from search.store.frames import LARGEST
 from search.store.queries import histories, pages
 from spaces import CLAIMS, STUDIES
-from trainers.messages import did_you_mean
+from trainers.messages import counted, did_you_mean
 from trainers.names import Metric
 
 MLFLOW, CSV = "mlflow:", "csv:"
@@ -65,9 +65,9 @@ def import_study(source: str, asked: Asked, store: Store) -> list[str]:
     is_former = write_imported(store, imported)
     lost = sum(run.is_lost for run in runs)
     told = [
-        f"{study.name}: {len(runs)} runs of {found.source}, {len(study.rows)} rows"
-        + (f" x {len(study.columns)} columns" if asked.column else "")
-        + f", up to {study.seeds} seeds a cell"
+        f"{study.name}: {counted(len(runs), 'run')} of {found.source}, {counted(len(study.rows), 'row')}"
+        + (f" x {counted(len(study.columns), 'column')}" if asked.column else "")
+        + f", up to {counted(study.seeds, 'seed')} a cell"
         + (f"; {lost} lost, with a value that is not finite" if lost else "")
         + (", in place of what was imported before" if is_former else "")
     ]

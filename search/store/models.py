@@ -18,6 +18,7 @@ from search.store.image_sets import resolved
 from search.store.queries import pages, seed_runs
 from search.tune.progress import say
 from spaces import Study
+from trainers.messages import counted
 from trainers.run_state import RunState
 from trainers.signals import noted_signals
 
@@ -52,7 +53,7 @@ def log_models(study: Study, store: Store) -> dict[str, str]:
         say(console, f"{study.title}: {len(left) or 'no'} generators to log as models in MLflow.")
         for number, (label, run) in enumerate(left):
             if signals:
-                told = f"{len(left) - number} models are left, and the same command goes on with them"
+                told = f"{counted(len(left) - number, 'model is', 'models are')} left, and the same command goes on"
                 raise KeyboardInterrupt(told, signals[0])
             try:
                 content, exported = _program(store, run)

@@ -11,6 +11,7 @@ from search.store.connection import Store
 from search.store.parents import Parents
 from search.store.queries import experiment_tags, seed_runs
 from spaces import Cell, Study
+from trainers.messages import counted
 from trainers.run_state import RunState
 
 TAG = "ganablate.claim."  # and the digest of a claim
@@ -30,7 +31,7 @@ class Registration(NamedTuple):
 
     def told(self, seeds: int) -> str:
         """In words, beside a verdict on so many seeds."""
-        return f"registered {self.when}" + ("" if seeds == self.seeds else f", for {self.seeds} seeds")
+        return f"registered {self.when}" + ("" if seeds == self.seeds else f", for {counted(self.seeds, 'seed')}")
 
 
 def register(store: Store, study: Study, cells: Iterable[Cell], digest: str) -> Registration:

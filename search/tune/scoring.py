@@ -24,7 +24,7 @@ from search.tune.progress import say
 from search.tune.worker import HALTED, score_run, surroundings
 from trainers.config import Config
 from trainers.files import storage_mark
-from trainers.messages import printable
+from trainers.messages import counted, printable
 from trainers.names import score_of
 from trainers.run_state import RunState
 from trainers.score_request import ScoreRequest, own_modules
@@ -63,11 +63,11 @@ def score_runs(jobs: Iterable[ScoreJob], store: Store, cluster: Cluster, console
         left = outbox.close(LAST_WORDS if signals or sys.exc_info()[0] else math.inf)
     if signals:
         raise KeyboardInterrupt(
-            f"{len(jobs) - len(states)} runs are left, and the same command goes on with them", signals[0]
+            f"{counted(len(jobs) - len(states), 'run is', 'runs are')} left, and the same command goes on", signals[0]
         )
     if left:
         raise ConnectionError(
-            f"the MLflow store {store.address} has not taken all: scores of {len(left)} runs wait in "
+            f"the MLflow store {store.address} has not taken all: scores of {counted(len(left), 'run')} wait in "
             f"{store.folders.root}; the same command brings them there"
         )
     return states

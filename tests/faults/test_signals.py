@@ -37,7 +37,7 @@ def test_the_first_signal_loses_no_step(tmp_path, number):
     assert steps(tmp_path) == 3 * IMAGES // BATCH  # every adversarial step was made once; half of two runs is none
     told = (tmp_path / "log").read_text()
     assert re.search("finishing the checkpoints of .*, seed 0, .*, seed 0; once more to leave at once", told)
-    assert "4 runs are left, and the same command goes on with them" in told
+    assert "4 runs are left, and the same command goes on" in told
     assert "Traceback" not in told
 
 

@@ -118,7 +118,7 @@ def test_two_users_go_on_with_each_others_runs(team):
     assert team.owners() == {ADA, BOB}
     assert "2 runs to make" in team.command(ADA, "run", "study.py:ONE")
     assert [row["images"] for row in team.rows()][:11] == list(range(0, 3_201, 320))
-    assert "1 runs to make" in team.command(BOB, "run", "study.py:ONE", "--seeds", "3")
+    assert "1 run to make" in team.command(BOB, "run", "study.py:ONE", "--seeds", "3")
     for uid in (BOB, ADA):  # one over what the other wrote
         assert "table.csv" in team.command(uid, "report", "study.py:ONE", "--seeds", "3")
     assert "GAN" in team.command(ADA, "plan", "study.py:ONE", "--seeds", "3")

@@ -113,4 +113,4 @@ def test_a_signal_is_heard_between_two_models(made, monkeypatch):
     monkeypatch.setattr("search.store.models._log", lambda *_: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(KeyboardInterrupt) as raised:
         log_models(points, store)
-    assert raised.value.args == ("1 models are left, and the same command goes on with them", signal.SIGTERM)
+    assert raised.value.args == ("1 model is left, and the same command goes on", signal.SIGTERM)
