@@ -144,7 +144,9 @@ def _remarks(results: Results, run: pd.Series, kept: DoneRun) -> list[str]:
         f"Protocol: {printable('; '.join(filter(None, protocols)))}.",
     ]
     if lost:
-        lines.append(f"{counted(lost, 'run')} of the cell lost: diverged, or ended no better than untrained.")
+        lines.append(
+            f"{counted(lost, 'run of the cell is', 'runs of the cell are')} lost: diverged, or ended no better than untrained."
+        )
     if run["lost"]:
         lines.append("This run is one of them.")
     return [*lines, f"Run {kept.run_id}, cell `{kept.cell.config.cell_key}`.", ""]

@@ -61,7 +61,7 @@ def test_a_store_is_told_by_its_studies(here, store, make_runs, tiny_study):
     assert lines[0] == "Runs are kept in runs."
     assert [line.split() for line in lines[1:3]] == [
         ["tiny", "4", "of", "4", "done"],
-        ["bench", "1", "runs", "of", "other", "code"],
+        ["bench", "1", "run", "of", "other", "code"],
     ]
 
 

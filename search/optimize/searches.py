@@ -84,8 +84,7 @@ def run_search(
         queue = TrialQueue(search, store, samples, retry_failed, slots, digests)
         queue.reserve(delivery)  # where a store refuses, nothing starts
         say(console, to_make(f"{search.title}: {counted(left, 'trial')}", [search.base], cluster.share))
-        progress = SweepProgress(left, left * search.base.n_images, console)
-        with progress:
+        with SweepProgress(left, left * search.base.n_images, console) as progress:
             waiting = tune.tune_runs(queue, store, progress, cluster)
         if waiting or progress.done < left:
             raise ConnectionError(
@@ -94,10 +93,8 @@ def run_search(
             )
         return load_outcome(search, store)
     except KeyboardInterrupt as interrupt:
-        told = counted(left - (progress.done if progress else 0), "trial is", "trials are")
-        raise KeyboardInterrupt(
-            f"{told} left, and the same command goes on", *(interrupt.args or [signal.SIGINT])
-        ) from None
+        told = f"{counted(left - (progress.done if progress else 0), 'trial is', 'trials are')} left"
+        raise KeyboardInterrupt(f"{told}, and the same command goes on", *(interrupt.args or [signal.SIGINT])) from None
     finally:
         locks.release()
 
