@@ -144,9 +144,8 @@ def _remarks(results: Results, run: pd.Series, kept: DoneRun) -> list[str]:
         f"Protocol: {printable('; '.join(filter(None, protocols)))}.",
     ]
     if lost:
-        lines.append(
-            f"{counted(lost, 'run of the cell is', 'runs of the cell are')} lost: diverged, or ended no better than untrained."
-        )
+        told = counted(lost, "run of the cell is", "runs of the cell are")
+        lines.append(f"{told} lost: diverged, or ended no better than untrained.")
     if run["lost"]:
         lines.append("This run is one of them.")
     return [*lines, f"Run {kept.run_id}, cell `{kept.cell.config.cell_key}`.", ""]
