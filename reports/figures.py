@@ -47,8 +47,7 @@ def _left_out(part: Results, results: Results) -> str:
 def first_curves(results: Results) -> Figure | None:
     """Learning curves of the study's first metric; None where no run was evaluated twice or it has no curve."""
     metric, part = results.study.metric(results.study.metrics[0]), legible(results)
-    curves = curves_data(part, metric.key) if not metric.features else pd.DataFrame({"images": []})
-    if curves["images"].nunique() < 2:
+    if metric.features or (curves := curves_data(part, metric.key))["images"].nunique() < 2:
         return None
     return draw_curves(curves, part.study, metric.key, _left_out(part, results))
 

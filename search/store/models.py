@@ -50,7 +50,8 @@ def log_models(study: Study, store: Store) -> dict[str, str]:
         mine = {run_id: named for run_id, named in runs.items() if locks.acquire(*named[1].guard)}
         lacking = mine.keys() - _logged(store, [run for _, run in mine.values()])
         left = [(label, run) for run_id, (label, run) in mine.items() if run_id in lacking]
-        say(console, f"{study.title}: {len(left) or 'no'} generators to log as models in MLflow.")
+        told = counted(len(left), "generator") if left else "no generators"
+        say(console, f"{study.title}: {told} to log as models in MLflow.")
         for number, (label, run) in enumerate(left):
             if signals:
                 told = f"{counted(len(left) - number, 'model is', 'models are')} left, and the same command goes on"
