@@ -92,9 +92,10 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write a figure as PNG and as PDF."""
+    """Write a figure as PNG and as PDF, laid out once."""
     paths = [stem.with_name(stem.name + suffix) for suffix in (".png", ".pdf")]  # a stem may have dots
     for path in paths:
         figure.savefig(path)
+        figure.set_layout_engine("none")
     plt.close(figure)
     return paths
