@@ -57,6 +57,10 @@ DIGITS = Config(
     eval_samples=5_000,
 )
 DIGITS_COOP = {"n_coop": 200 * 64, "coop_optimizer": "fresh"}
+# Wider, twice as long, at a lower lr that does not decay.
+DIGITS_WIDE = DIGITS.replace(
+    backbone_options={"width": 32}, lr=2e-4, lr_decay="none", n_images=3_000 * 64, eval_every=300 * 64
+)
 
 # CIFAR-10, or images of the user's own by dataset=folder:PATH or zip:PATH: 3,000 steps of 64, of which 200 cooperative.
 IMAGES = DIGITS.replace(
@@ -193,6 +197,7 @@ RECIPES: dict[str, Config] = {
     **_crossed("ring8_paper", RING8_PAPER, RING_COOP),
     **_crossed("ring8_deep", RING8_DEEP, RING_COOP),
     **_crossed("digits", DIGITS, DIGITS_COOP),
+    **_crossed("digits_wide", DIGITS_WIDE, DIGITS_COOP),
     **_crossed("images", IMAGES, DIGITS_COOP),
     **_crossed("dcgan_cifar10", DCGAN, COOP, plain=""),
     **_crossed("sngan_cifar10", SNGAN, COOP, plain=""),

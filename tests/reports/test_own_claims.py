@@ -46,7 +46,7 @@ def test_claims_are_found_in_a_file(path):
     assert list(studies) == ["tiny"]
 
 
-@pytest.mark.parametrize("name", ["ring-paper", "ring-deep"])
+@pytest.mark.parametrize("name", ["ring-paper", "ring-deep", "digits-wide"])
 def test_the_claims_of_our_results_are_on_their_study(name):
     """By which `report --from` finds the study too."""
     file = str(Path(__file__).parents[2] / "docs" / "results" / name / "study.py")
