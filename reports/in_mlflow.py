@@ -48,22 +48,23 @@ def compared(results: Results) -> dict[tuple[str, str], dict[str, float]]:
 
 def _drawn(results: Results, parents: Parents) -> str:
     """The learning curves as Markdown of an image that lies with the first row's parent; nothing where there are none,
-    or, with a warning, where the artifacts cannot be written to."""
+    or, with a warning, where they cannot be drawn or written there."""
     import matplotlib.pyplot as plt
 
-    study, store = results.study, results.store
-    figure = first_curves(results)
-    if not store or not figure:
-        return ""
-    parent = parents.parent(study, study.cells()[0])
+    study, store, figure = results.study, results.store, None
     try:
+        figure = first_curves(results)
+        if not store or not figure:
+            return ""
+        parent = parents.parent(study, study.cells()[0])
         dots = min(SHARP, WIDE / figure.get_figwidth())  # an inch: the UI shows pixels as they are
         store.client.log_figure(parent, figure, CURVES, save_kwargs={"dpi": dots})
     except Exception as error:  # the client of an object store raises errors of its own
         logger.warning("the MLflow UI does not show the curves of %s: %s", printable(study.title), error)
         return ""
     finally:
-        plt.close(figure)
+        if figure:
+            plt.close(figure)
     return f"![learning curves](get-artifact?path={CURVES}&run_uuid={parent})\n"
 
 

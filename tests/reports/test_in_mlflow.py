@@ -45,6 +45,12 @@ def test_the_uis_study_is_the_table(store, make_runs, none_lost, tiny_study, cap
     tags = store.client.get_experiment("1").tags
     assert "\n\nThe table is too long to stand here.\n\n![" in tags[NOTE]
     assert "(#/experiments/1/runs?" in tags[NOTE]
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr("reports.in_mlflow.first_curves", lambda _: [][0])
+        show_in_mlflow(results)
+    assert "does not show the curves of tiny: list index out of range" in caplog.text
+    assert "| GAN | " in (told := store.client.get_experiment("1").tags[NOTE])
+    assert "curves.png" not in told
     store.client.delete_experiment("1")
     with caplog.at_level(logging.WARNING):
         show_in_mlflow(Results(tiny_study, store))
