@@ -6,6 +6,8 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from pydantic.fields import FieldInfo
+
 from spaces import RECIPES, SPACES, STUDIES, Study
 from spaces.search import SAMPLERS, SCHEDULERS
 from trainers.config import Config
@@ -78,6 +80,10 @@ def _score(score: Score) -> str:
     return f"{score.label}; {'lower' if score.lower_is_better else 'higher'} is better"
 
 
+def _field(field: FieldInfo) -> str:
+    return f"default {field.default}: {first_sentence(field.description or '')}"
+
+
 KINDS: dict[str, Callable[[], dict[str, str]]] = {  # as `list --json` has them
     "studies": lambda: {name: _study(study) for name, study in STUDIES.items()},
     "recipes": lambda: {name: _recipe(config) for name, config in RECIPES.items()},
@@ -92,4 +98,5 @@ KINDS: dict[str, Callable[[], dict[str, str]]] = {  # as `list --json` has them
     "scores": lambda: {name: _score(score) for name, score in SCORES.items() if _is_on_request(score)},
     "samplers": lambda: dict(SAMPLERS),
     "schedulers": lambda: dict(SCHEDULERS),
+    "fields": lambda: {name: _field(field) for name, field in Config.model_fields.items()},
 }

@@ -61,7 +61,8 @@ def list_names(
     as_json: Json = False,
 ) -> None:
     """Print all names that there are, with a line on each: studies, recipes, spaces, backbones, data sets, losses,
-    feature nets, regularizers, metrics, scores, samplers, schedulers, and how images of your own are named."""
+    feature nets, regularizers, metrics, scores, samplers, schedulers, how images of your own are named, and the fields
+    of a run for --set."""
     from ganablate.catalogue import catalogue, lines
 
     chosen = catalogue(kinds or ())

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from search import tune
 from search.locks import RunLocks, is_locked
-from search.plan import Job, check_title, make_plan, to_make
+from search.plan import Job, Plan, check_title, make_plan, to_make
 from search.store import Store
 from search.store.address import in_thread
 from search.store.database import StoredRun
@@ -60,11 +60,14 @@ def run_study(
     for cell in study.cells():
         of_cell = [run for (key, _), run in stored.items() if key == cell.config.cell_key]
         check_digests(cell, digests[cell.config.cell_key], of_cell)
-    if jobs := _missing(study, delivery, retry_failed):
+    plan = _plan(study, delivery, retry_failed)
+    if plan.missing:
         cluster.start(store.shared, configs)  # once more where a run was deleted meanwhile; else it is there
-        return _make(study, delivery, cluster, jobs, digests, console)
+        return _make(study, delivery, cluster, plan.missing, digests, console)
     delivery.parents.update(study, study.cells())  # of runs that other studies, or a driver that died, made
-    say(console, f"{study.title}: nothing to run.")
+    failed = len({job.key for job in plan.jobs if job.state == RunState.FAILED})
+    left = f"; {counted(failed, 'run')} failed before, and --retry-failed makes {'it' if failed == 1 else 'them'} again"
+    say(console, f"{study.title}: nothing to run{left if failed else ''}.")
     return {}
 
 
@@ -127,8 +130,8 @@ def get_ready(store: Store, cluster: Cluster, configs: Iterable[Config], own: It
     return slots
 
 
-def _missing(study: Study, delivery: Delivery, retry_failed: bool) -> list[Job]:
-    """The missing runs. What drivers that died, or whose store was away, left in run folders is stored first."""
+def _plan(study: Study, delivery: Delivery, retry_failed: bool) -> Plan:
+    """What is missing. What drivers that died, or whose store was away, left in run folders is stored first."""
     store, cells = delivery.store, study.cells()
     with store.exclusive():  # of two drivers one recovers
         stored = stored_cells(store, (cell.config for cell in cells))
@@ -137,7 +140,7 @@ def _missing(study: Study, delivery: Delivery, retry_failed: bool) -> list[Job]:
             stored = stored_cells(store, (cell.config for cell in cells))
         delivery.mark_duplicates(stored.duplicates)
         delivery.parents.remember(cells, stored)
-        return make_plan(study, store, retry_failed=retry_failed, stored=stored.seeds).missing
+        return make_plan(study, store, retry_failed=retry_failed, stored=stored.seeds)
 
 
 def taken_in(title: str, count: int) -> str:

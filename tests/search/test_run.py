@@ -29,7 +29,7 @@ TIMES = {"seconds", "eval_seconds", "logged_at"}
 ONE_WORKER = Cluster(cpus_per_trial=2)  # takes seconds to start; a second one is asked for where it proves something
 
 
-def test_a_sweep_makes_what_is_missing_and_nothing_twice(store, make_runs, tiny_study, monkeypatch):
+def test_a_sweep_makes_what_is_missing_and_nothing_twice(store, make_runs, tiny_study, monkeypatch, capsys):
     """Of two rows that were made a run was deleted and one failed; of the others one diverges, one was begun, and one
     cannot write. All by one sweep, whose two workers take seconds to start."""
     make_runs(tiny_study)
@@ -66,6 +66,8 @@ def test_a_sweep_makes_what_is_missing_and_nothing_twice(store, make_runs, tiny_
     assert states.pop("no, seed 0").startswith("failed: ")
     assert "FileExistsError" in store.client.get_run(failing).data.tags["error"]
     assert run_study(study, store) == {}  # what failed is left
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.endswith("nothing to run; 1 run failed before, and --retry-failed makes it again.")
     store.folder(failing).unlink()
     assert [job.run_id for job in make_plan(study, store, retry_failed=True).missing] == [failing]
     ended = dict.fromkeys(["GAN, seed 1", "+ aw, seed 0", "begun, seed 0", "begun, seed 1", "no, seed 1"], "done")
