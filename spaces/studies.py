@@ -78,7 +78,7 @@ STUDIES: dict[str, Study] = {
             rows={"GAN": {}, "+ aw-loss": AW},
             seeds=20,
             note="A wider DCGAN than quick's, 3,000 steps of 64, at an lr of 2e-4 without decay: of four settings that "
-            "were tried on other seeds, the one in which aw-loss looked best. Three minutes of a core a run.",
+            "were tried on other seeds, the one in which aw-loss looked best. Four minutes of a core a run.",
         ),
         # DCGAN on CIFAR-10 or, by --set dataset=folder:PATH, on a user's own images.
         Study("images", "images_gan", rows={"GAN": {}, "+ both": {**DIGITS_COOP, **AW}}, seeds=2),

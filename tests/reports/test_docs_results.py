@@ -45,7 +45,7 @@ def check_same(rebuilt, written):
 
 
 def test_there_are_results():
-    assert len(FOLDERS) == 14
+    assert len(FOLDERS) == 15
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
