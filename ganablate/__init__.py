@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 def _find_ours() -> None:
     """Have the packages beside this one found though a user's folder, first on the path, has modules of their names.
     Raises ImportError if one of those was imported before."""
+    if "trainers.namesakes" in sys.modules:  # ours, on a node of a cluster in a folder of its own
+        return
     home = Path(__file__).parents[1]
     for name in ("trainers", "spaces", "search", "reports"):
         held = str(getattr(sys.modules.get(name), "__file__", None))
         if name in sys.modules and home / name not in Path(held).parents:
             raise ImportError(f"{held} has the name of a part of ganablate, and was imported before it: rename it")
-    if "trainers" not in sys.modules:  # which has the others found
-        spec = PathFinder.find_spec("trainers", [str(home)])
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules["trainers"] = module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["trainers"])
+    spec = PathFinder.find_spec("trainers", [str(home)])  # which has the others found
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules["trainers"] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["trainers"])
 
 
 _find_ours()

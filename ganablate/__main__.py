@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import logging
+import os
 import re
 import sys
 import traceback
@@ -24,14 +24,13 @@ def main() -> None:
     """Entry point: a user's mistake, a file that cannot be used or a missing extra is one sentence and exit code 2."""
     from ganablate.complete import join_words
     from trainers.lazy import hurry
-    from trainers.messages import printable
+    from trainers.messages import printable, spare_letters
     from trainers.user_code import is_users
 
     hurry()
     join_words()
-    for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack letters of a table or a title
-            stream.reconfigure(errors=errors)
+    spare_letters()
+    os.environ["MPLBACKEND"] = "Agg"  # figures are files
     handler = logging.lastResort  # it alone asks what sys.stderr is by now: while runs are shown, a way above them
     assert handler is not None
     handler.setLevel(logging.NOTSET)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 from ganablate.selection import Selectors, find_results, select, select_to_make
 from spaces import Study
 from trainers.config import Config
-from trainers.messages import printable
+from trainers.messages import printable, spare_letters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -196,6 +196,7 @@ def score(
     """
     from trainers.score_request import requested
 
+    spare_letters()
     request = requested(features, None if scores is None else ",".join(scores), where.get("samples"), which)
     chosen, store = select_to_make(study, **where)
     store.require()
@@ -238,6 +239,7 @@ def make_runs(study: Study, store: Store, cluster: Cluster, **options: bool) -> 
     MLflow up to date. Returns, takes and raises as `run_and_score`."""
     from search.score import run_and_score
 
+    spare_letters()
     states = run_and_score(study, store, cluster, **options)
     _show_in_mlflow(study, store)
     return states
@@ -245,6 +247,5 @@ def make_runs(study: Study, store: Store, cluster: Cluster, **options: bool) -> 
 
 def _show_in_mlflow(study: Study, store: Store) -> None:
     from reports.in_mlflow import show_in_mlflow  # what that needs would delay the first run
-    from reports.results import Results
 
-    show_in_mlflow(Results(study, store))
+    show_in_mlflow(study, store)

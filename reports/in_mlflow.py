@@ -4,12 +4,13 @@ and its learning curves as the description of the experiment."""
 import logging
 import math
 
-from reports.figures import first_curves
 from reports.markdown import to_markdown
 from reports.results import Results
 from reports.table import as_text
+from search.store import Store
 from search.store.parents import LONGEST_NOTE, Parents
 from search.store.queries import links
+from spaces import Study
 from spaces.study import COMPARED
 from trainers.messages import printable
 
@@ -19,12 +20,11 @@ CURVES = "curves.png"  # artifact of the first row's parent
 SHARP, WIDE = 100, 760  # dots an inch at most, and pixels, of which the UI's description has room for so many
 
 
-def show_in_mlflow(results: Results) -> None:
+def show_in_mlflow(study: Study, store: Store) -> None:
     """Write both. Where that cannot be done a warning says why: the runs are safe."""
-    study, store = results.study, results.store
-    assert store
     try:
-        parents, text = Parents(store), to_markdown(as_text(results))
+        results = Results(study, store)
+        study, parents, text = results.study, Parents(store), to_markdown(as_text(results))
         parents.compare(study, compared(results))
         charts = links(store, "", charts=True)[study.title].removeprefix("/")
         first = f"[Curves of all rows]({charts}); `ganablate report` writes figures, LaTeX and, by `--html`, a page"
@@ -48,17 +48,23 @@ def compared(results: Results) -> dict[tuple[str, str], dict[str, float]]:
 
 def _drawn(results: Results, parents: Parents) -> str:
     """The learning curves as Markdown of an image that lies with the first row's parent; nothing where there are none,
-    or, with a warning, where they cannot be drawn or written there."""
+    or, with a warning, where they cannot be drawn or written there. How the user's own figures look, in a notebook that
+    calls `ga.run`, stays."""
     import matplotlib.pyplot as plt
 
     study, store, figure = results.study, results.store, None
     try:
-        figure = first_curves(results)
-        if not store or not figure:
-            return ""
-        parent = parents.parent(study, study.cells()[0])
-        dots = min(SHARP, WIDE / figure.get_figwidth())  # an inch: the UI shows pixels as they are
-        store.client.log_figure(parent, figure, CURVES, save_kwargs={"dpi": dots})
+        with plt.rc_context():
+            from reports.figures import first_curves  # which sets how ours look
+            from reports.style import LOOKS
+
+            plt.rcParams |= LOOKS
+            figure = first_curves(results)
+            if not store or not figure:
+                return ""
+            parent = parents.parent(study, study.cells()[0])
+            dots = min(SHARP, WIDE / figure.get_figwidth())  # an inch: the UI shows pixels as they are
+            store.client.log_figure(parent, figure, CURVES, save_kwargs={"dpi": dots})
     except Exception as error:  # the client of an object store raises errors of its own
         logger.warning("the MLflow UI does not show the curves of %s: %s", printable(study.title), error)
         return ""

@@ -41,7 +41,8 @@ def show_paths(paths: Iterable[Path], console: Console) -> None:
     for folder, names in folders.items():
         told = [name + (f".{{{','.join(ends)}}}" if len(ends) > 1 else f".{ends[0]}") for name, ends in names.items()]
         console.print(_plain(f"Written into {as_seen(folder)}:"), soft_wrap=True)
-        console.print(textwrap.indent(textwrap.fill(printable(", ".join(told)), console.width - 2), "  "), markup=False)
+        names_told = textwrap.fill(printable(", ".join(told)), max(1, console.width - 2))
+        console.print(_plain(textwrap.indent(names_told, "  ")))
 
 
 def _table(text: TextTable, title: str, width: int) -> Table:

@@ -28,9 +28,17 @@ GREY = "0.35"
 PANEL = (3.4, 2.6)  # inches
 ABREAST = 3  # panels in a line
 LETTERS = 16  # of the legend in an inch
-plt.rcParams |= {"font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7.5, "legend.title_fontsize": 7.5}
-plt.rcParams |= {"lines.linewidth": 1.3, "savefig.dpi": 200, "pdf.fonttype": 42}
-plt.rcParams |= {"text.parse_math": False}  # letters and dollars stay so
+LOOKS = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 7.5,
+    "legend.title_fontsize": 7.5,
+    "lines.linewidth": 1.3,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,
+    "text.parse_math": False,  # letters and dollars stay so
+}
+plt.rcParams |= LOOKS
 
 
 def panels(n: int, labels: int = 0) -> tuple[Figure, list[Axes]]:

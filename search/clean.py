@@ -166,8 +166,14 @@ def _is_of_no_run(path: Path, runs: Iterable[Mapping[str, str]]) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         return False
     if pair.startswith("pair:"):  # a run has one digest of the four parts: the path tells whose they are
-        return all(printable(without_form(tags.get("data_spelling", ""))) != pair for tags in runs)
+        return all(_pair(without_form(tags.get("data_spelling", ""))) != pair for tags in runs)
     return digests.isdisjoint(tags.get("data_digest") for tags in runs)
+
+
+def _pair(spelling: str) -> str:
+    """How the cache spells the pair of a Config: without a slash at its end and the like; other data as they are."""
+    kind, colon, path = spelling.partition(":")
+    return printable(f"pair:{Path(path)}" if kind + colon == "pair:" else spelling)
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """A user's own search.py, trainers/ or the like, where Python looks first, is no trouble to any process of ours."""
 
 import sys
+from importlib.metadata import packages_distributions
 
 import pytest
 from forked import Forked, ganablate
@@ -87,3 +88,12 @@ def test_our_packages_are_found_here():
         name: str(HOME / name / "__init__.py") for name in PACKAGES
     }
     assert Ours.find_spec("os") is None
+    assert packages_distributions()["numpy"] == ["numpy"]  # once
+
+
+def test_ours_may_lie_in_folders_of_their_own(monkeypatch, tmp_path):
+    """As on a node of a cluster, to which the driver sent them, beside a ganablate that is installed there."""
+    import ganablate
+
+    monkeypatch.setattr(sys.modules["trainers"], "__file__", str(tmp_path / "trainers" / "__init__.py"))
+    ganablate._find_ours()

@@ -2,9 +2,11 @@
 
 import difflib
 import hashlib
+import io
 import os
 import re
 import reprlib
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,6 +22,13 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     nearest = difflib.get_close_matches(name, names, n=1)
     return (f"did you mean {nearest[0]!r}? " if nearest else "") + "allowed: " + (", ".join(names) or "none")
+
+
+def spare_letters() -> None:
+    """Have letters of a title or a table that a terminal lacks shown as others, where print would raise."""
+    for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
 
 
 def first_error(error: ValidationError, allowed: Iterable[str] = ()) -> str:

@@ -11,15 +11,15 @@ HOME = Path(__file__).parents[1]  # what holds our packages
 PACKAGES = ("trainers", "spaces", "search", "reports")
 
 
-class Ours(PathFinder):
-    """Finds them before any other finder is asked."""
+class Ours:
+    """Finds them before any other finder is asked; not a PathFinder, which would list each distribution once more."""
 
     places = (str(HOME),)  # on a node of a cluster each package has a folder of its own
 
     @classmethod
     def find_spec(cls, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """Where one of them lies."""
-        return super().find_spec(fullname, cls.places) if fullname in PACKAGES else None
+        return PathFinder.find_spec(fullname, cls.places) if fullname in PACKAGES else None
 
 
 def namesake(module: str) -> str:

@@ -228,7 +228,7 @@ def links(store: Store, address: str, *, charts: bool = False) -> dict[str, str]
     page = f"runs?workflowType=machine_learning&viewStateShareKey={VIEW}" + "&compareRunsMode=CHART" * charts
     return {
         e.name: f"{address}/#/experiments/{e.experiment_id}/{page}"
-        for e in store.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+        for e in pages(partial(store.client.search_experiments, view_type=ViewType.ACTIVE_ONLY))
         if f"mlflow.sharedViewState.{VIEW}" in e.tags
     }
 

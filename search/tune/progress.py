@@ -9,6 +9,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -27,8 +29,10 @@ BAR = 20  # letters, at most a quarter of the screen
 STARTING = "Starting: networks are built once, the store is asked, and Ray begins."
 
 
-def starting(console: Console) -> Live:
+def starting(console: Console) -> AbstractContextManager[Any]:
     """Within it a terminal shows what is waited for."""
+    if not console.is_terminal:
+        return nullcontext()
     spinner, has_errors = Spinner("dots", STARTING), sys.stderr.isatty()
     return Live(spinner, console=console, transient=True, redirect_stderr=has_errors, refresh_per_second=5)
 
@@ -36,7 +40,8 @@ def starting(console: Console) -> Live:
 def say(console: Console, text: str) -> None:
     """Print lines as they are: broken between words on a terminal, and nowhere off it."""
     for line in text.split("\n"):
-        console.print(printable(line), markup=False, highlight=False, soft_wrap=not console.is_terminal)
+        plain = Text(printable(line))  # in which neither [] nor :x: mean anything
+        console.print(plain, highlight=False, soft_wrap=not console.is_terminal)
 
 
 class SweepProgress:
@@ -70,7 +75,7 @@ class SweepProgress:
         """A run reported an evaluation."""
         name = label(job)
         with self.lock:
-            self.started = time.monotonic() if not self.latest else self.started
+            self.started = time.monotonic() if math.isnan(self.started) else self.started
             self.running[name] = job, value
             self.first.setdefault(name, images)
             self.latest[name] = images
@@ -81,6 +86,7 @@ class SweepProgress:
         name = label(job)
         with self.lock:
             self.running.pop(name, None)
+            self.first.setdefault(name, job.cell.config.n_images)  # one without an evaluation made none
             self.latest[name] = job.cell.config.n_images
             self.states[name] = state
             self.ended[job.cell.label] += 1
@@ -128,12 +134,13 @@ class SweepProgress:
         return next((table for table in tables if len(self.console.render_lines(table)) <= height // 2), Text())
 
     def _table(self, most: int) -> Table:
-        """At most so many cells: runs that ended, how far the others are, latest values."""
+        """At most so many lines of cells: runs that ended, how far the others are, latest values."""
         lines = Table.grid(Column(overflow="fold"), *(Column(no_wrap=True) for _ in range(3)), padding=(0, 2))
         runs: dict[str, list[Job]] = {}
         for job, _ in self.running.values():
             runs.setdefault(job.cell.label, []).append(job)
         labels = list(dict.fromkeys([*self.cells, *runs]))
+        most -= len(labels) > most  # for the line that counts the others
         chosen = sorted(labels, key=lambda name: (name not in runs, self.ended[name] == self.cells.get(name)))[:most]
         for name in (name for name in labels if name in chosen):
             shares = [self.latest[label(job)] / job.cell.config.n_images for job in runs.get(name, [])]

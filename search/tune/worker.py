@@ -83,6 +83,7 @@ def train_trial(trial: dict[str, Any]) -> None:
             folders.upload(run_id, retry=True)
         folders.discard_local(run_id)
     except _Stopped:
+        folders.discard_local(run_id)
         sys.exit()  # as Tune expects: after a return it would wait for the answer to a report of its own
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # the last two of a user's code
         # reported as a result: what Tune sees raised is a worker's or a machine's death

@@ -65,9 +65,8 @@ def results(study, tmp_path_factory, empty_database):
         for seed, end in enumerate(ENDS[cell.row]):
             fill(store, delivery.create(study, cell, seed), end)
     Parents(store).update(study, study.cells())
-    results = Results(study, store)
-    show_in_mlflow(results)
-    return results
+    show_in_mlflow(study, store)
+    return Results(study, store)
 
 
 def fill(store, run_id, end):

@@ -2,6 +2,7 @@ import logging
 import math
 
 import pytest
+from matplotlib import pyplot as plt
 from stubs import StubResults, stub_runs
 
 from reports.in_mlflow import compared, show_in_mlflow
@@ -29,8 +30,10 @@ def test_the_uis_study_is_the_table(store, make_runs, none_lost, tiny_study, cap
     """Written twice as once; a table that is too long gives way to a word, and what cannot be written to a warning."""
     make_runs(tiny_study)
     results = Results(tiny_study, store)
+    monkeypatch.setitem(plt.rcParams, "font.size", 11)
     for _ in range(2):
-        show_in_mlflow(results)
+        show_in_mlflow(tiny_study, store)
+    assert plt.rcParams["font.size"] == 11  # of the user's own figures
     found = {run.tags["row"]: run for run in stored_cells(store, [c.config for c in tiny_study.cells()]).parents}
     assert found["+ aw"].metrics["ratio"] == results.comparisons["+ aw", "", tiny_study.metrics[0]].effect
     assert "ratio" not in found["GAN"].metrics
@@ -41,17 +44,17 @@ def test_the_uis_study_is_the_table(store, make_runs, none_lost, tiny_study, cap
     assert [each.path for each in store.client.list_artifacts(found["GAN"].run_id)] == ["curves.png"]
     with monkeypatch.context() as patch:
         patch.setattr("reports.in_mlflow.LONGEST_NOTE", len(tags[NOTE]) - 1)
-        show_in_mlflow(results)
+        show_in_mlflow(tiny_study, store)
     tags = store.client.get_experiment("1").tags
     assert "\n\nThe table is too long to stand here.\n\n![" in tags[NOTE]
     assert "(#/experiments/1/runs?" in tags[NOTE]
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
-        patch.setattr("reports.in_mlflow.first_curves", lambda _: [][0])
-        show_in_mlflow(results)
+        patch.setattr("reports.figures.first_curves", lambda _: [][0])
+        show_in_mlflow(tiny_study, store)
     assert "does not show the curves of tiny: list index out of range" in caplog.text
     assert "| GAN | " in (told := store.client.get_experiment("1").tags[NOTE])
     assert "curves.png" not in told
     store.client.delete_experiment("1")
     with caplog.at_level(logging.WARNING):
-        show_in_mlflow(Results(tiny_study, store))
+        show_in_mlflow(tiny_study, store)
     assert "does not show the table of tiny: experiment 'tiny' is deleted" in caplog.text

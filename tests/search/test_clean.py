@@ -190,10 +190,11 @@ def test_caches_that_no_run_used_or_nobody_read_can_go(store, begun):
     assert fetched.exists()
 
 
-def test_the_images_of_a_pair_are_known_by_its_path(store, begun):
+@pytest.mark.parametrize("typed", ["my photos", "my photos/", "./my photos"])
+def test_the_images_of_a_pair_are_known_by_its_path(store, begun, typed):
     """A run has one digest of its four parts."""
     store.client.set_tag(begun, "data_digest", "of all four")
-    store.client.set_tag(begun, "data_spelling", "pair:my photos at 64")
+    store.client.set_tag(begun, "data_spelling", f"pair:{typed} at 64")
     cache(store, "used", "a part", source="pair:my photos/trainA")
     gone = cache(store, "another", "a part", source="pair:my/trainA")
     assert [item.path for item in find_leftovers(store).items if item.kind == "caches"] == [gone]

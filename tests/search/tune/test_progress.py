@@ -76,9 +76,9 @@ def test_of_many_cells_those_that_run_are_seen(shown):
     assert sum("/2" in line for line in lines) == 0  # too few lines
     lines, _ = shown(160, 24, labels=[f"row {n}" for n in range(40)])
     below = lines[3:]
-    assert len(below) == 10
+    assert len(below) == 13
     assert {"row 2", "row 3"} <= {line[:5] for line in below}
-    assert below[-2] == "and 32 more"
+    assert below[-2] == "and 29 more"
 
 
 WORDS = st.lists(st.text("ab Ä日本=", min_size=1, max_size=30), min_size=1, max_size=6).map(" ".join)
@@ -139,6 +139,19 @@ def test_what_is_logged_stands_above_it(tiny_points, monkeypatch, capsys):
         assert terminal.lines[0] == "the store is away"
         assert "0/1 done" in terminal.lines[1]
     assert len(terminal.lines) == 2
+
+
+def test_time_left_is_told_though_the_first_run_failed_at_once(tiny_points):
+    console = Console(file=Terminal(80, 24), width=80, height=24, force_terminal=True)
+    first, second = (Job(Cell("a:key:[b]", "", tiny_points), seed, RunState.MISSING, "r") for seed in range(2))
+    progress = SweepProgress(4, 4 * 512, console)
+    progress.end(first, "failed: Boom", float("nan"))
+    assert progress.over_at is None
+    progress.update(second, 128, 2.0)
+    progress.started -= 10
+    progress.update(second, 256, 1.5)
+    assert progress.over_at - progress.started == pytest.approx(110, abs=5)  # 10 s were for 128 images, 1,280 are left
+    assert console.file.lines[0] == "a:key:[b], seed 0: failed: Boom"
 
 
 def test_off_a_terminal_there_is_a_line_for_each_run_that_ends(tiny_points):

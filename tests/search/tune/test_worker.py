@@ -86,8 +86,11 @@ def test_a_trial_that_tune_stops_leaves_at_once(trial, monkeypatch):
         sys.exit(0)
 
     monkeypatch.setattr(sys.modules["ray"].tune, "report", report)
+    discarded = []
+    monkeypatch.setattr("search.store.folders.RunFolders.discard_local", lambda _, run_id: discarded.append(run_id))
     with pytest.raises(SystemExit):
         train_trial(asked)
+    assert discarded == ["one"]  # what lies on a node of which the object store has a copy
     assert [report["state"] for report in reported] == ["running"]
 
 
