@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from reports.angles import angle_data, draw_angles, draw_histograms
@@ -14,7 +15,7 @@ from reports.dots import dots_data, draw_dots
 from reports.pictures import class_scores, draw_samples, draw_strips, draw_translations, strip_steps
 from reports.results import Results
 from reports.spreadsheet import write_csv
-from reports.style import save
+from reports.style import LOOKS, save
 from reports.sweeps import draw_sweeps, sweep_data, sweep_metric
 from spaces.foreign import ForeignStudy, JoinedStudy
 from trainers.messages import plain_name
@@ -54,6 +55,7 @@ def first_curves(results: Results) -> Figure | None:
 
 def make_figures(results: Results, out: Path) -> list[Path]:
     """Write every figure for which there are done runs or published values; returns the paths."""
+    plt.rcParams |= LOOKS  # which drawing for MLflow, in the same process, took back
     study, part = results.study, legible(results)
     note, paths = _left_out(part, results), []
     metrics = [metric for metric in map(study.metric, study.metrics) if not metric.features]

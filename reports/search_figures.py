@@ -19,7 +19,7 @@ from optuna.visualization.matplotlib import (
     plot_slice,
 )
 
-from reports.style import COLOURS, PANEL, panels, save
+from reports.style import COLOURS, LOOKS, PANEL, panels, save
 from trainers.messages import printable
 from trainers.names import metric_named
 
@@ -47,7 +47,7 @@ def draw_search(analysis: Analysis, folder: Path, name: str) -> list[Path]:
     paths, label = [], metric_named(analysis.search.metric).label
     for kind, (plot, each, least) in FIGURES.items():
         size = [max(low, step * len(done[0].params)) for low, step in zip(least, each, strict=True)]
-        with plt.rc_context({"figure.figsize": size, **STYLE}), quiet():
+        with plt.rc_context({**LOOKS, "figure.figsize": size, **STYLE}), quiet():
             figure = np.ravel(plot(analysis.study, target_name=label))[0].figure
             for axis in figure.axes:
                 axis.label_outer()
@@ -78,6 +78,7 @@ def quiet() -> warnings.catch_warnings:
 
 def draw_importances(found: list[Importances], title: str, stem: Path) -> list[Path]:
     """Write the shares of each parameter, a panel a set of trials, or why one has none; returns the paths."""
+    plt.rcParams |= LOOKS
     names = list(dict.fromkeys(name for each in found for name in each.shares))[::-1]
     figure, axes = panels(len(found))
     figure.set_figheight(max(PANEL[1], 0.25 * len(names) + 1))

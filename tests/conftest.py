@@ -51,6 +51,8 @@ def pytest_collection_finish():
     gc.set_threshold(100_000)  # objects; by looking more often a twentieth of the suite would go
     if "matplotlib" in sys.modules:  # to embed fonts takes longer than all else of a figure
         sys.modules["matplotlib"].rcParams |= {"pdf.use14corefonts": True, "savefig.dpi": 60}
+    if "reports.style" in sys.modules:
+        sys.modules["reports.style"].LOOKS["savefig.dpi"] = 60
 
 
 @pytest.fixture(autouse=True)

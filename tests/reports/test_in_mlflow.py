@@ -5,6 +5,7 @@ import pytest
 from matplotlib import pyplot as plt
 from stubs import StubResults, stub_runs
 
+from reports.figures import make_figures
 from reports.in_mlflow import compared, show_in_mlflow
 from reports.results import Results
 from reports.spreadsheet import to_csv
@@ -26,7 +27,7 @@ def test_cells_compare_as_the_reports_table_says():
     assert all(map(math.isnan, first.values()))
 
 
-def test_the_uis_study_is_the_table(store, make_runs, none_lost, tiny_study, caplog, monkeypatch):
+def test_the_uis_study_is_the_table(store, make_runs, none_lost, tiny_study, caplog, monkeypatch, tmp_path):
     """Written twice as once; a table that is too long gives way to a word, and what cannot be written to a warning."""
     make_runs(tiny_study)
     results = Results(tiny_study, store)
@@ -34,6 +35,8 @@ def test_the_uis_study_is_the_table(store, make_runs, none_lost, tiny_study, cap
     for _ in range(2):
         show_in_mlflow(tiny_study, store)
     assert plt.rcParams["font.size"] == 11  # of the user's own figures
+    make_figures(results, tmp_path)
+    assert plt.rcParams["font.size"] == 8  # of ours, as `search` draws them in the same process
     found = {run.tags["row"]: run for run in stored_cells(store, [c.config for c in tiny_study.cells()]).parents}
     assert found["+ aw"].metrics["ratio"] == results.comparisons["+ aw", "", tiny_study.metrics[0]].effect
     assert "ratio" not in found["GAN"].metrics
