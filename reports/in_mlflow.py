@@ -1,6 +1,7 @@
 """A study's table where the MLflow UI shows it: how cells compare, beside their means, and the table with its caption
 and its learning curves as the description of the experiment."""
 
+import hashlib
 import logging
 import math
 
@@ -8,7 +9,7 @@ from reports.markdown import to_markdown
 from reports.results import Results
 from reports.table import as_text
 from search.store import Store
-from search.store.parents import LONGEST_NOTE, Parents
+from search.store.parents import DRAWN, LONGEST_NOTE, Parents
 from search.store.queries import links
 from spaces import Study
 from spaces.study import COMPARED
@@ -47,31 +48,43 @@ def compared(results: Results) -> dict[tuple[str, str], dict[str, float]]:
 
 
 def _drawn(results: Results, parents: Parents) -> str:
-    """The learning curves as Markdown of an image that lies with the first row's parent; nothing where there are none,
-    or, with a warning, where they cannot be drawn or written there. How the user's own figures look, in a notebook that
-    calls `ga.run`, stays."""
-    import matplotlib.pyplot as plt
-
-    study, store, figure = results.study, results.store, None
+    """The learning curves as Markdown of an image that lies with the first row's parent, drawn anew where runs came or
+    went; nothing where there are none, or, with a warning, where they cannot be drawn or written there."""
+    study, store = results.study, results.store
+    shown = {label: [*runs["run_id"]] for label, runs in results.done.items()}
+    digest = hashlib.sha256(repr((study.metrics[0], shown)).encode()).hexdigest()[:16]
     try:
-        with plt.rc_context():
-            from reports.figures import first_curves  # which sets how ours look
-            from reports.style import LOOKS
-
-            plt.rcParams |= LOOKS
-            figure = first_curves(results)
-            if not store or not figure:
+        if not store or not any(shown.values()):
+            return ""
+        parent = parents.parent(study, study.cells()[0])
+        if store.client.get_run(parent).data.tags.get(DRAWN) != digest:
+            if not _draw(results, store, parent):
                 return ""
-            parent = parents.parent(study, study.cells()[0])
-            dots = min(SHARP, WIDE / figure.get_figwidth())  # an inch: the UI shows pixels as they are
-            store.client.log_figure(parent, figure, CURVES, save_kwargs={"dpi": dots})
+            store.client.set_tag(parent, DRAWN, digest)
     except Exception as error:  # the client of an object store raises errors of its own
         logger.warning("the MLflow UI does not show the curves of %s: %s", printable(study.title), error)
         return ""
-    finally:
-        if figure:
-            plt.close(figure)
     return f"![learning curves](get-artifact?path={CURVES}&run_uuid={parent})\n"
+
+
+def _draw(results: Results, store: Store, parent: str) -> bool:
+    """Write the curves beside a parent; whether there are any. How the user's own figures look, in a notebook that
+    calls `ga.run`, stays."""
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context():
+        from reports.figures import first_curves  # which sets how ours look
+        from reports.style import LOOKS
+
+        plt.rcParams |= LOOKS
+        if not (figure := first_curves(results)):
+            return False
+        try:
+            dots = min(SHARP, WIDE / figure.get_figwidth())  # an inch: the UI shows pixels as they are
+            store.client.log_figure(parent, figure, CURVES, save_kwargs={"dpi": dots})
+        finally:
+            plt.close(figure)
+    return True
 
 
 def _fitting(first: str, table: str, figure: str) -> str:

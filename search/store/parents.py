@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 STEP = "ganablate.step"  # tag of a parent: of its latest change
 CURVES = "ganablate.curves"  # tag of a parent: the digest of the runs that its curves are of
+DRAWN = "ganablate.drawn"  # tag of the first row's parent: the digest of the runs in the picture that lies there
 BEGUN = " begun"  # after it, until all points are there
 REPLACES = "ganablate.replaces"  # tag of a parent: the id of the one that it stands for
 ABOVE = "mlflow.parentRunId"
@@ -181,7 +182,7 @@ class Parents:
         before = self._stored.get(parent)
         if not digest or before is None or before.tags.get(CURVES, digest).removesuffix(BEGUN) == digest:
             return parent
-        tags = {name: value for name, value in before.tags.items() if name not in (CURVES, STEP)}
+        tags = {name: value for name, value in before.tags.items() if name not in (CURVES, DRAWN, STEP)}
         name, tags = tags.get("mlflow.runName"), {**tags, REPLACES: parent}
         run = self.store.client.create_run(before.experiment_id, before.start, tags, name)  # its time orders the rows
         new = str(run.info.run_id)

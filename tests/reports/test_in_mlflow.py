@@ -28,11 +28,14 @@ def test_cells_compare_as_the_reports_table_says():
 
 
 def test_the_uis_study_is_the_table(store, make_runs, none_lost, tiny_study, caplog, monkeypatch, tmp_path):
-    """Written twice as once; a table that is too long gives way to a word, and what cannot be written to a warning."""
+    """Written twice as once, and drawn once; a table that is too long gives way to a word, and what cannot be written
+    to a warning."""
     make_runs(tiny_study)
     results = Results(tiny_study, store)
     monkeypatch.setitem(plt.rcParams, "font.size", 11)
-    for _ in range(2):
+    show_in_mlflow(tiny_study, store)
+    with monkeypatch.context() as patch:
+        patch.setattr("reports.figures.first_curves", lambda _: pytest.fail("drawn again"))
         show_in_mlflow(tiny_study, store)
     assert plt.rcParams["font.size"] == 11  # of the user's own figures
     make_figures(results, tmp_path)
@@ -51,6 +54,8 @@ def test_the_uis_study_is_the_table(store, make_runs, none_lost, tiny_study, cap
     tags = store.client.get_experiment("1").tags
     assert "\n\nThe table is too long to stand here.\n\n![" in tags[NOTE]
     assert "(#/experiments/1/runs?" in tags[NOTE]
+    last = results.runs["run_id"].iloc[-1]
+    store.client.set_tag(last, "state", "diverged")
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
         patch.setattr("reports.figures.first_curves", lambda _: [][0])
         show_in_mlflow(tiny_study, store)

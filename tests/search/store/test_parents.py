@@ -8,7 +8,7 @@ from test_view import unpacked
 
 from search.store import load_runs
 from search.store.delivery import Delivery
-from search.store.parents import ABOVE, NOTE, Parents
+from search.store.parents import ABOVE, DRAWN, NOTE, Parents
 from trainers.run_state import RunState
 
 WRITES = {"create_run", "delete_run", "log_batch", "set_tag", "set_terminated", "set_experiment_tag"}
@@ -84,7 +84,8 @@ def test_curves_wait_for_all_seeds_and_a_cell_with_more_gets_a_new_parent(store,
     make(store, study, [1])
     Parents(store).update(study, study.cells())
     first, more = check_table(store, study, 2), replace(study, seeds=3)
-    store.client.set_tag(first.info.run_id, NOTE, "my notes")
+    for name, value in {NOTE: "my notes", DRAWN: "a picture"}.items():
+        store.client.set_tag(first.info.run_id, name, value)
     make(store, more, [2])
     client, kills = store.client, 0
     while True:
@@ -101,7 +102,7 @@ def test_curves_wait_for_all_seeds_and_a_cell_with_more_gets_a_new_parent(store,
     assert kills > 3
     assert second.info.run_id != first.info.run_id
     assert second.info.start_time == first.info.start_time  # by which the UI orders rows
-    assert second.data.tags[NOTE] == "my notes"
+    assert (second.data.tags[NOTE], DRAWN in second.data.tags) == ("my notes", False)  # it has no picture
     monkeypatch.setitem(vars(store), "client", Dying(client, 2))
     Parents(store).update(more, more.cells())  # writes params and end of the parent alone: nothing changed
 
