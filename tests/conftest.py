@@ -7,6 +7,7 @@ import sqlite3
 import sys
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from pkgutil import resolve_name
 
 gc.disable()  # while all is imported, and what was imported is never looked through
@@ -115,6 +116,12 @@ def no_cluster(request):
     """Other tests find no Ray in their process."""
     if "ray" in sys.modules and "cluster" not in request.fixturenames:
         sys.modules["ray"].shutdown()
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are files without content: to lay them out takes longer than all else of a report."""
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda _, path, **__: Path(path).touch())
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from trainers.score_request import read_scores
 from trainers.scoring import score
 from trainers.user_code import user_modules
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 FOLDER = Path(__file__).parent.parent / "examples"
 FILES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.py"))}
 TRAINED = [name for name, text in FILES.items() if "ganablate train" in text]

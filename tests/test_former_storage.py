@@ -17,6 +17,7 @@ from tuned import without_ray
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),
     pytest.mark.long,
+    pytest.mark.usefixtures("undrawn"),
     pytest.mark.skipif(
         (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="elsewhere ring8 is of other points"
     ),

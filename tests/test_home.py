@@ -27,6 +27,7 @@ from spaces import RECIPES, STUDIES, find_recipe, find_study
 from spaces.find import other_kind
 from trainers.config import Config
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 HOME = Path(__file__).parent.parent
 PROJECT = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
 

@@ -12,6 +12,8 @@ from search.store import load_runs
 from search.store.queries import find_runs, histories
 from trainers.run_folder import read_evaluations
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture
 def jumping_clock(monkeypatch):

@@ -30,6 +30,7 @@ from trainers.config import Config
 from trainers.loop import train
 from trainers.run_folder import open_run, read_run, record_provenance
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 CONFIG = {
     "dataset": "ring8",
     "backbone": "mlp",

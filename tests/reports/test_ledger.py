@@ -14,6 +14,7 @@ from reports.ledger import Ledger, as_text, to_json, to_lines, variants, write_l
 from search.store import load_runs
 from spaces import CLAIMS, STUDIES
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 IDS = list(CLAIMS)
 
 

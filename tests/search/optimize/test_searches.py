@@ -33,7 +33,7 @@ from trainers.config import Config
 from trainers.files import write_json
 from trainers.run_folder import read_evaluations, write_evaluations, write_origin
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("undrawn")]
 FAIL, COMPLETE = optuna.trial.TrialState.FAIL, optuna.trial.TrialState.COMPLETE
 BASE = Config(n_images=800, eval_every=100, n_coop=100, eta=0.1)
 SHORT = BASE.replace(n_images=400)  # enough where no rule stops a trial
