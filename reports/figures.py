@@ -2,12 +2,13 @@
 samples over training, translations, grids of samples, angles. Data are computed apart from drawing."""
 
 import dataclasses
+import io
 import tempfile
 from pathlib import Path
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from PIL import Image
 
 from reports.angles import angle_data, draw_angles, draw_histograms
 from reports.curves import curves_data, draw_curves
@@ -15,12 +16,13 @@ from reports.dots import dots_data, draw_dots
 from reports.pictures import class_scores, draw_samples, draw_strips, draw_translations, strip_steps
 from reports.results import Results
 from reports.spreadsheet import write_csv
-from reports.style import LOOKS, save
+from reports.style import in_our_looks, save
 from reports.sweeps import draw_sweeps, sweep_data, sweep_metric
 from spaces.foreign import ForeignStudy, JoinedStudy
 from trainers.messages import plain_name
 
 MAX_ROWS_IN_FIGURE = 14  # as many have room in the legend
+SHARP = 100  # dots an inch of a picture on a screen, at most
 MAX_COLUMNS_IN_FIGURE, MAX_CELLS_IN_FIGURE = 8, 42
 
 
@@ -45,17 +47,21 @@ def _left_out(part: Results, results: Results) -> str:
     return ", ".join(f"{len(some)} of {len(all_)} {name}" for some, all_, name in sides if len(some) < len(all_))
 
 
-def first_curves(results: Results) -> Figure | None:
-    """Learning curves of the study's first metric; None where no run was evaluated twice or it has no curve."""
+@in_our_looks
+def first_curves(results: Results, widest: int) -> Image.Image | None:
+    """Learning curves of the study's first metric, at most so many pixels wide; None where no run was evaluated twice
+    or it has no curve."""
     metric, part = results.study.metric(results.study.metrics[0]), legible(results)
     if metric.features or (curves := curves_data(part, metric.key))["images"].nunique() < 2:
         return None
-    return draw_curves(curves, part.study, metric.key, _left_out(part, results))
+    figure, written = draw_curves(curves, part.study, metric.key, _left_out(part, results)), io.BytesIO()
+    figure.savefig(written, dpi=min(SHARP, widest / figure.get_figwidth()))
+    return Image.open(written)
 
 
+@in_our_looks
 def make_figures(results: Results, out: Path) -> list[Path]:
     """Write every figure for which there are done runs or published values; returns the paths."""
-    plt.rcParams |= LOOKS  # which drawing for MLflow, in the same process, took back
     study, part = results.study, legible(results)
     note, paths = _left_out(part, results), []
     metrics = [metric for metric in map(study.metric, study.metrics) if not metric.features]

@@ -18,7 +18,7 @@ from trainers.messages import printable
 logger = logging.getLogger(__name__)
 
 CURVES = "curves.png"  # artifact of the first row's parent
-SHARP, WIDE = 100, 760  # dots an inch at most, and pixels, of which the UI's description has room for so many
+WIDE = 760  # pixels, of which the UI's description has room for so many, and shows them as they are
 
 
 def show_in_mlflow(study: Study, store: Store) -> None:
@@ -58,33 +58,16 @@ def _drawn(results: Results, parents: Parents) -> str:
             return ""
         parent = parents.parent(study, study.cells()[0])
         if store.client.get_run(parent).data.tags.get(DRAWN) != digest:
-            if not _draw(results, store, parent):
+            from reports.figures import first_curves  # takes matplotlib a second to load
+
+            if not (picture := first_curves(results, WIDE)):
                 return ""
+            store.client.log_image(parent, picture, CURVES)
             store.client.set_tag(parent, DRAWN, digest)
     except Exception as error:  # the client of an object store raises errors of its own
         logger.warning("the MLflow UI does not show the curves of %s: %s", printable(study.title), error)
         return ""
     return f"![learning curves](get-artifact?path={CURVES}&run_uuid={parent})\n"
-
-
-def _draw(results: Results, store: Store, parent: str) -> bool:
-    """Write the curves beside a parent; whether there are any. How the user's own figures look, in a notebook that
-    calls `ga.run`, stays."""
-    import matplotlib.pyplot as plt
-
-    with plt.rc_context():
-        from reports.figures import first_curves  # which sets how ours look
-        from reports.style import LOOKS
-
-        plt.rcParams |= LOOKS
-        if not (figure := first_curves(results)):
-            return False
-        try:
-            dots = min(SHARP, WIDE / figure.get_figwidth())  # an inch: the UI shows pixels as they are
-            store.client.log_figure(parent, figure, CURVES, save_kwargs={"dpi": dots})
-        finally:
-            plt.close(figure)
-    return True
 
 
 def _fitting(first: str, table: str, figure: str) -> str:

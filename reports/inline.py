@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from matplotlib import pyplot as plt
+from matplotlib import rc_context
 from matplotlib.ticker import EngFormatter
 from PIL import Image
 
 from reports.results import Series
-from reports.style import COLOURS, PANEL, labelled, line_style, log_values
+from reports.style import COLOURS, LOOKS, PANEL, axes_of, labelled, line_style, log_values
 from spaces import Study
 
 WIDEST, WIDEST_GRID = 1400, 512  # pixels
+SVG = {"svg.fonttype": "none", "svg.hashsalt": "ganablate", "font.family": "sans-serif"}
 FEW_COLOURS = 256  # of a picture that is kept as it is: one of points or of digits
 
 
@@ -37,6 +38,7 @@ def inlined(path: Path, label: str, widest: int = WIDEST) -> Picture:
     return Picture(_uri("image/webp", written.getvalue()), label, width)
 
 
+@rc_context(LOOKS | SVG)
 def cell_curves(series: Mapping[str, Mapping[int, Series]], study: Study) -> Picture | None:
     """Curves of a cell's runs, a panel a key of evaluations: {key: {seed: evaluations}}; None if there are none."""
     finite = {
@@ -47,7 +49,7 @@ def cell_curves(series: Mapping[str, Mapping[int, Series]], study: Study) -> Pic
     if not series:
         return None
     size = (PANEL[0] * len(series), PANEL[1])
-    figure, axes = plt.subplots(1, len(series), figsize=size, squeeze=False, layout="constrained")
+    figure, axes = axes_of(1, len(series), size, "constrained")
     for axis, (key, some) in zip(axes[0], series.items(), strict=True):
         metric = study.metric_of(key)
         values = [value for points in some.values() for _, value in points]
@@ -62,9 +64,7 @@ def cell_curves(series: Mapping[str, Mapping[int, Series]], study: Study) -> Pic
     if len(max(series.values(), key=len)) <= len(COLOURS):
         axes[0, 0].legend(frameon=False)
     written = io.BytesIO()
-    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ganablate", "font.family": "sans-serif"}):
-        figure.savefig(written, format="svg", metadata={"Date": None})
-    plt.close(figure)
+    figure.savefig(written, format="svg", metadata={"Date": None})
     return Picture(_uri("image/svg+xml", written.getvalue()), f"Done seeds over training {study.counted}")
 
 

@@ -5,13 +5,12 @@ import textwrap
 from collections.abc import Iterable
 
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from reports.results import Pictures, Results
-from reports.style import COLOURS, read_image
+from reports.style import COLOURS, axes_of, read_image
 from spaces import Study
 from spaces.claims import Label
 from trainers.messages import printable
@@ -44,7 +43,7 @@ def draw_samples(pictures: Pictures, study: Study) -> Figure:
     rows, columns = list(dict.fromkeys(cell.row for cell in study.cells())), list(study.columns)
     width, height = 2.6 * len(rows), 2.8 * len(columns)  # inches
     space = {"left": 0, "right": 1, "bottom": 0, "top": 1 - 0.3 / height, "wspace": 0.05, "hspace": 0.15}
-    figure, axes = plt.subplots(len(columns), len(rows), figsize=(width, height), squeeze=False, gridspec_kw=space)
+    figure, axes = axes_of(len(columns), len(rows), (width, height), gridspec_kw=space)
     for line, column in zip(axes, columns, strict=True):
         for axis, row in zip(line, rows, strict=True):
             axis.axis("off")
@@ -74,7 +73,7 @@ def draw_strips(pictures: Pictures, study: Study, scores: Scores | None = None) 
     size = (0.45 + STRIP * len(steps), 0.5 + STRIP * sum(heights) + 0.06 * len(heights))
     sides = {"left": 0.45 / size[0], "right": 0.995, "top": 1 - 0.25 / size[1], "bottom": 0.25 / size[1]}
     space = {**sides, "wspace": 0.06, "hspace": 0.06, "height_ratios": heights}
-    figure, axes = plt.subplots(len(heights), len(steps), figsize=size, squeeze=False, gridspec_kw=space)
+    figure, axes = axes_of(len(heights), len(steps), size, gridspec_kw=space)
     lines = iter(axes)
     for cell in cells:
         line, grids = next(lines), pictures[cell.row, cell.column]
@@ -135,7 +134,7 @@ def draw_translations(pictures: Pictures, study: Study) -> Figure:
     labels = [label for block in blocks.values() for label in block]
     left, title = 0.1 + 0.055 * min(24, max(map(len, labels))), 0.25 if any(blocks) else 0.02  # inches
     size = (left + TILE * SHOWN, TILE * len(labels) + title * len(blocks))
-    figure, axes = plt.subplots(len(blocks), 1, figsize=size, squeeze=False, layout="compressed")
+    figure, axes = axes_of(len(blocks), 1, size, "compressed")
     for axis, (column, block) in zip(axes[:, 0], blocks.items(), strict=True):
         tiles = np.stack([images[:SHOWN] for images in block.values()], axis=1)  # [SHOWN, rows, H, W, 3]
         gap = max(1, tiles.shape[2] // 20)  # white, below and beside each

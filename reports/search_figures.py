@@ -19,7 +19,7 @@ from optuna.visualization.matplotlib import (
     plot_slice,
 )
 
-from reports.style import COLOURS, LOOKS, PANEL, panels, save
+from reports.style import COLOURS, LOOKS, PANEL, in_our_looks, panels, save
 from trainers.messages import printable
 from trainers.names import metric_named
 
@@ -58,6 +58,7 @@ def draw_search(analysis: Analysis, folder: Path, name: str) -> list[Path]:
                         _plain_ticks(side)
             figure.supxlabel(textwrap.fill(analysis.counts, int(figure.get_figwidth() * 14)), fontsize=7)
             paths += save(figure, folder / f"{kind} {name}")
+            plt.close(figure)
     return paths
 
 
@@ -76,9 +77,9 @@ def quiet() -> warnings.catch_warnings:
     return warnings.catch_warnings(action="ignore")
 
 
+@in_our_looks
 def draw_importances(found: list[Importances], title: str, stem: Path) -> list[Path]:
     """Write the shares of each parameter, a panel a set of trials, or why one has none; returns the paths."""
-    plt.rcParams |= LOOKS
     names = list(dict.fromkeys(name for each in found for name in each.shares))[::-1]
     figure, axes = panels(len(found))
     figure.set_figheight(max(PANEL[1], 0.25 * len(names) + 1))

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-
-matplotlib.use("Agg")
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
@@ -38,7 +36,13 @@ LOOKS = {
     "pdf.fonttype": 42,
     "text.parse_math": False,  # letters and dollars stay so
 }
-plt.rcParams |= LOOKS
+in_our_looks = matplotlib.rc_context(LOOKS)  # decorates what draws: the user's own figures, in a notebook, keep theirs
+
+
+def axes_of(lines: int, abreast: int, size: tuple[float, float], layout: Any = None, **grid: Any) -> tuple[Figure, Any]:
+    """A figure of so many inches that no window of pyplot's knows, and its axes [lines, abreast]."""
+    figure = Figure(size, layout=layout)
+    return figure, figure.subplots(lines, abreast, squeeze=False, **grid)
 
 
 def panels(n: int, labels: int = 0) -> tuple[Figure, list[Axes]]:
@@ -46,7 +50,7 @@ def panels(n: int, labels: int = 0) -> tuple[Figure, list[Axes]]:
     abreast = min(n, ABREAST)
     lines = math.ceil(n / abreast)
     size = (PANEL[0] * abreast, PANEL[1] * lines + 0.16 * math.ceil(labels / abreast))
-    figure, axes = plt.subplots(lines, abreast, figsize=size, squeeze=False, sharey=True, layout="constrained")
+    figure, axes = axes_of(lines, abreast, size, "constrained", sharey=True)
     for axis in axes.flat[n:]:
         axis.axis("off")
     for axis in axes.flat[n - abreast : n]:
@@ -95,7 +99,7 @@ def log_values(axis: Axes) -> None:
 
 def read_image(path: Path) -> np.ndarray:
     """A picture as RGB [H, W, 3] in 0..1."""
-    picture: np.ndarray = plt.imread(path)
+    picture: np.ndarray = imread(path)
     return np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture[..., :3]
 
 
@@ -105,5 +109,4 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     for path in paths:
         figure.savefig(path)
         figure.set_layout_engine("none")
-    plt.close(figure)
     return paths

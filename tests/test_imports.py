@@ -93,6 +93,19 @@ def test_libraries_stay_at_home(library, homes):
             assert any(name.startswith(home) for home in homes), f"{name} imports {library}"
 
 
+def test_figures_are_no_windows_of_the_users():
+    """Who draws by pyplot in a notebook sees figures of their own alone; those of Optuna's are closed at once."""
+    names = {
+        name
+        for name, path in product().items()
+        for node in nodes_of(path)
+        if isinstance(node, ast.ImportFrom | ast.Import)
+        for alias in node.names
+        if "pyplot" in f"{getattr(node, 'module', '')}.{alias.name}".split(".")
+    }
+    assert names == {"reports.search_figures"}
+
+
 LIGHT = {  # what each, and those before it, import none of
     "trainers.config": {"torch", "ray", "mlflow", "pandas"},
     "trainers.networks": {"torch"},

@@ -11,6 +11,17 @@ from trainers.config import Config
 NASTY = "50% & $x_1$ {a}~^\\ #"
 
 
+@pytest.fixture(autouse=True)
+def looks():
+    """What a test draws looks as in a report."""
+    import matplotlib
+
+    from reports.style import LOOKS
+
+    with matplotlib.rc_context(LOOKS):
+        yield
+
+
 @pytest.fixture
 def results():
     """FIDs of three seeds a row, of which one or all may have diverged; the best of 11 evaluations is lower by 1."""

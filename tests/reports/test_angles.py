@@ -1,19 +1,12 @@
 """Shares of angles and cases: data against known answers, and drawings of them."""
 
 import pytest
-from matplotlib import pyplot as plt
 from stubs import StubResults, stub_runs
 
 from reports.angles import PAIRS, angle_data, draw_angles, draw_histograms
 from spaces import STUDIES
 
 pytestmark = pytest.mark.filterwarnings("ignore:Glyph")
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def angles(values, held):

@@ -4,19 +4,12 @@ import math
 
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 
 from reports.curves import boundaries, curves_data, draw_curves
 from reports.results import Results
 from spaces import STUDIES
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def test_curves_are_means_over_seeds(store, make_runs, tiny_study):
@@ -75,4 +68,3 @@ def test_the_title_of_a_varied_study_keeps_to_its_panel(tiny_study):
     axis = figure.axes[0]
     assert axis.title.get_text().replace("\n", " ") == study.title
     assert axis.title.get_window_extent().width <= 1.1 * axis.get_window_extent().width
-    plt.close(figure)

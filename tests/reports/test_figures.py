@@ -1,7 +1,6 @@
 """Which figures a study gets, and what they show of a large one."""
 
 import pytest
-from matplotlib import pyplot as plt
 from stubs import StubResults, stub_runs
 
 from reports.figures import legible
@@ -11,12 +10,6 @@ from reports.sweeps import sweeps
 from spaces import STUDIES, Study
 
 pytestmark = pytest.mark.filterwarnings("ignore:Glyph")
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 @pytest.mark.parametrize("name", ["coopinit-table7", "coopinit-fig7", "coopinit-fig8", "aw-fig4", "translation"])

@@ -5,7 +5,6 @@ import shutil
 import matplotlib.image
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
 
 from reports.pictures import class_scores, draw_strips, draw_translations, split_pairs, strip_steps
 from reports.report import write_report
@@ -16,12 +15,6 @@ from spaces import STUDIES, Study
 from spaces.recipes import RECIPES
 
 pytestmark = pytest.mark.filterwarnings("ignore:Glyph")
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def test_moments_of_a_strip_are_evaluations():

@@ -73,4 +73,4 @@ def test_each_figure_says_which_trials_count(tmp_path, monkeypatch):
     assert [name for name, _ in said] == ["history r", "slices r", "parallel r", "rank r"]
     assert {" ".join(text.split()) for _, text in said} == {"done trials alone count; of 7 trials 4 done, 3 stopped"}
     assert draw_search(analysis(1, 3), tmp_path, "r") == []
-    plt.close("all")
+    assert plt.get_fignums() == []
