@@ -17,7 +17,7 @@ from reports.measurements import labels
 from reports.own_claims import register_claim, told_of
 from reports.planning import LOG_STD, R_ALIKE, Spread, visible_ratio
 from reports.spreadsheet import write_csv
-from reports.table import TextTable
+from reports.table import TextTable, telling
 from search.store import Store
 from spaces import CLAIMS, Claim, Study, find_claims
 from spaces.foreign import ForeignStudy, better_than_first
@@ -121,12 +121,15 @@ def _said(verdict: Verdict) -> str:
 
 
 def _runs(verdict: Verdict) -> str:
-    """Studies of a verdict, and of how many runs, seeds a cell and images a run it is."""
-    studies = ", ".join(dict.fromkeys(finding.study for finding in verdict.findings))
-    runs = {run for finding in verdict.findings for run in finding.run_ids}
-    hangs = verdict.weakest
-    budget = f", {hangs.budget} images each" if hangs.budget else ""
-    return f"{studies}: {counted(len(runs), 'run')}, {hangs.n} a cell{budget}" if runs else studies
+    """Studies of a verdict, those that were run if any, and of how many runs, seeds a cell and images a run it is."""
+    run = [finding for finding in verdict.findings if finding.run_ids]
+    studies = ", ".join(dict.fromkeys(finding.study for finding in run or verdict.findings))
+    if not run:
+        return studies
+    runs = {run_id for finding in run for run_id in finding.run_ids}
+    each = " or ".join(dict.fromkeys(str(finding.n) for finding in run))
+    budgets = " or ".join(dict.fromkeys(finding.budget for finding in run if finding.budget))
+    return f"{studies}: {counted(len(runs), 'run')}, {each} a cell" + (f", {budgets} images each" if budgets else "")
 
 
 def caption(verdicts: Collection[Verdict]) -> str:
@@ -161,7 +164,9 @@ def effect(finding: Finding) -> str:
     test = finding.test
     counts = f"{test.counts}, " if test.counts else ""
     value = "–" if math.isnan(test.effect) else f"{test.effect:.2f}"
-    return counts + value + ("" if math.isnan(test.low) else f" [{test.low:.2f}, {test.high:.2f}]")
+    none = 0 if finding.part.kind == "difference" else 1
+    low, high = (f"{bound:.{telling(bound, none, 2)}f}" for bound in (test.low, test.high))
+    return counts + value + ("" if math.isnan(test.low) else f" [{low}, {high}]")
 
 
 def to_lines(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:

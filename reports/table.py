@@ -144,9 +144,9 @@ def with_arrow(metric: Metric) -> str:
     return f"{metric.label} {'↓' if metric.lower_is_better else '↑'}"
 
 
-def _number(value: float, metric: Metric, sign: str = "") -> str:
-    """A number with the metric's decimals; a dash for none."""
-    decimals = metric.decimals
+def _number(value: float, metric: Metric, sign: str = "", decimals: int | None = None) -> str:
+    """A number with the metric's decimals, if no others are given; a dash for none."""
+    decimals = metric.decimals if decimals is None else decimals
     return "–" if math.isnan(value) else f"{round(value, decimals) + 0.0:{sign}.{decimals}f}"  # no minus before zeros
 
 
@@ -190,18 +190,29 @@ def compared(found: Comparison, metric: Metric) -> str:
     if not math.isnan(found.p_better):
         mark = f", P(better) {found.p_better:.2f}"
     if found.scale == "difference":
-        effect, low, high = (_number(value, metric, "+") for value in (found.effect, found.low, found.high))
+        effect = _number(found.effect, metric, "+")
+        low, high = (
+            _number(bound, metric, "+", telling(bound, 0, metric.decimals)) for bound in (found.low, found.high)
+        )
     else:
-        effect, low, high = (ratio(value) for value in (found.effect, found.low, found.high))
+        effect = ratio(found.effect)
+        low, high = (ratio(bound, telling(bound, 1, 2)) for bound in (found.low, found.high))
     bounds = "" if math.isnan(found.low) else f" [{low}, {high}]"
     return effect + bounds + mark
 
 
-def ratio(value: float) -> str:
+def telling(bound: float, none: float, decimals: int) -> int:
+    """The decimals in which the bound of an interval is written: up to two more where it would be rounded to no effect,
+    so that a reader sees on which side of it the bound lies."""
+    enough = (some for some in range(decimals, decimals + 3) if round(bound, some) != none)
+    return decimals if bound == none else next(enough, decimals)
+
+
+def ratio(value: float, decimals: int = 2) -> str:
     """A ratio in two decimals, a small one in two digits; a dash for none."""
     if math.isnan(value):
         return "–"
-    return f"{value:.2f}" if value >= 0.095 or value == 0 else f"{value:.2g}"
+    return f"{value:.{decimals}f}" if value >= 0.095 or value == 0 else f"{value:.2g}"
 
 
 def _count(n: float, seeds: int) -> str:

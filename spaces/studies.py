@@ -38,7 +38,7 @@ def _digits(name: str, method: Overrides, settings: dict[str, Overrides], stands
 STUDIES: dict[str, Study] = {
     study.name: study
     for study in [
-        # DCGAN on 16x16 digits, four to five minutes on two cores: what a newcomer runs first.
+        # DCGAN on 16x16 digits, three to five minutes on two cores: what a newcomer runs first.
         Study("quick", "digits_gan", rows=_methods(DIGITS_COOP), seeds=2),
         # The 8-Gaussian ring of Unrolled GAN's notebook, about 35 minutes on two cores.
         Study("ring", "ring8_gan", rows=_methods(POINTS_COOP), metrics=POINT_METRICS),
@@ -61,7 +61,7 @@ STUDIES: dict[str, Study] = {
             seeds=20,
             metrics=POINT_METRICS,
             note="The ring of Unrolled GAN's appendix with what is ours: a discriminator of two layers, an lr of 1e-3, "
-            "3,000 steps of 128, of which CoopInit takes 1,000 (eta 0.3, noise 0.01). Half a minute of a core a run.",
+            "3,000 steps of 128, of which CoopInit takes 1,000 (eta 0.3, noise 0.01). About a minute of a core a run.",
         ),
         Study(
             "ring-eta",
@@ -70,7 +70,7 @@ STUDIES: dict[str, Study] = {
             seeds=6,
             metrics=POINT_METRICS,
             note="The cooperative stage of ring-deep alone, at twice its length, by the recipe's eta of 0.3, a lower "
-            "one and a higher one. Half a minute of a core a run.",
+            "one and a higher one. A minute or two of a core a run.",
         ),
         Study(
             "digits-wide",

@@ -4,13 +4,27 @@ import math
 
 import pandas as pd
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from stubs import StubResults, stub_runs
 
 from reports.spreadsheet import to_csv
-from reports.table import as_text
+from reports.table import as_text, ratio, telling
 from spaces import Study
 from spaces.study import POINT_METRICS
 from trainers.config import Config
+
+
+@given(st.floats(0.9, 1.1))
+@example(0.998)
+@example(1.0004)
+@example(1.0)
+def test_a_printed_bound_lies_where_the_bound_does(bound):
+    """An interval that holds no effect is never printed as one that ends there, nor one that leaves it out."""
+    printed = float(ratio(bound, telling(bound, 1, 2)))
+    assert printed == pytest.approx(bound, abs=0.0051)
+    if abs(bound - 1) > 0.00005:
+        assert (printed > 1, printed < 1) == (bound > 1, bound < 1)
 
 
 def test_texts(results):
