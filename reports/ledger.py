@@ -98,7 +98,7 @@ def variants(seeds: int | None, options: Mapping[str, Any]) -> list[Vary]:
 
 
 def as_text(verdicts: Collection[Verdict]) -> TextTable:
-    """The ledger as a table, a line a claim; effect, seeds and budget are those of the part on which it hangs."""
+    """The ledger as a table, a line a claim; the effect is that of the part on which it hangs."""
     lines = [
         {
             "claim": verdict.claim.text,
@@ -152,8 +152,9 @@ def caption(verdicts: Collection[Verdict]) -> str:
         "order, else Welch's; by a permutation test of ranks where runs were lost, or Fisher's exact test of shares; "
         "each direction at 2.5% with Holm's correction over the parts; equivalence is within 10%. "
         + of_chance
-        + "Effect: ratio of geometric means (shares: odds ratio; logits and angles: difference) with 95% interval, of "
-        "the part on which the verdict hangs. Only cells with all their seeds count; to look again with more seeds "
+        + "Effect: ratio of geometric means, difference of means where a metric is compared so, odds ratio of how many "
+        "runs, each with its 95% interval, or, by ranks, of medians without one; of the part on which the verdict "
+        "hangs. Only cells with all their seeds count; to look again with more seeds "
         f"makes false verdicts likelier. With logarithms that vary by {LOG_STD}, a comparison sees four times in five "
         f"a ratio of {', '.join(seen)} (the first two at a correlation of {R_ALIKE} over seeds, the last unpaired)."
     )

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from reports.folder import FolderResults, study_in
-from reports.ledger import Ledger, variants, write_ledger
+from reports.ledger import Ledger, ledger_of, variants, write_ledger
 from reports.markdown import to_markdown
 from reports.spreadsheet import to_csv
 from reports.statistics import estimate
@@ -80,6 +80,16 @@ def test_the_ledger_is_that_of_the_folders(tmp_path):
     )
     check_same(rebuilt, written)
     assert (tmp_path / "claims.md").read_text() == (RESULTS / "claims" / "claims.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["digits-wide", "ring-deep"])
+def test_what_was_registered_has_the_verdict_of_the_folder(name, tmp_path):
+    """When it was, the store alone knows."""
+    ledger, wanted = ledger_of(RESULTS, [str(RESULTS / name / "study.py")], variants(None, {}), False)
+    verdicts = ledger.verdicts(wanted)
+    rebuilt, written = (read_csv(path) for path in (write_ledger(verdicts, tmp_path)[0], RESULTS / name / "claims.csv"))
+    assert set(written["registered"]) == {"registered before the first run"}
+    check_same(rebuilt.drop(columns="registered"), written.drop(columns="registered"))
 
 
 def test_the_main_effect_of_aw_in_quick():
