@@ -14,7 +14,7 @@ clock.
 - channels last, compiled: own steps with these fields beside own steps without them.
 - one pass: the plainest loop's D on real and fake data in one batch, where no batch norm forbids it.
 
-Then the peak memory of a step of StyleGAN2 at a quarter of its widths, above networks and data, in a process of its
+Then the peak memory of a step of StyleGAN2 at CoopInit's scale 1/4, above networks and data, in a process of its
 own. Images are random ones of 32x32x3. Exits with 1 if a ratio's whole interval is above its limit.
 """
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import threshold
 
 ALIGNED = 16  # numbers of 32 bits in the 64 bytes to which torch aligns what it allocates
 
@@ -41,7 +42,7 @@ def aw_weights(
 
     Cases 1 and 2 favour the real loss (its score is low), 3 and 4 the fake one, 5 neither. Where the angle between
     the gradients is obtuse, 1 and 3 go orthogonally to the other gradient (Theorem 2; exact for epsilon = 0). A
-    gradient of zero counts as orthogonal, so that 1 and 3 have those steps too.
+    gradient of zero counts as orthogonal, so that 1 and 3 have those steps too; normalized, its weight is epsilon.
     """
     both, size = _joined(real_grads, fake_grads)
     weights, case, cosine = _weights(both, size, real_score, fake_score, alpha1, alpha2, delta, epsilon, normalized)
@@ -83,9 +84,9 @@ def _weights(
     normalized: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The two weights [2], the case and the cosine, of the two gradients [2, parameters and more]."""
-    tiny = torch.finfo(both.dtype).tiny ** 0.5  # guards a division by zero and nothing else
     # [2], of the real and of the fake gradient, one by one: a norm along a dimension sums in another order
-    norms = torch.stack(torch._foreach_norm(list(both[:, :size]))).clamp_min(tiny)
+    norms = torch.stack(torch._foreach_norm(list(both[:, :size])))
+    norms = threshold(norms, 0, torch.finfo(both.dtype).tiny ** -0.5)  # of zero: huge, so that its weight is epsilon
     cosine = torch.dot(*(both / norms[:, None])[:, :size])
     obtuse = cosine <= 0
 

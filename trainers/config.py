@@ -157,7 +157,7 @@ class Config(BaseModel):
     ] = 0.0
     """Weight of PatchNCE in G (CUT, Park et al. 2020, equation 3), with `nce_identity` the mean of two; 0: off."""
     nce_identity: Annotated[bool, switches.NCE] = True
-    """PatchNCE also between images of domain B and what G makes of them (CUT's equation 4)."""
+    """PatchNCE also between images of domain B and what G makes of them (CUT's equation 5)."""
     nce_layers: Annotated[tuple[Annotated[int, Field(ge=0, lt=1_000)], ...], switches.NCE] = (0, 4, 8, 12, 16)
     """Layers of G whose features PatchNCE compares, counted from 0, the padded image."""
     nce_patches: Annotated[int, switches.NCE] = Field(256, ge=2)

@@ -61,7 +61,7 @@ def zcr_generator(batch: Batch) -> Tensor:
 
 def patch_nce(batch: Batch) -> Tensor:
     """CUT's multilayer, patchwise contrast of images of A with their translations (Park et al. 2020, equation 3);
-    with `nce_identity` the mean of that and of real images with G's version of them (equation 4)."""
+    with `nce_identity` the mean of that and of real images with G's version of them (equation 5)."""
     pairs = [(batch.generator_input(), batch.fake)]
     if batch.config.nce_identity:
         pairs.append((batch.real, batch.generator(batch.real)))

@@ -131,10 +131,15 @@ def test_small_gradients_keep_the_angle():
 @pytest.mark.parametrize("s_r", [LOW, MIDDLE, HIGH])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_zero_gradients_give_a_finite_step(normalized, s_r, dtype):
+    """And, since weights are logged as running means, no huge one."""
     ones, zeros = [torch.full((5,), 30.0, dtype=dtype)], [torch.zeros(5, dtype=dtype)]
     for real, fake in ((ones, zeros), (zeros, ones), (zeros, zeros)):
         w = aw_weights(real, fake, torch.tensor(s_r), torch.tensor(0.3), **DEFAULTS, normalized=normalized)
         assert torch.isfinite(w.w_real * real[0] + w.w_fake * fake[0]).all()
+        for gradient, weight in ((real, w.w_real), (fake, w.w_fake)):
+            assert 0 <= weight <= 1 + DEFAULTS["epsilon"]
+            if normalized and gradient is zeros:
+                assert weight == pytest.approx(DEFAULTS["epsilon"])
 
 
 @pytest.mark.parametrize("normalized", [True, False])

@@ -1,8 +1,9 @@
 """DCGAN pair for images of any power-of-two resolution from 16.
 
-Radford, Metz, Chintala, "Unsupervised Representation Learning with Deep Convolutional GANs", ICLR 2016: strided 4x4
-convolutions, batch norm in both networks except at G's output and D's input, N(0, 0.02) weights. At 64x64 and width
-64 the layers are the paper's (512, 256, 128, 64 channels at 4, 8, 16, 32).
+Radford, Metz, Chintala, "Unsupervised Representation Learning with Deep Convolutional GANs", ICLR 2016: strided
+convolutions, batch norm in both networks except at G's output and D's input, N(0, 0.02) weights. Kernels of 4x4 and, at
+64x64 and width 64, 512, 256, 128 and 64 channels are those of later public code; the paper has 5x5, twice as many, and
+uniform z.
 """
 
 import itertools

@@ -3,7 +3,8 @@
 Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020; the small-image settings of Karras et
 al., "Training Generative Adversarial Networks with Limited Data", NeurIPS 2020, whose definition of the layers, the
 discriminators and the conditioning is followed (NVlabs/stylegan2-ada-pytorch, `training/networks.py`). Left out: style
-mixing, path length regularization, truncation and half precision, none of which the CIFAR-10 setting trains with.
+mixing, path length regularization and truncation, with none of which the CIFAR-10 setting trains, and half precision
+from 8x8 on, with which it does.
 """
 
 import itertools

@@ -1,10 +1,11 @@
 """CoopInit's tables and figures as studies, by the labels of published.csv.
 
-FID is the best of all evaluations, of 50,000 samples against the whole training set (section 5.1); the paper does not
-say of how many runs, except for tables 10 and 11 (the mean of three). Section 5.4, tables 5 and 7 to 12 that is, trains
-StyleGAN2 at capacity s = 1/4 (512, 512, 256 and 128 channels at 4 to 32 pixels) for 25 million images, 100 million with
-ADA, with R1 at every update; whether G's Adam has the correction of lazy regularization it does not tell, and here it
-has not. What the text leaves open is ours and said so. GPU hours are estimates for one H100, evaluations included.
+FID is the best of all evaluations (section 5.2), of 50,000 samples (5.1) against the whole training set (5.4); the
+paper does not say of how many runs, except for tables 10 and 11 (the mean of three), nor whether IS is a best too.
+Section 5.4, tables 5 and 7 to 12 that is, trains StyleGAN2 at capacity s = 1/4 (512, 512, 256 and 128 channels at 4 to
+32 pixels) for 25 million images, 100 million with ADA, with R1 at every update; whether G's Adam has the correction of
+lazy regularization it does not tell, and here it has not. What the text leaves open is ours and said so. GPU hours are
+estimates for one H100, evaluations included.
 """
 
 from dataclasses import replace
@@ -139,9 +140,9 @@ _STUDIES = [
         rows={"CUT": {}, "CUT + CoopInit": CUT_COOP},
         columns={"cat2dog": CAT2DOG, "horse2zebra": {}},
         published="coopinit/table4",
-        note="Paper: CUT's public setting at 256x256, 400 epochs, FID of the translated test images; its budgets for "
-        "the cooperative stage are not told. Images at pair:cat2dog and pair:horse2zebra; no random crops of 286 "
-        "here. About 30 (horse2zebra) and 110 GPU hours a run, estimated.",
+        note="Paper: CUT, of which it tells no setting, nor a budget of the cooperative stage. Here CUT's public "
+        "setting: 256x256, 400 epochs, FID of the translated test images. Images at pair:cat2dog and "
+        "pair:horse2zebra; no random crops of 286 here. About 30 (horse2zebra) and 110 GPU hours a run, estimated.",
     ),
     Study(
         "coopinit-table5",
