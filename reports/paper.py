@@ -44,7 +44,7 @@ def _on_tests(results: Results) -> str:
     return (
         f"Settings were compared with {', '.join(dict.fromkeys(results.references.values()))} by {tests} (of {of} for "
         f"{first.label}), {results.paired_are}, with intervals at {1 - LEVEL:.0%} for each comparison alone and "
-        f"Holm's correction at {LEVEL} over the {results.family} comparisons of {first.label} in the table."
+        f"Holm's correction at {LEVEL} over the {counted(results.family, 'comparison')} of {first.label} in the table."
     )
 
 

@@ -16,6 +16,7 @@ from reports.statistics import LEAST, LEVEL, fisher
 from spaces import CLAIMS, Part, Study
 from spaces.claims import Label, Range
 from trainers.config import Config
+from trainers.messages import counted
 
 LOG_STD = 0.27  # of a FID over seeds, as measured on digits: the middle of 0.23 to 0.30
 R_COOP, R_ALIKE = 0.2, 0.6  # of logarithms over seeds, if one row alone has a cooperative stage, and otherwise
@@ -162,7 +163,7 @@ class Detection(NamedTuple):
         told = ", ".join(f"{name} {seeds:,}" for name, seeds in self.claims.items())
         return [
             f"Seeds that show a {metric.label} ratio of {self.ratio:g} with a chance of {POWER:.0%}, at the level of "
-            f"the first of {len(self.needs)} comparisons ({self.level:.2g}):",
+            f"the first of {counted(len(self.needs), 'comparison')} ({self.level:.2g}):",
             *(f"{need.line}; {planned} decide with {need.chance:.0%}" for need in self.needs),
             f"Of counts, as lost runs, {planned} seeds show {counts} (Fisher)" + (" at the least." if least else "."),
             *([f"Claims that {planned} seeds can hardly decide, and seeds that they need: {told}."] if told else []),

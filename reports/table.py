@@ -277,7 +277,7 @@ def _on_comparisons(results: Results) -> list[str]:
         lines.append(
             f"Compared with {to} {' or '.join(text for method, text in how.items() if method in paired)}: ratios of "
             f"geometric means (/) or differences of means (−), each interval at 95% for itself, so it may leave out 1 "
-            f"(or 0) without a star. *: p < 0.05 after Holm's correction over the {family} comparisons of "
+            f"(or 0) without a star. *: p < 0.05 after Holm's correction over the {counted(family, 'comparison')} of "
             f"{first.label}. Bold: no row of its column has a better {first.label} by one-sided tests of all pairs, "
             f"Holm's correction over these at 5%; none is bold where none is beaten."
         )

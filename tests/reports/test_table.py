@@ -45,7 +45,7 @@ def test_a_star_and_bold_stand_on_the_first_metric():
     assert text.cells.loc["a", "FID / GAN"] == "0.50 [0.49, 0.51]*"
     assert text.marks["FID ↓"].tolist() == [False, True]
     assert not text.marks.drop(columns="FID ↓").any(axis=None)
-    assert "over the 1 comparisons of FID" in text.caption
+    assert "over the 1 comparison of FID" in text.caption
     assert "without a star" in text.caption
 
 
