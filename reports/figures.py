@@ -22,8 +22,8 @@ from spaces.foreign import ForeignStudy, JoinedStudy
 from trainers.messages import plain_name
 
 MAX_ROWS_IN_FIGURE = 14  # as many have room in the legend
-SHARP = 100  # dots an inch of a picture on a screen, at most
 MAX_COLUMNS_IN_FIGURE, MAX_CELLS_IN_FIGURE = 8, 42
+SHARP = 100  # dots an inch of a picture on a screen, at most
 
 
 def legible(results: Results) -> Results:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 STEP = "ganablate.step"  # tag of a parent: of its latest change
 CURVES = "ganablate.curves"  # tag of a parent: the digest of the runs that its curves are of
-DRAWN = "ganablate.drawn"  # tag of the first row's parent: the digest of the runs in the picture that lies there
+DRAWN = "ganablate.drawn"  # tag of the first row's parent: the digest of metric and runs in the picture there
 BEGUN = " begun"  # after it, until all points are there
 REPLACES = "ganablate.replaces"  # tag of a parent: the id of the one that it stands for
 ABOVE = "mlflow.parentRunId"
